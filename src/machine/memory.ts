@@ -1,0 +1,116 @@
+/**
+ * Physical memory: the one place where shared state lives (DESIGN.md law 1). Words are 64 bit, held
+ * as two 32-bit halves in one Int32Array, low half first. Frames are 4 KiB and materialise on the
+ * first write, so that a machine with millions of data frames costs only its tables, locks and books.
+ *
+ * Leaves out: byte accesses, memory types, ECC. A frame that nobody wrote reads as zero, or, for a
+ * dump of a real machine (`holes: 'absent'`), is a hole.
+ */
+import { defect } from '../base/assert.ts';
+import { high, join } from '../base/bits.ts';
+
+export const FRAME_SHIFT = 12;
+export const FRAME_BYTES = 4096;
+const HALVES_SHIFT = 10; // 1024 halves of 32 bit in a frame
+
+/** Where the low half of the word at a physical address lies; negative: a hole. */
+export class Memory {
+  /** All materialised frames. Replaced by a larger array when it grows: never keep a copy. */
+  words: Int32Array;
+  readonly #holes: 'zero' | 'absent';
+  #slots: Int32Array; // frame number -> frame of `words`; 0 = not materialised
+  readonly #far = new Map<number, number>(); // the same for frame numbers past #slots' limit
+  #used = 1; // frame 0 of `words` stays zero: it is what absent frames read as
+  #whenGrown: ((halves: number) => void) | undefined;
+
+  constructor(options: { holes?: 'zero' | 'absent'; frames?: number } = {}) {
+    this.#holes = options.holes ?? 'zero';
+    this.words = new Int32Array((options.frames ?? 256) << HALVES_SHIFT);
+    this.#slots = new Int32Array(1 << 12);
+  }
+
+  /** Tells `hook` the number of halves whenever the backing array is replaced, and now. */
+  onGrow(hook: (halves: number) => void): void {
+    this.#whenGrown = hook;
+    hook(this.words.length);
+  }
+
+  /** Index of the word's low half, for reading; the shared zero frame where nothing was written. */
+  indexOf(pa: number): number {
+    const pfn = Math.floor(pa / FRAME_BYTES);
+    const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
+    if (slot === 0 && this.#holes === 'absent') return -1;
+    return (slot << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
+  }
+
+  /** Index of the word's low half, for writing: materialises the frame. */
+  place(pa: number): number {
+    const pfn = Math.floor(pa / FRAME_BYTES);
+    const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
+    return ((slot === 0 ? this.#materialise(pfn) : slot) << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
+  }
+
+  /** The word at `pa` as a number below 2^53. */
+  read(pa: number): number {
+    const at = this.indexOf(pa);
+    if (at < 0) defect('Memory.read', `hole at 0x${pa.toString(16)}`);
+    return join(this.words[at]!, this.words[at + 1]!);
+  }
+
+  write(pa: number, value: number): void {
+    const at = this.place(pa);
+    this.words[at] = value | 0;
+    this.words[at + 1] = high(value);
+  }
+
+  writeHalves(pa: number, lo: number, hi: number): void {
+    const at = this.place(pa);
+    this.words[at] = lo;
+    this.words[at + 1] = hi;
+  }
+
+  isMaterialised(pfn: number): boolean {
+    return (pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0)) !== 0;
+  }
+
+  /** Sets every word of a frame to zero; free if nobody ever wrote to it. */
+  zeroFrame(pfn: number): void {
+    if (!this.isMaterialised(pfn)) return;
+    const at = this.place(pfn * FRAME_BYTES);
+    this.words.fill(0, at, at + (1 << HALVES_SHIFT));
+  }
+
+  /** Materialised frame numbers in ascending order. */
+  frames(): number[] {
+    const near: number[] = [];
+    for (let pfn = 0; pfn < this.#slots.length; pfn++) if (this.#slots[pfn] !== 0) near.push(pfn);
+    return near.concat([...this.#far.keys()].sort((a, b) => a - b));
+  }
+
+  #materialise(pfn: number): number {
+    const slot = this.#used++;
+    if ((slot + 1) << HALVES_SHIFT > this.words.length) this.#growWords();
+    if (pfn < 1 << 26) {
+      if (pfn >= this.#slots.length) this.#growSlots(pfn);
+      this.#slots[pfn] = slot;
+    } else {
+      this.#far.set(pfn, slot);
+    }
+    return slot;
+  }
+
+  #growWords(): void {
+    const larger = new Int32Array(this.words.length * 2);
+    larger.set(this.words);
+    this.words = larger;
+    this.#whenGrown?.(larger.length);
+  }
+
+  #growSlots(pfn: number): void {
+    let length = this.#slots.length;
+    while (length <= pfn) length *= 2;
+    const larger = new Int32Array(length);
+    larger.set(this.#slots);
+    this.#slots = larger;
+  }
+}
