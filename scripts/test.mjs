@@ -1,6 +1,7 @@
 /**
  * `npm test`: every check of the project in order, one line each; stops at the first that fails
- * and prints what it said. `--lint` leaves out the tests, `--deep` runs only them, in depth.
+ * and prints what it said (`--keep-going` runs the others all the same). `--lint` leaves out the
+ * tests, `--deep` runs only them, in depth.
  * Further arguments go to vitest (`npm test -- src/machine`).
  */
 
@@ -12,7 +13,8 @@ import { ensureInstalled, giveUp, root } from './tools.mjs';
 const given = process.argv.slice(2);
 const deep = given.includes('--deep');
 const lintOnly = given.includes('--lint');
-const passedOn = given.filter((arg) => arg !== '--deep' && arg !== '--lint');
+const keepGoing = given.includes('--keep-going');
+const passedOn = given.filter((arg) => !['--deep', '--lint', '--keep-going'].includes(arg));
 
 const inModules = (...path) => join(root, 'node_modules', ...path);
 const resultFile = inModules('.cache', 'kpop', 'vitest.json');
@@ -76,6 +78,7 @@ function printCounts() {
 ensureInstalled();
 rmSync(resultFile, { force: true });
 const stages = [...(deep ? [] : lintStages), ...(lintOnly ? [] : [testStage])];
+const failed = [];
 for (const [name, args] of stages) {
   const started = performance.now();
   const { status, output } = await runStage(args);
@@ -83,7 +86,8 @@ for (const [name, args] of stages) {
   console.log(`${status === 0 ? 'ok  ' : 'FAIL'} ${name.padEnd(16)} ${seconds.padStart(6)} s`);
   if (status === 0) continue;
   console.log(output.trimEnd());
-  if (name === 'tests') printCounts();
-  giveUp(`stage "${name}" failed`);
+  failed.push(name);
+  if (!keepGoing) break;
 }
 printCounts();
+if (failed.length > 0) giveUp(`failed: ${failed.join(', ')}`);
