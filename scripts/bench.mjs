@@ -1,8 +1,7 @@
 /** `npm run bench`: compiles bench (with the sources it measures) and runs it. */
 
-import { join } from 'node:path';
-import { become, ensureBuilt, ensureInstalled, root } from './tools.mjs';
+import { become, ensureBuilt, ensureInstalled } from './tools.mjs';
 
 ensureInstalled();
 ensureBuilt('bench');
-become([join(root, 'dist-bench', 'bench', 'main.js'), ...process.argv.slice(2)]);
+await become('dist-bench/bench/main.js', process.argv.slice(2));

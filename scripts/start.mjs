@@ -1,8 +1,7 @@
 /** `npm start`: installs and builds what is missing or old, then runs kpop's main job. */
 
-import { join } from 'node:path';
-import { become, ensureBuilt, ensureInstalled, root } from './tools.mjs';
+import { become, ensureBuilt, ensureInstalled } from './tools.mjs';
 
 ensureInstalled();
 ensureBuilt('product');
-become([join(root, 'dist', 'cli', 'main.js'), 'start', ...process.argv.slice(2)]);
+await become('dist/cli/main.js', ['start', ...process.argv.slice(2)]);

@@ -23,7 +23,10 @@ const script = (name) => [runner, join(root, 'scripts', `${name}.ts`)];
 
 const lintStages = [
   ['types', [inModules('typescript', 'lib', 'tsc.js'), '-p', 'tsconfig.check.json']],
-  ['format and lint', [inModules('@biomejs', 'biome', 'bin', 'biome'), 'check', '.']],
+  [
+    'format and lint',
+    [inModules('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.'],
+  ],
   ['import law', script('imports')],
   ['tidy', script('tidy')],
   ['steps', script('steps')],
@@ -65,6 +68,10 @@ function printSlowest(results) {
   if (slowest.length > 0) console.log(`slowest: ${slowest.join(', ')}`);
 }
 
+/** A test file that failed before its first test could: it counts as one failed test. */
+const isBroken = (file) =>
+  file.status === 'failed' && file.assertionResults.every(({ status }) => status !== 'failed');
+
 /** The closing lines: `N passed, N failed` stands alone on the last one. */
 function printCounts() {
   if (!existsSync(resultFile)) return;
@@ -72,7 +79,8 @@ function printCounts() {
   printSlowest(result.testResults);
   const skipped = result.numPendingTests + result.numTodoTests;
   if (skipped > 0) console.log(`${skipped} skipped`);
-  console.log(`${result.numPassedTests} passed, ${result.numFailedTests} failed`);
+  const failed = result.numFailedTests + result.testResults.filter(isBroken).length;
+  console.log(`${result.numPassedTests} passed, ${failed} failed`);
 }
 
 ensureInstalled();

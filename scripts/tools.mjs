@@ -3,10 +3,10 @@
  * Only node builtins here: these lines run in a fresh clone, before anything is installed.
  */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const tscPath = join(root, 'node_modules', 'typescript', 'lib', 'tsc.js');
@@ -94,9 +94,13 @@ export function ensureBuilt(name, { force = false } = {}) {
   writeFileSync(stamp, String(newest));
 }
 
-/** Becomes the given node program: same terminal, same exit status, signals left to the child. */
-export function become(args) {
-  const child = spawn(process.execPath, args, { cwd: process.cwd(), stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-  child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));
+/**
+ * Becomes the given program: it finds the arguments where it would if node had been started with
+ * it. There is no child process, so every signal arrives once.
+ */
+export async function become(program, args) {
+  const path = join(root, program);
+  if (!existsSync(path)) giveUp(`${program} does not exist: the sources hold no such program`);
+  process.argv = [process.execPath, path, ...args];
+  await import(pathToFileURL(path).href);
 }
