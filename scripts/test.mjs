@@ -45,7 +45,8 @@ const testStage = [
 
 /** Runs one stage; resolves to its status and everything it printed. */
 function runStage(args) {
-  const env = { ...process.env, ...(deep ? { KPOP_DEEP: '1' } : {}) };
+  const plain = process.stdout.isTTY ? {} : { NO_COLOR: '1' };
+  const env = { ...process.env, ...plain, ...(deep ? { KPOP_DEEP: '1' } : {}) };
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: root, env });
     let output = '';

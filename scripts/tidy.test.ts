@@ -39,6 +39,8 @@ test.each([
   ['src/check/a.ts', 'const t = new Date();', 'Date in simulated code'],
   ['src/guest/kernel/a.ts', 'const t = Math.random();', 'Math.random'],
   ['src/schedule/timed.ts', 'const t = performance.now();', 'performance.now'],
+  ['src/litmus/a.ts', 'console.log(1);', 'console.log'],
+  ['src/machine/a.ts', 'const t = process.env;', 'process.env'],
   ['src/machine/a.ts', 'const t = 1n;', 'BigInt'],
   ['src/sync/a.ts', 'let t: bigint;', 'BigInt'],
   ['src/runtime/a.ts', 'const t = new BigUint64Array(1);', 'BigInt'],
