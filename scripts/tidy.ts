@@ -71,7 +71,7 @@ const outside = /^(console\.\w+|process\.(env|argv|exit|stdout|stderr|stdin|cwd|
 function checkClock(node: ts.Node): string | undefined {
   const says = 'in simulated code; time and chance come from the scheduler';
   if (ts.isPropertyAccessExpression(node) && outside.test(node.getText())) {
-    return `${node.getText()} in simulated code; what it needs is handed in, what it finds returned`;
+    return `${node.getText()} in simulated code; inputs are handed in, results returned`;
   }
   if (ts.isPropertyAccessExpression(node) && clocks.test(node.getText())) {
     return `${node.getText()} ${says}`;
