@@ -1,0 +1,87 @@
+/**
+ * What a walk leaves behind besides its result: the accessed and dirty bits that it has to write,
+ * and, when somebody asks, every entry that it read. Both are preallocated and reused.
+ *
+ * Source: Intel SDM vol. 3, 4.8 and 28.3.5: the flags are set by locked read-modify-writes; here the
+ * writes of one translation that succeeded are made together at its end, as one act.
+ * Leaves out: flags set by a translation that faults, which manuals allow and do not require.
+ */
+import { defect } from '../base/assert.ts';
+import type { Memory } from './memory.ts';
+
+/** Verdict of an entry that was wanted and not there. */
+export const UNREAD = -3;
+
+/** Most entries that one walk reads: five guest levels over five nested ones. */
+const MOST_ENTRIES = 64;
+
+/** Accessed and dirty bits to be set by one walk; each word appears once. */
+export class Changes {
+  count = 0;
+  /** Whether something was added that is not yet in memory. */
+  pending = false;
+  /** Cleared by those who only ask what a walk would write. */
+  applied = true;
+  readonly pa = new Float64Array(MOST_ENTRIES);
+  /** Bits of the low half that the walk sets. */
+  readonly bits = new Int32Array(MOST_ENTRIES);
+  readonly #at = new Int32Array(MOST_ENTRIES);
+
+  /** Notes `bits` for the word whose low half lies at index `at` of memory. */
+  add(at: number, pa: number, bits: number): void {
+    this.pending = true;
+    for (let i = 0; i < this.count; i++) {
+      if (this.#at[i] === at) {
+        this.bits[i] |= bits;
+        return;
+      }
+    }
+    if (this.count === MOST_ENTRIES) defect('Changes.add', `more than ${MOST_ENTRIES} entries`);
+    this.#at[this.count] = at;
+    this.pa[this.count] = pa;
+    this.bits[this.count] = bits;
+    this.count++;
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.pending = false;
+  }
+
+  /** Sets the bits in memory; setting them twice does no harm. */
+  apply(memory: Memory): void {
+    this.pending = false;
+    if (!this.applied) return;
+    for (let i = 0; i < this.count; i++) memory.words[this.#at[i]] |= this.bits[i];
+  }
+}
+
+/** Every entry read by one walk, in order. */
+export class WalkTrace {
+  count = 0;
+  /** 1: the only stage, or the guest's tables; 2: the second stage. */
+  readonly stage = new Uint8Array(MOST_ENTRIES);
+  readonly level = new Uint8Array(MOST_ENTRIES);
+  readonly index = new Int32Array(MOST_ENTRIES);
+  readonly pa = new Float64Array(MOST_ENTRIES);
+  readonly lo = new Int32Array(MOST_ENTRIES);
+  readonly hi = new Int32Array(MOST_ENTRIES);
+  readonly verdict = new Int8Array(MOST_ENTRIES);
+
+  add(stage: number, level: number, index: number, pa: number): void {
+    const i = this.count++;
+    this.stage[i] = stage;
+    this.level[i] = level;
+    this.index[i] = index;
+    this.pa[i] = pa;
+    this.judged(0, 0, UNREAD);
+  }
+
+  /** Completes the last entry with the word that was read and what it was judged to be. */
+  judged(lo: number, hi: number, verdict: number): void {
+    const i = this.count - 1;
+    this.lo[i] = lo;
+    this.hi[i] = hi;
+    this.verdict[i] = verdict;
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The page walk over one set of tables: the machine's own, and that of `kpop walk`. It allocates
+ * nothing; results are fields of the Walker, valid until its next walk.
+ *
+ * Sources: Intel SDM vol. 3, 4.5 and 28.3.2 (translation), 4.6 and 28.3.3 (order of the checks: an
+ * absent entry, then a malformed one, level by level from the root; permissions only at the end),
+ * 4.8 and 28.3.5 (accessed and dirty flags). Leaves out: the TLB and the paging-structure caches,
+ * which give `walkFrom` its start; canonical addresses, which the caller strips.
+ */
+import {
+  ABSENT,
+  type Access,
+  ALL_RIGHTS,
+  DENIED,
+  HOLE,
+  type Judge,
+  LEAF,
+  MALFORMED,
+  NOT_PRESENT,
+  OK,
+  type Outcome,
+  type Privilege,
+  type Target,
+  type WalkedFormat,
+  WRITE,
+} from './format/judge.ts';
+import { FRAME_BYTES, type Memory } from './memory.ts';
+import { Changes, type WalkTrace } from './walk-log.ts';
+
+const ENTRY_BYTES = 8;
+
+/** A table below the root from which a walk goes on, as a paging-structure cache holds it. */
+export interface WalkStart {
+  readonly level: number;
+  /** Frame of the table at that level. */
+  readonly pfn: number;
+  /** AND of the rights of the entries above it. */
+  readonly rights: number;
+}
+
+/** Splits page numbers into table indexes with integer arithmetic. */
+export class Indexer {
+  /** Pages from here on have no entry in the root table. */
+  readonly limit: number;
+  readonly #bits: number;
+  readonly #mask: number;
+  readonly #nearLevels: number;
+  readonly #nearSpan: number;
+  #near = 0;
+  #far = 0;
+
+  constructor(levels: number, indexBits: number) {
+    this.limit = 2 ** (levels * indexBits);
+    this.#bits = indexBits;
+    this.#mask = (1 << indexBits) - 1;
+    this.#nearLevels = Math.floor(30 / indexBits); // what one small integer holds
+    this.#nearSpan = 2 ** (this.#nearLevels * indexBits);
+  }
+
+  split(page: number): void {
+    const far = Math.floor(page / this.#nearSpan);
+    this.#far = far | 0;
+    this.#near = (page - far * this.#nearSpan) | 0;
+  }
+
+  /** Index into the table at `level` for the page given to `split`. */
+  at(level: number): number {
+    const near = level < this.#nearLevels;
+    const part = near ? this.#near : this.#far;
+    return (part >> (this.#bits * (near ? level : level - this.#nearLevels))) & this.#mask;
+  }
+}
+
+export class Walker {
+  readonly format: WalkedFormat;
+  readonly memory: Memory;
+  /** Accessed and dirty bits that the last walk sets. */
+  readonly changes = new Changes();
+  /** Set to record every entry read. */
+  trace: WalkTrace | undefined;
+  /** 1, or 2 for the second stage of a nested walk: only named in traces. */
+  stage = 1;
+  /** What the access is for, in codes of failures. */
+  target: Target = 'final';
+
+  outcome: Outcome = OK;
+  /** Frame of the page, 4 KiB, inside whatever leaf maps it. */
+  pfn = 0;
+  /** Level of the leaf, or of the entry that stopped the walk. */
+  level = 0;
+  /** AND of the rights of all entries read. */
+  rights = 0;
+  /** Entries read since the last `reset`. */
+  references = 0;
+  /** Of a failure: #PF error code, EPT exit qualification, EXITINFO1. */
+  code = 0;
+  /** Physical address of the last entry read; of the missing word after HOLE. */
+  entryPa = 0;
+  /** Dirty bit of the leaf after this walk, or true where the format has none. */
+  dirty = false;
+  /** Frame of the table used at each level, down to `level`: what a structure cache may keep. */
+  readonly tables: Float64Array;
+  /** AND of the rights of the entries above the table at each level. */
+  readonly rightsAbove: Uint8Array;
+
+  readonly #judge: Judge;
+  readonly #indexer: Indexer;
+  readonly #spans: Float64Array;
+
+  constructor(memory: Memory, format: WalkedFormat) {
+    const { levels, indexBits } = format.geometry;
+    this.memory = memory;
+    this.format = format;
+    this.tables = new Float64Array(levels);
+    this.rightsAbove = new Uint8Array(levels);
+    this.#judge = format.judge;
+    this.#indexer = new Indexer(levels, indexBits);
+    this.#spans = Float64Array.from({ length: levels }, (_, level) => 2 ** (indexBits * level));
+  }
+
+  /** Walks from the root and sets accessed and dirty bits if that succeeds. */
+  walk(rootPfn: number, page: number, access: Access, privilege: Privilege): Outcome {
+    this.reset();
+    const level = this.format.geometry.levels - 1;
+    const outcome = this.descend(level, rootPfn, ALL_RIGHTS, page, access, privilege);
+    if (outcome === OK && this.changes.pending) this.changes.apply(this.memory);
+    return outcome;
+  }
+
+  /** The same from a table below the root. */
+  walkFrom(start: WalkStart, page: number, access: Access, privilege: Privilege): Outcome {
+    this.reset();
+    const { level, pfn, rights } = start;
+    const outcome = this.descend(level, pfn, rights, page, access, privilege);
+    if (outcome === OK && this.changes.pending) this.changes.apply(this.memory);
+    return outcome;
+  }
+
+  reset(): void {
+    this.references = 0;
+    this.changes.clear();
+    if (this.trace !== undefined) this.trace.count = 0;
+  }
+
+  /** One walk that adds to references, changes and trace and writes nothing. */
+  descend(
+    startLevel: number,
+    tablePfn: number,
+    startRights: number,
+    page: number,
+    access: Access,
+    privilege: Privilege,
+  ): Outcome {
+    const judge = this.#judge;
+    const memory = this.memory;
+    const indexer = this.#indexer;
+    let level = startLevel;
+    let table = tablePfn;
+    let rights = startRights;
+    if (page >= indexer.limit) return this.#failed(ABSENT, level, 0, access, privilege);
+    indexer.split(page);
+    for (;;) {
+      this.tables[level] = table;
+      this.rightsAbove[level] = rights;
+      const index = indexer.at(level);
+      const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
+      this.trace?.add(this.stage, level, index, pa);
+      const at = memory.indexOf(pa);
+      this.entryPa = pa;
+      if (at < 0) return this.#failed(HOLE, level, 0, access, privilege);
+      const lo = memory.words[at];
+      const hi = memory.words[at + 1];
+      this.references++;
+      const verdict = judge.judge(lo, hi, level);
+      this.trace?.judged(lo, hi, verdict);
+      if (verdict < 0) {
+        const reason = verdict === NOT_PRESENT ? ABSENT : MALFORMED;
+        return this.#failed(reason, level, 0, access, privilege);
+      }
+      rights &= verdict;
+      if (verdict < LEAF) {
+        if ((lo & judge.accessedMask) !== judge.accessedMask) {
+          this.changes.add(at, pa, judge.accessedMask);
+        }
+        table = judge.frame(lo, hi, level, false);
+        level--;
+        continue;
+      }
+      if (!judge.allows(rights, access, privilege)) {
+        return this.#failed(DENIED, level, rights, access, privilege);
+      }
+      const wanted = judge.accessedMask | (access === WRITE ? judge.dirtyMask : 0);
+      if ((lo & wanted) !== wanted) this.changes.add(at, pa, wanted);
+      const frame = judge.frame(lo, hi, level, true);
+      this.dirty = ((lo | wanted) & judge.dirtyMask) === judge.dirtyMask;
+      this.pfn = level === 0 ? frame : frame + (page % this.#spans[level]);
+      this.level = level;
+      this.rights = rights;
+      this.outcome = OK;
+      return OK;
+    }
+  }
+
+  #failed(
+    outcome: Outcome,
+    level: number,
+    rights: number,
+    access: Access,
+    privilege: Privilege,
+  ): Outcome {
+    this.outcome = outcome;
+    this.level = level;
+    this.rights = rights;
+    const target = this.target;
+    this.code = this.#judge.code({ outcome, access, privilege, rights, target });
+    return outcome;
+  }
+}
