@@ -85,7 +85,8 @@ export class NestedWalker {
   /** Guest page whose translation failed, and the offset in it where a table entry was wanted. */
   failedGpaPage = 0;
   failedGpaOffset = 0;
-  entryPa = 0;
+  /** Of a failure: where the entry lies for the host, or the missing word. */
+  failedPa = 0;
   /** Dirty bit of the guest's leaf after this walk. */
   dirty = false;
   /** Guest frame and host frame of the guest's table at each level. */
@@ -185,7 +186,7 @@ export class NestedWalker {
     let host = hostTable;
     let rights = startRights;
     let blocked = -1; // level of the first guest entry whose flags the second stage will not let be
-    if (page >= indexer.limit) return this.#guestFailed(ABSENT, level, 0, access, privilege);
+    if (page >= indexer.limit) return this.#guestFailed(ABSENT, -1, level, 0, access, privilege);
     indexer.split(page);
     for (;;) {
       const index = indexer.at(level);
@@ -198,18 +199,16 @@ export class NestedWalker {
       this.hostRights[level] = this.#nestedRights;
       this.rightsAbove[level] = rights;
       const pa = host * FRAME_BYTES + index * ENTRY_BYTES;
-      second.trace?.add(GUEST_STAGE, level, index, pa);
       const at = memory.indexOf(pa);
-      this.entryPa = pa;
-      if (at < 0) return this.#guestFailed(HOLE, level, 0, access, privilege);
+      if (at < 0) return this.#guestFailed(HOLE, pa, level, 0, access, privilege);
       const lo = memory.words[at];
       const hi = memory.words[at + 1];
       second.references++;
       const verdict = judge.judge(lo, hi, level);
-      second.trace?.judged(lo, hi, verdict);
+      second.trace?.add(GUEST_STAGE, level, index, pa, lo, hi, verdict);
       if (verdict < 0) {
         const reason = verdict === NOT_PRESENT ? ABSENT : MALFORMED;
-        return this.#guestFailed(reason, level, 0, access, privilege);
+        return this.#guestFailed(reason, pa, level, 0, access, privilege);
       }
       rights &= verdict;
       const isLeaf = verdict >= LEAF;
@@ -225,7 +224,7 @@ export class NestedWalker {
         continue;
       }
       if (!judge.allows(rights, access, privilege)) {
-        return this.#guestFailed(DENIED, level, rights, access, privilege);
+        return this.#guestFailed(DENIED, pa, level, rights, access, privilege);
       }
       if (blocked >= 0) return this.#flagsDenied(blocked, page);
       this.dirty = ((lo | wanted) & judge.dirtyMask) === judge.dirtyMask;
@@ -268,12 +267,14 @@ export class NestedWalker {
 
   #guestFailed(
     outcome: Outcome,
+    entryPa: number,
     level: number,
     rights: number,
     access: Access,
     privilege: Privilege,
   ): Outcome {
     this.stage = GUEST_STAGE;
+    this.failedPa = entryPa;
     this.level = level;
     this.rights = rights;
     this.code = this.#judge.code({ outcome, access, privilege, rights, target: 'final' });
@@ -285,7 +286,7 @@ export class NestedWalker {
     this.level = level;
     this.secondLevel = this.second.level;
     this.code = this.second.code;
-    this.entryPa = this.second.entryPa;
+    this.failedPa = this.second.failedPa;
     this.failedGpaPage = gpaPage;
     this.failedGpaOffset = offset;
     return this.second.outcome;
@@ -298,6 +299,7 @@ export class NestedWalker {
     this.failedGpaPage = this.tables[level];
     this.#indexer.split(page);
     this.failedGpaOffset = this.#indexer.at(level) * ENTRY_BYTES;
+    this.failedPa = this.hostTables[level] * FRAME_BYTES + this.failedGpaOffset;
     this.code = this.second.format.judge.code({
       outcome: DENIED,
       access: WRITE,

@@ -9,9 +9,6 @@
 import { defect } from '../base/assert.ts';
 import type { Memory } from './memory.ts';
 
-/** Verdict of an entry that was wanted and not there. */
-export const UNREAD = -3;
-
 /** Most entries that one walk reads: five guest levels over five nested ones. */
 const MOST_ENTRIES = 64;
 
@@ -68,18 +65,20 @@ export class WalkTrace {
   readonly hi = new Int32Array(MOST_ENTRIES);
   readonly verdict = new Int8Array(MOST_ENTRIES);
 
-  add(stage: number, level: number, index: number, pa: number): void {
+  add(
+    stage: number,
+    level: number,
+    index: number,
+    pa: number,
+    lo: number,
+    hi: number,
+    verdict: number,
+  ): void {
     const i = this.count++;
     this.stage[i] = stage;
     this.level[i] = level;
     this.index[i] = index;
     this.pa[i] = pa;
-    this.judged(0, 0, UNREAD);
-  }
-
-  /** Completes the last entry with the word that was read and what it was judged to be. */
-  judged(lo: number, hi: number, verdict: number): void {
-    const i = this.count - 1;
     this.lo[i] = lo;
     this.hi[i] = hi;
     this.verdict[i] = verdict;

@@ -94,8 +94,8 @@ export class Walker {
   references = 0;
   /** Of a failure: #PF error code, EPT exit qualification, EXITINFO1. */
   code = 0;
-  /** Physical address of the last entry read; of the missing word after HOLE. */
-  entryPa = 0;
+  /** Of a failure: where the entry lies, or the missing word; -1 if the page has no entry. */
+  failedPa = 0;
   /** Dirty bit of the leaf after this walk, or true where the format has none. */
   dirty = false;
   /** Frame of the table used at each level, down to `level`: what a structure cache may keep. */
@@ -157,25 +157,23 @@ export class Walker {
     let level = startLevel;
     let table = tablePfn;
     let rights = startRights;
-    if (page >= indexer.limit) return this.#failed(ABSENT, level, 0, access, privilege);
+    if (page >= indexer.limit) return this.#failed(ABSENT, -1, level, 0, access, privilege);
     indexer.split(page);
     for (;;) {
       this.tables[level] = table;
       this.rightsAbove[level] = rights;
       const index = indexer.at(level);
       const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
-      this.trace?.add(this.stage, level, index, pa);
       const at = memory.indexOf(pa);
-      this.entryPa = pa;
-      if (at < 0) return this.#failed(HOLE, level, 0, access, privilege);
+      if (at < 0) return this.#failed(HOLE, pa, level, 0, access, privilege);
       const lo = memory.words[at];
       const hi = memory.words[at + 1];
       this.references++;
       const verdict = judge.judge(lo, hi, level);
-      this.trace?.judged(lo, hi, verdict);
+      this.trace?.add(this.stage, level, index, pa, lo, hi, verdict);
       if (verdict < 0) {
         const reason = verdict === NOT_PRESENT ? ABSENT : MALFORMED;
-        return this.#failed(reason, level, 0, access, privilege);
+        return this.#failed(reason, pa, level, 0, access, privilege);
       }
       rights &= verdict;
       if (verdict < LEAF) {
@@ -187,7 +185,7 @@ export class Walker {
         continue;
       }
       if (!judge.allows(rights, access, privilege)) {
-        return this.#failed(DENIED, level, rights, access, privilege);
+        return this.#failed(DENIED, pa, level, rights, access, privilege);
       }
       const wanted = judge.accessedMask | (access === WRITE ? judge.dirtyMask : 0);
       if ((lo & wanted) !== wanted) this.changes.add(at, pa, wanted);
@@ -203,12 +201,14 @@ export class Walker {
 
   #failed(
     outcome: Outcome,
+    entryPa: number,
     level: number,
     rights: number,
     access: Access,
     privilege: Privilege,
   ): Outcome {
     this.outcome = outcome;
+    this.failedPa = entryPa;
     this.level = level;
     this.rights = rights;
     const target = this.target;
