@@ -11,40 +11,47 @@
  */
 
 export class LruFilter {
-  /** Most recent first; -1 where the list is not yet full. */
+  /** In no order; -1 where the list is not yet full. */
   readonly #pages: Float64Array;
+  /** Per place: when its page was last referenced, counted in references. */
+  readonly #used: Float64Array;
   /** Per place: bit `kind` is set when the page was referenced so during this stay. */
   readonly #seen: Uint8Array;
+  /** Per kind: the place of its last reference. Code and data alternate, each mostly in place. */
+  readonly #last = new Int32Array(3);
+  #clock = 0;
 
   constructor(size: number) {
     this.#pages = new Float64Array(size).fill(-1);
+    this.#used = new Float64Array(size);
     this.#seen = new Uint8Array(size);
   }
 
   /** True if this reference is a line of the trace, false if it is absorbed. */
   passes(kind: number, page: number): boolean {
-    const bit = 1 << kind;
-    const pages = this.#pages;
-    const seen = this.#seen;
-    if (pages[0] !== page) this.#toFront(page);
-    const before = seen[0];
-    seen[0] = before | bit;
-    return (before & bit) === 0;
+    let place = this.#last[kind];
+    if (this.#pages[place] !== page) {
+      place = this.#find(page);
+      this.#last[kind] = place;
+    }
+    this.#used[place] = ++this.#clock;
+    const before = this.#seen[place];
+    const after = before | (1 << kind);
+    this.#seen[place] = after;
+    return before !== after;
   }
 
-  /** Moves `page` to the first place; if it is new, the least recent page leaves for it. */
-  #toFront(page: number): void {
+  /** The place of `page`; if it has none, the least recently used page leaves its own to it. */
+  #find(page: number): number {
     const pages = this.#pages;
-    const seen = this.#seen;
-    const last = pages.length - 1;
-    let at = 0;
-    while (at < last && pages[at] !== page) at++;
-    const kept = pages[at] === page ? seen[at] : 0;
-    for (; at > 0; at--) {
-      pages[at] = pages[at - 1];
-      seen[at] = seen[at - 1];
+    const used = this.#used;
+    let oldest = 0;
+    for (let place = 0; place < pages.length; place++) {
+      if (pages[place] === page) return place;
+      if (used[place] < used[oldest]) oldest = place;
     }
-    pages[0] = page;
-    seen[0] = kept;
+    pages[oldest] = page;
+    this.#seen[oldest] = 0;
+    return oldest;
   }
 }

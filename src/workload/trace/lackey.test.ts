@@ -91,7 +91,7 @@ describe('lackey text: conversion', () => {
     const trace = read(
       [
         '==9== Lackey, an example Valgrind tool',
-        '==9== Command: sort -o out words',
+        '==9== Command: /usr/bin/sort -o out words',
         '==9== ',
         'I  0401ab70,3',
         'I  0401ab73,5',
@@ -107,7 +107,7 @@ describe('lackey text: conversion', () => {
     );
     expect(spell(trace)).toEqual(['I 401a 1', 'W 1fff000 1', 'I 401b 1', 'R 1fff000 0']);
     expect(trace.header).toEqual({
-      ...{ program: 'p', command: 'sort -o out words', references: 7, instructions: 4 },
+      ...{ program: 'sort', command: '/usr/bin/sort -o out words', references: 7, instructions: 4 },
       ...{ loads: 1, stores: 1, modifies: 1, pages: 3, writtenPages: 1, lines: 4 },
     });
   });

@@ -25,6 +25,7 @@ import {
 import { shorten } from './text.ts';
 
 export interface LackeyOptions {
+  /** The program's name if the text has no line "Command: …" (valgrind -q leaves it out). */
   readonly program: string;
   /** Pages in the LRU list (filter.ts); 16 if absent. */
   readonly filter?: number;
@@ -119,7 +120,7 @@ export class LackeyReader {
     }
     const [fetched, loaded, stored, modified] = this.#counts;
     return this.#builder.finish({
-      program: this.#program,
+      program: this.#command === null ? this.#program : programOf(this.#command),
       command: this.#command,
       references: this.references,
       instructions: fetched,
@@ -213,6 +214,12 @@ export class LackeyReader {
     if (own[3]?.startsWith('Command: ')) this.#command ??= own[3].slice('Command: '.length);
     return end + 1;
   }
+}
+
+/** The program's file name in a command line. */
+function programOf(command: string): string {
+  const [path] = command.split(' ', 1);
+  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function foreign(lineNumber: number, line: Uint8Array): TraceError {
