@@ -85,6 +85,8 @@ export class NestedWalker {
   /** Guest page whose translation failed, and the offset in it where a table entry was wanted. */
   failedGpaPage = 0;
   failedGpaOffset = 0;
+  /** Whether the second stage failed for the final address, whose offset the caller knows. */
+  failedFinal = false;
   /** Of a failure: where the entry lies for the host, or the missing word. */
   failedPa = 0;
   /** Dirty bit of the guest's leaf after this walk. */
@@ -192,7 +194,7 @@ export class NestedWalker {
       const index = indexer.at(level);
       if (host < 0) {
         host = this.#translate(gfn, this.#tableAccess, 'guest-table');
-        if (host < 0) return this.#secondFailed(gfn, index * ENTRY_BYTES, level);
+        if (host < 0) return this.#secondFailed(gfn, index * ENTRY_BYTES, level, false);
       }
       this.tables[level] = gfn;
       this.hostTables[level] = host;
@@ -200,7 +202,10 @@ export class NestedWalker {
       this.rightsAbove[level] = rights;
       const pa = host * FRAME_BYTES + index * ENTRY_BYTES;
       const at = memory.indexOf(pa);
-      if (at < 0) return this.#guestFailed(HOLE, pa, level, 0, access, privilege);
+      if (at < 0) {
+        second.trace?.add(GUEST_STAGE, level, index, pa, 0, 0, NOT_PRESENT);
+        return this.#guestFailed(HOLE, pa, level, 0, access, privilege);
+      }
       const lo = memory.words[at];
       const hi = memory.words[at + 1];
       second.references++;
@@ -237,7 +242,7 @@ export class NestedWalker {
 
   #final(access: Access): Outcome {
     const pfn = this.#translate(this.gfn, access, 'final');
-    if (pfn < 0) return this.#secondFailed(this.gfn, 0, this.level);
+    if (pfn < 0) return this.#secondFailed(this.gfn, 0, this.level, true);
     this.pfn = pfn;
     return OK;
   }
@@ -281,7 +286,8 @@ export class NestedWalker {
     return outcome;
   }
 
-  #secondFailed(gpaPage: number, offset: number, level: number): Outcome {
+  #secondFailed(gpaPage: number, offset: number, level: number, final: boolean): Outcome {
+    this.failedFinal = final;
     this.stage = SECOND_STAGE;
     this.level = level;
     this.secondLevel = this.second.level;
@@ -295,6 +301,8 @@ export class NestedWalker {
   /** EPT without A/D: the guest's own flags cannot be set in a table that is read-only below. */
   #flagsDenied(level: number, page: number): Outcome {
     this.stage = SECOND_STAGE;
+    this.failedFinal = false;
+    this.secondLevel = 0;
     this.level = level;
     this.failedGpaPage = this.tables[level];
     this.#indexer.split(page);

@@ -165,7 +165,10 @@ export class Walker {
       const index = indexer.at(level);
       const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
       const at = memory.indexOf(pa);
-      if (at < 0) return this.#failed(HOLE, pa, level, 0, access, privilege);
+      if (at < 0) {
+        this.trace?.add(this.stage, level, index, pa, 0, 0, NOT_PRESENT);
+        return this.#failed(HOLE, pa, level, 0, access, privilege);
+      }
       const lo = memory.words[at];
       const hi = memory.words[at + 1];
       this.references++;
