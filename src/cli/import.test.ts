@@ -91,8 +91,8 @@ describe('import: formats', () => {
   test('the text says what was kept', async () => {
     const file = fileWith('true.lackey', lackey);
     await runImport(file, { out: `${file}.out`, filter: 4 });
-    expect(printed).toMatch(
-      /\.out: 2 lines behind a 4-page filter of 3 references, 2 instructions, 2 pages \(1 written\), \d+ bytes\n$/,
+    expect(printed.replace(file, 'f')).toMatch(
+      /^f\.out: 2 lines behind a 4-page filter of 3 references, 2 instructions, 2 pages/,
     );
   });
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeTrace } from '../workload/trace/format.ts';
@@ -66,5 +67,21 @@ describe('trace file on disk', () => {
     const path = join(folder, 'b.kpt.gz');
     saveTrace(path, trace);
     expect(Uint8Array.from(gunzipSync(readFileSync(path)))).toEqual(encodeTrace(trace));
+  });
+});
+
+describe('bundled traces', () => {
+  test.each([
+    ['sort', 16, 1_040_994, 13_200_528, 314, 108],
+    ['gzip', 16, 519_035, 15_427_541, 242, 98],
+    ['redis', 32, 8_594_687, 237_369_191, 21_275, 20_001],
+  ])('%s holds what its page says', (name, filter, lines, instructions, pages, writtenPages) => {
+    const bundled = loadTrace(
+      fileURLToPath(new URL(`../../data/traces/${name}.kpt.gz`, import.meta.url)),
+    );
+    expect(bundled.filter).toBe(filter);
+    expect(bundled.header).toMatchObject({ lines, instructions, pages, writtenPages });
+    expect(bundled.kinds.length).toBe(lines);
+    expect(bundled.pageOf.length).toBe(pages);
   });
 });
