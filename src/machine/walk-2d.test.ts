@@ -1,4 +1,4 @@
-/** Two-dimensional walks against a second reading of the manuals, and their number of references. */
+/** Two-dimensional walks against a second reading of the manuals, and their references. */
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -1,11 +1,11 @@
 /**
- * The two-dimensional walk: a guest's long-mode tables at guest-physical addresses, each of them and
- * the final address translated by a second stage (EPT or NPT).
+ * The two-dimensional walk: a guest's long-mode tables at guest-physical addresses, each of them
+ * and the final address translated by a second stage (EPT or NPT).
  *
- * Sources: Intel SDM vol. 3, 28.3.1, 28.3.3.2, 28.3.5 (references to guest tables are writes once EPT
- * has A/D flags) and 27.2.1 (exit qualification); AMD APM vol. 2, 15.25.5 and 15.25.6 (table walks
- * are user writes at the nested level; EXITINFO1). Leaves out: guests without paging, PAE guests
- * (PDPTE loads), advanced exit information (qualification bits 9 to 11), SNP.
+ * Sources: Intel SDM vol. 3, 28.3.1, 28.3.3.2, 28.3.5 (references to guest tables are writes once
+ * EPT has A/D flags) and 27.2.1 (exit qualification); AMD APM vol. 2, 15.25.5 and 15.25.6 (table
+ * walks are user writes at the nested level; EXITINFO1). Leaves out: guests without paging, PAE
+ * guests (PDPTE loads), advanced exit information (qualification bits 9 to 11), SNP.
  */
 import {
   ABSENT,

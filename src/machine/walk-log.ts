@@ -2,8 +2,8 @@
  * What a walk leaves behind besides its result: the accessed and dirty bits that it has to write,
  * and, when somebody asks, every entry that it read. Both are preallocated and reused.
  *
- * Source: Intel SDM vol. 3, 4.8 and 28.3.5: the flags are set by locked read-modify-writes; here the
- * writes of one translation that succeeded are made together at its end, as one act.
+ * Source: Intel SDM vol. 3, 4.8 and 28.3.5: the flags are set by locked read-modify-writes; here
+ * the writes of one translation that succeeded are made together at its end, as one act.
  * Leaves out: flags set by a translation that faults, which manuals allow and do not require.
  */
 import { defect } from '../base/assert.ts';

@@ -1,6 +1,6 @@
 /**
- * A second reading of the paging chapters for 4 and 5 levels, and of nested paging, slow and literal.
- * It shares no code with src and uses BigInt for every word.
+ * A second reading of the paging chapters for 4 and 5 levels, and of nested paging, slow and
+ * literal. It shares no code with src and uses BigInt for every word.
  *
  * Source: Intel SDM vol. 3, 4.5 (tables 4-14 to 4-20), 4.6.1, 4.7, 4.8; AMD APM vol. 2, 15.25.
  */

@@ -4,9 +4,9 @@
  * Source: Intel SDM vol. 3, 28.3.2 (translation, tables of the entries' formats), 28.3.3.1
  * (misconfigurations), 28.3.3.2 (violations), 28.3.3.3 (their order), 28.3.5 (accessed and dirty
  * flags), 27.2.1 (exit qualification). Software bits: Linux KVM, arch/x86/kvm/mmu/spte.h.
- * Leaves out: mode-based execute control (bit 10 is ignored), #VE, sub-page permissions, shadow-stack
- * bits, paging-write control, and KVM's access tracking without A/D bits beyond keeping such an entry
- * a leaf.
+ * Leaves out: mode-based execute control (bit 10 is ignored), #VE, sub-page permissions,
+ * shadow-stack bits, paging-write control, and KVM's access tracking without A/D bits beyond
+ * keeping such an entry a leaf.
  */
 import { defect } from '../../base/assert.ts';
 import {

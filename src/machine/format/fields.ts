@@ -1,7 +1,7 @@
 /**
  * Bit fields of 64-bit entries, as masks of two 32-bit halves, and the proof that fields declared
- * for one format do not overlap. The proof runs when a format's module loads, so that a wrong layout
- * cannot reach a machine.
+ * for one format do not overlap. The proof runs when a format's module loads, so that a wrong
+ * layout cannot reach a machine.
  *
  * Source: none; arithmetic. Leaves out: fields wider than one entry.
  */

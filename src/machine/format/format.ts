@@ -1,6 +1,7 @@
 /**
- * What every page-table format offers: a geometry, a codec between 64-bit words and decoded entries,
- * and a judgement of one entry during a walk. Hypervisors see entries, never halves of a word.
+ * What every page-table format offers: a geometry, a codec between 64-bit words and decoded
+ * entries, and a judgement of one entry during a walk. Hypervisors see entries, never halves of a
+ * word.
  *
  * Geometry is a parameter (DESIGN.md law 4): machines use the manual's, small programs under
  * exploration may use one or two index bits per level with the same code.
@@ -32,8 +33,8 @@ export interface Rights {
 }
 
 /**
- * One decoded entry; immutable. `frozen` is KVM's FROZEN_SPTE: not present, owned by another thread.
- * `hostWritable` and `mmuWritable` are KVM's software bits (primer/x86.md 2.1).
+ * One decoded entry; immutable. `frozen` is KVM's FROZEN_SPTE: not present, owned by another
+ * thread. `hostWritable` and `mmuWritable` are KVM's software bits (primer/x86.md 2.1).
  */
 export interface Entry extends Word64, Rights {
   readonly kind: 'empty' | 'frozen' | 'table' | 'leaf';

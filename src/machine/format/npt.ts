@@ -2,8 +2,8 @@
  * Nested page tables of SVM: long-mode entries under the rules of nesting. Every access at the
  * nested level is a user access, so every entry on the way needs U/S; faults become #VMEXIT(NPF).
  *
- * Source: AMD APM vol. 2, 15.25.4 to 15.25.6 (nested paging, NPF and EXITINFO1). The value of absent
- * entries: Linux KVM, arch/x86/kvm/mmu/spte.h (bit 63 set also where NPT does not need it).
+ * Source: AMD APM vol. 2, 15.25.4 to 15.25.6 (nested paging, NPF and EXITINFO1). The value of
+ * absent entries: Linux KVM, arch/x86/kvm/mmu/spte.h (bit 63 set also where NPT does not need it).
  * Leaves out: guest mode execute trap, SNP's RMP checks and bits 34 to 37 of EXITINFO1, nested
  * supervisor shadow stacks, and PAE or 32-bit hosts.
  */

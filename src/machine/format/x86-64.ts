@@ -2,8 +2,8 @@
  * Long-mode page tables, 4 or 5 levels: codec and judgement. NPT shares the codec (npt.ts).
  *
  * Source: Intel SDM vol. 3, 4.5 (entries), 4.6 (access rights), 4.7 (page-fault error code), 4.8
- * (accessed and dirty flags), 4.1.3 and 4.1.4 (WP, SMEP, SMAP, NXE, MAXPHYADDR); AMD APM vol. 2, 5.3
- * and 5.6. Software bits: Linux KVM, arch/x86/kvm/mmu/spte.h.
+ * (accessed and dirty flags), 4.1.3 and 4.1.4 (WP, SMEP, SMAP, NXE, MAXPHYADDR); AMD APM vol. 2,
+ * 5.3 and 5.6. Software bits: Linux KVM, arch/x86/kvm/mmu/spte.h.
  * Leaves out: protection keys, shadow stacks, LASS, HLAT, the PAT memory type, PCD/PWT, the global
  * bit, and EFLAGS.AC (SMAP acts as with AC = 0).
  */
