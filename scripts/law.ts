@@ -12,7 +12,7 @@ export interface RoomLaw {
   readonly why: string;
 }
 
-const guestMay = ['base', 'runtime', 'machine', 'sync', 'abi', 'guest/common'];
+const guestMay = ['base', 'runtime', 'machine', 'sync', 'abi', 'alloc', 'guest/common'];
 const examMay = [
   'base',
   'runtime',
@@ -35,8 +35,13 @@ export const rooms: readonly RoomLaw[] = [
   { room: 'sync', may: ['base', 'runtime'], why: 'a lock is a word, not a page' },
   { room: 'abi', may: ['base'], why: 'both sides of a level read it, so it belongs to neither' },
   {
+    room: 'alloc',
+    may: ['base', 'runtime', 'machine'],
+    why: 'frames and objects of any kernel, whatever level it is of',
+  },
+  {
     room: 'hypervisor',
-    may: ['base', 'runtime', 'machine', 'sync', 'abi'],
+    may: ['base', 'runtime', 'machine', 'sync', 'abi', 'alloc'],
     why: 'a hypervisor knows neither its guests, nor its design, nor who watches it',
   },
   {
@@ -58,7 +63,7 @@ export const rooms: readonly RoomLaw[] = [
   },
   {
     room: 'design',
-    may: ['base', 'runtime', 'machine', 'sync', 'abi', 'hypervisor', 'guest', 'check'],
+    may: ['base', 'runtime', 'machine', 'sync', 'abi', 'alloc', 'hypervisor', 'guest', 'check'],
     why: 'a system does not know its exam, its scheduler or its judge',
   },
   {

@@ -1,0 +1,17 @@
+/**
+ * Hypercalls from a guest kernel to whoever owns its memory: L0 in `tdp`, L1 in `nested` and `kpop`.
+ * They stand for virtio-balloon and free-page reporting, whose queues are left out.
+ */
+export const OwnerCall = {
+  /** Pages are free: registers 1, 2 = guest-physical address of a list, number of elements. */
+  reclaim: 1,
+  /** The vCPU has nothing more to do, ever. */
+  done: 2,
+  /** The owner removes all its tables for the guest range given as first page, page count. */
+  removeTables: 3,
+} as const;
+
+/** An element of the list is two words: first page, number of pages. */
+export const REPORT_ELEMENT_BYTES = 16;
+/** Elements in one page. */
+export const REPORT_LIMIT = 256;

@@ -1,0 +1,82 @@
+/**
+ * Frames of one level's memory: a list per CPU, refilled in batches from a region, as the per-CPU
+ * page lists of a kernel. Freed frames go to the list of the CPU that frees them, last in first out.
+ *
+ * Leaves out: the zone lock behind the per-CPU lists and its contention (one atomic counter stands
+ * for it), orders above 0, NUMA nodes, reclaim. A frame costs the same in every design.
+ */
+import { defect } from '../base/assert.ts';
+import { Unit } from '../machine/preset/price.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { atomicLine, layout } from '../runtime/layout.ts';
+import type { Arena } from './arena.ts';
+
+const BATCH = 32;
+const LINE_BYTES = 64;
+
+const Pool = layout('frames.pool', { used: atomicLine });
+
+/** Words of one level's memory while nobody runs. */
+export interface BootMemory {
+  read(at: number): number;
+  write(at: number, value: number): void;
+}
+
+export class Frames {
+  readonly #pool: number; // address of the Pool structure: frames handed out so far
+  readonly #lists: number; // one line per CPU: head of its list, 0 = empty
+  readonly #links: number; // one word per frame of the region: next in list
+  readonly #base: number;
+  readonly #limit: number;
+
+  /**
+   * Manages frames [`base`, `limit`); its words are taken from `arena` and need no formatting: all
+   * zero means that nothing was handed out.
+   */
+  constructor(arena: Arena, region: { base: number; limit: number }, cpus: number) {
+    this.#base = region.base;
+    this.#limit = region.limit;
+    this.#pool = arena.place(Pool);
+    this.#lists = arena.take(cpus * LINE_BYTES);
+    this.#links = arena.take((region.limit - region.base) * 8);
+  }
+
+  /** Takes a frame; its content is whatever it was. */
+  *take(cpu: Context): Routine<number> {
+    cpu.spend(Unit.pageAllocated, 1);
+    const list = this.#lists + cpu.seat * LINE_BYTES;
+    const head = cpu.read(list);
+    if (head !== 0) {
+      cpu.write(list, cpu.read(this.#link(head)));
+      return head;
+    }
+    const first =
+      this.#base + num(yield cpu.add(this.#pool + Pool.at.used, BATCH, 'frames.refill'));
+    if (first + BATCH > this.#limit) defect('Frames.take', 'the memory of this level is exhausted');
+    for (let i = BATCH - 1; i > 0; i--) this.give(cpu, first + i);
+    return first;
+  }
+
+  /** Before anybody runs: the first of `count` consecutive frames, through boot-time access. */
+  reserve(memory: BootMemory, count: number): number {
+    const at = this.#pool + Pool.at.used;
+    const first = this.#base + memory.read(at);
+    if (first + count > this.#limit) defect('Frames.reserve', 'the memory is exhausted');
+    memory.write(at, first + count - this.#base);
+    return first;
+  }
+
+  /** Gives a frame back to this CPU's list. */
+  give(cpu: Context, pfn: number): void {
+    const list = this.#lists + cpu.seat * LINE_BYTES;
+    cpu.write(this.#link(pfn), cpu.read(list));
+    cpu.write(list, pfn);
+  }
+
+  #link(pfn: number): number {
+    if (pfn < this.#base || pfn >= this.#limit)
+      defect('Frames', `frame ${pfn} is not of this pool`);
+    return this.#links + (pfn - this.#base) * 8;
+  }
+}

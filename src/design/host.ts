@@ -1,0 +1,59 @@
+/**
+ * Parts that every stack is put together from: vCPUs with their VMCSs, threads on CPUs, the host's
+ * interrupt vectors, RCU over all vCPU threads of a level.
+ */
+import { defect } from '../base/assert.ts';
+import { answerCalls } from '../hypervisor/flush/request-kick.ts';
+import type { Platform } from '../hypervisor/platform.ts';
+import { vcpuThread } from '../hypervisor/run-loop.ts';
+import { type ExitTable, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import { VECTOR_CALL } from '../machine/instruction.ts';
+import type { Machine } from '../machine/machine.ts';
+import { Field, fieldAt } from '../machine/vmcs.ts';
+import type { Routine } from '../runtime/act.ts';
+import { Rcu } from '../sync/rcu.ts';
+
+/** EPTP flags: write-back, 4 levels, accessed and dirty flags on. */
+export const EPTP_FLAGS = 0x5e;
+const FRAME_BYTES = 4096;
+
+/** One vCPU per guest context, on the CPU of the same number. */
+export function addVcpus(
+  machine: Machine,
+  vm: Vm,
+  guests: readonly GuestContext[],
+  root: number,
+  exits: ExitTable,
+): void {
+  guests.forEach((guest, i) => {
+    const vmcs = vm.platform.arena.frames(1);
+    machine.memory.write(fieldAt(vmcs, Field.eptp), root * FRAME_BYTES + EPTP_FLAGS);
+    machine.memory.write(fieldAt(vmcs, Field.vpid), i + 1);
+    guest.homeCpu = i;
+    new Vcpu(vm, i, i, { guest, vmcs, exits });
+  });
+}
+
+/** RCU whose readers are the vCPU threads of `vms`; what it releases are frames of `platform`. */
+export function attachRcu(platform: Platform, vms: readonly Vm[]): Rcu {
+  const modes = vms.flatMap((vm) => vm.vcpus.map((v) => v.mode));
+  const base = platform.arena.take(Rcu.bytes(platform.cpus, modes.length));
+  return new Rcu(base, modes, (cpu, frame) => platform.frames.give(cpu, frame));
+}
+
+/** Starts the vCPU threads of the host and its answers to function calls. */
+export function startVcpus(machine: Machine, vm: Vm): void {
+  for (const v of vm.vcpus) {
+    machine.hostThread(v.seat, `vcpu.${v.index}`, (me) => vcpuThread(me, v, nothing()));
+  }
+  machine.hostVectors.set(VECTOR_CALL, (cpu, host) => {
+    const v = vm.vcpus[cpu.id] ?? defect('startVcpus', `CPU ${cpu.id} runs no vCPU`);
+    return answerCalls(host, v);
+  });
+}
+
+// biome-ignore lint/correctness/useYield: a thread without anything to boot
+export function* nothing(): Routine<void> {
+  // a thread without anything to boot
+}

@@ -1,0 +1,72 @@
+/**
+ * What a design is and what it builds: a machine with its contexts in place, ready for a scheduler.
+ * A design composes hypervisor and guest parts; it knows neither the workload nor who watches.
+ */
+
+import { Arena } from '../alloc/arena.ts';
+import { Frames } from '../alloc/frames.ts';
+import type { Environment } from '../guest/program/environment.ts';
+import type { Platform } from '../hypervisor/platform.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+
+/** What a workload needs from the system it runs on. */
+export interface Demand {
+  readonly vcpus: number;
+  /** Guest pages that programs of one vCPU may touch, tables not counted. */
+  readonly pagesPerVcpu: number;
+  /** Distance between the guest frames of data pages; 1 = consecutive. */
+  readonly stride: number;
+  /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
+  readonly hostThreads: number;
+}
+
+/** Counting conditions that change what a system does (DESIGN.md section 5). */
+export interface Conditions {
+  /** Whether L1's memory is mapped in L0 before the exam. */
+  readonly l1: 'warm' | 'cold';
+  /** APIC virtualisation, IPI virtualisation included. */
+  readonly apicv: 'on' | 'off';
+}
+
+export interface System {
+  readonly machine: Machine;
+  /** One per vCPU of the guest whose programs are the exam; bodies are pushed by the experiment. */
+  readonly environments: readonly Environment[];
+  /** What a host thread does so that the given guest pages lose their second-stage entries. */
+  hostInvalidate(cpu: Context, gfns: readonly number[]): Routine<void>;
+  /** Bytes of second-stage tables of all levels, and of other books that track guest memory. */
+  memory(): { tableBytes: number; bookBytes: number };
+}
+
+export interface Axis {
+  readonly values: readonly string[];
+  readonly default: string;
+  readonly describe: string;
+}
+
+export interface Design {
+  readonly id: string;
+  readonly title: string;
+  readonly axes: Readonly<Record<string, Axis>>;
+  readonly source: string;
+  readonly leavesOut: readonly string[];
+  /** What a comparison with the other designs isolates. */
+  readonly isolates: string;
+  build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
+}
+
+export type Axes = Readonly<Record<string, string>>;
+
+const HOST_ARENA_FRAMES = 1 << 18;
+const HOST_POOL_FRAMES = 1 << 22;
+
+/** The bare machine as the host's platform. */
+export function hostPlatform(machine: Machine): Platform {
+  const arena = new Arena(1, HOST_ARENA_FRAMES);
+  const region = { base: HOST_ARENA_FRAMES, limit: HOST_ARENA_FRAMES + HOST_POOL_FRAMES };
+  const boot = machine.memory;
+  const cpus = machine.cpus.length;
+  return { name: 'l0', arena, frames: new Frames(arena, region, cpus), cpus, boot };
+}

@@ -1,0 +1,103 @@
+/**
+ * KVM's two-dimensional paging with the TDP MMU, not nested: the owner of the guest's memory is L0.
+ */
+
+import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
+import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import type { Owner } from '../hypervisor/owner.ts';
+import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
+import { ExitReason } from '../machine/exit.ts';
+import type { Machine } from '../machine/machine.ts';
+import { buildGuestVm } from './guest-vm.ts';
+import { addVcpus, attachRcu, startVcpus } from './host.ts';
+import { type Design, hostPlatform, type System } from './system.ts';
+
+export const tdp: Design = {
+  id: 'tdp',
+  title: 'KVM TDP MMU, not nested',
+  axes: {
+    lock: {
+      values: ['read', 'write'],
+      default: 'read',
+      describe: 'how a fault holds the mmu_lock',
+    },
+  },
+  source: 'Linux 6.12 arch/x86/kvm/mmu/tdp_mmu.c; primer/x86.md section 2',
+  leavesOut: [
+    'lockless fast page fault, huge pages, memslot changes, dirty logging, NX huge page recovery',
+    'the page allocator and mmap_lock, which bound real hosts before the mmu_lock does',
+  ],
+  isolates: 'the price of one second-stage fault without nesting',
+  build(machine, demand, axes): System {
+    const platform = hostPlatform(machine);
+    const vm: Vm = { name: 'guest', platform, vcpus: [] };
+    const guest = buildGuestVm(machine, demand, 1);
+    const backing = new AnonymousBacking(platform, slotsOf(guest.memory));
+    const mmu = new TdpMmu({
+      vm,
+      format: machine.translator.secondStage,
+      backing,
+      lockClass: 'l0.mmu',
+      faultLock: axes['lock'] === 'write' ? 'write' : 'read',
+    });
+    const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
+    addVcpus(machine, vm, guest.contexts, mmu.root, exits);
+    mmu.rcu = attachRcu(platform, [vm]);
+    startVcpus(machine, vm);
+    return {
+      machine,
+      environments: guest.environments,
+      hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
+      memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
+    };
+  },
+};
+
+export function slotsOf(memory: readonly PageRange[]): { base: number; pages: number }[] {
+  return memory.map(({ first, end }) => ({ base: first, pages: end - first }));
+}
+
+/** Single pages as ranges, ascending. */
+export function rangesOf(gfns: readonly number[]): PageRange[] {
+  return [...gfns].sort((a, b) => a - b).map((gfn) => ({ first: gfn, end: gfn + 1 }));
+}
+
+export function tdpOwner(mmu: TdpMmu): Owner {
+  return {
+    unmap: (cpu, ranges) => tdpUnmap(cpu, mmu, ranges, 'free'),
+    removeTables: (cpu, range) => tdpRemoveTables(cpu, mmu, range),
+    frameOf: (cpu, gfn) => mmu.backing.resident(cpu, gfn),
+  };
+}
+
+/** What any owner does about its guest's exits. */
+export function hostExits(violation: ExitHandler, vmcall: ExitHandler): ExitTable {
+  return new Map<number, ExitHandler>([
+    [ExitReason.externalInterrupt, ignoreInterrupt],
+    [ExitReason.eptViolation, violation],
+    [ExitReason.cpuid, emulateCpuid],
+    [ExitReason.vmcall, vmcall],
+  ]);
+}
+
+/** Bytes of the tables reachable from the root. */
+export function tableBytes(machine: Machine, mmu: TdpMmu): number {
+  const { memory } = machine;
+  const { format } = mmu;
+  const count = (table: number, level: number): number => {
+    if (level === 0) return 1;
+    let tables = 1;
+    for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
+      const at = memory.indexOf(table * 4096 + index * 8);
+      const entry = format.decode({ lo: memory.words[at]!, hi: memory.words[at + 1]! }, level);
+      if (entry.kind === 'table') tables += count(entry.pfn, level - 1);
+    }
+    return tables;
+  };
+  return count(mmu.root, format.geometry.levels - 1) * 4096;
+}

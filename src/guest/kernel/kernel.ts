@@ -1,0 +1,130 @@
+/**
+ * A small guest kernel: processes, demand paging, munmap with TLB shootdown, context switch. Its page
+ * tables are real long-mode tables in guest memory, edited by atomic stores through the second
+ * stage; its frames come from per-CPU lists.
+ *
+ * Leaves out: mmap_lock and page-table locks (programs here have one thread each, or share only
+ * their tables, which are edited by compare-and-swap), file pages (text is anonymous), swap,
+ * system calls, timer ticks.
+ */
+import type { Arena } from '../../alloc/arena.ts';
+import type { Frames } from '../../alloc/frames.ts';
+import { indexAt, type TableFormat } from '../../machine/format/format.ts';
+import type { GuestContext } from '../../machine/guest.ts';
+import { loadCr3, zeroFrame } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { type Routine, won } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { atomicLine, layout } from '../../runtime/layout.ts';
+import type { Process } from '../common/process.ts';
+
+const FRAME_BYTES = 4096;
+const PCIDS = 4095;
+
+export const CallWords = layout('guest.calls', { called: atomicLine, answered: atomicLine });
+const LINE_BYTES = 64;
+
+/** Where the kernel takes data pages from: its pool, or a source of the workload's choice. */
+export interface PageSource {
+  take(cpu: Context): Routine<number>;
+}
+
+export interface KernelOptions {
+  readonly arena: Arena;
+  readonly frames: Frames;
+  readonly format: TableFormat;
+  readonly vcpus: readonly GuestContext[];
+  readonly data?: PageSource;
+}
+
+export class GuestKernel {
+  readonly frames: Frames;
+  readonly format: TableFormat;
+  readonly vcpus: readonly GuestContext[];
+  readonly #data: PageSource;
+  readonly #calls: number;
+  readonly #users: number; // one word per address space tag
+  readonly #pcids: number; // one plain word per vCPU: next tag
+
+  constructor(options: KernelOptions) {
+    this.frames = options.frames;
+    this.format = options.format;
+    this.vcpus = options.vcpus;
+    this.#data = options.data ?? options.frames;
+    this.#calls = options.arena.take(options.vcpus.length * CallWords.bytes);
+    this.#users = options.arena.take(options.vcpus.length * LINE_BYTES);
+    this.#pcids = options.arena.take(options.vcpus.length * LINE_BYTES);
+  }
+
+  callWords(vcpu: number): { called: number; answered: number } {
+    const base = this.#calls + vcpu * CallWords.bytes;
+    return { called: base + CallWords.at.called, answered: base + CallWords.at.answered };
+  }
+
+  /** Makes an empty address space and switches to it. */
+  *exec(cpu: GuestContext): Routine<Process> {
+    const root = yield* this.#newTable(cpu);
+    const tags = this.#pcids + cpu.seat * LINE_BYTES;
+    const pcid = (cpu.read(tags) % PCIDS) + 1;
+    cpu.write(tags, pcid);
+    const users = this.#users + cpu.seat * LINE_BYTES;
+    yield cpu.store(users, 2 ** cpu.seat, 'kernel.exec.users');
+    // The tag may have been used before: its old translations must go.
+    yield loadCr3(cpu, root, pcid, 'flush', 'kernel.exec.load');
+    return { root, pcid, users };
+  }
+
+  /** Switches to an address space whose tag still names it; keeps its translations. */
+  *switchTo(cpu: GuestContext, process: Process): Routine<void> {
+    yield cpu.or(process.users, 2 ** cpu.seat, 'kernel.switch.users');
+    yield loadCr3(cpu, process.root, process.pcid, 'keep', 'kernel.switch.load');
+  }
+
+  /** Demand paging: gives the program the page it lacks. */
+  *handleFault(cpu: GuestContext, process: Process, page: number): Routine<void> {
+    cpu.spend(Unit.guestFaultWork, 1);
+    const table = yield* this.leafTable(cpu, process, page);
+    const at = this.#slot(table, page, 0);
+    const seen = this.format.decode(yield cpu.load(at, 'kernel.fault.look'), 0);
+    if (seen.kind === 'leaf') return; // somebody else was faster
+    const frame = yield* this.#data.take(cpu);
+    yield zeroFrame(cpu, frame, 'kernel.fault.zero');
+    const rights = { read: true, write: true, execute: true, user: true };
+    const leaf = this.format.leaf({ pfn: frame, level: 0, rights });
+    if (won(yield cpu.casWord(at, seen, leaf, 'kernel.fault.commit'))) return;
+    this.frames.give(cpu, frame);
+  }
+
+  /** The leaf table that serves `page`, made if it does not exist. */
+  *leafTable(cpu: GuestContext, process: Process, page: number): Routine<number> {
+    let table = process.root;
+    for (let level = this.format.geometry.levels - 1; level > 0; level--) {
+      cpu.spend(Unit.levelWalked, 1);
+      const at = this.#slot(table, page, level);
+      const seen = this.format.decode(yield cpu.load(at, 'kernel.walk.look'), level);
+      if (seen.kind === 'table') {
+        table = seen.pfn;
+        continue;
+      }
+      const made = yield* this.#newTable(cpu);
+      if (won(yield cpu.casWord(at, seen, this.format.table(made), 'kernel.walk.link'))) {
+        table = made;
+        continue;
+      }
+      this.frames.give(cpu, made);
+      level++; // look again: another thread linked its own
+    }
+    return table;
+  }
+
+  /** Address of the entry for `page` in a table of this address space. */
+  #slot(table: number, page: number, level: number): number {
+    return table * FRAME_BYTES + indexAt(this.format.geometry, page, level) * 8;
+  }
+
+  *#newTable(cpu: GuestContext): Routine<number> {
+    const frame = yield* this.frames.take(cpu);
+    yield zeroFrame(cpu, frame, 'kernel.table.zero');
+    return frame;
+  }
+}

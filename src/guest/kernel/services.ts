@@ -1,0 +1,59 @@
+/**
+ * The kernel as its programs see it: fault entry, process life, reporting.
+ */
+
+import { pagesAt } from '../../machine/format/format.ts';
+import { READ } from '../../machine/format/judge.ts';
+import type { GuestContext } from '../../machine/guest.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { KernelServices, Process } from '../common/process.ts';
+import type { GuestKernel } from './kernel.ts';
+import { reportFree } from './report.ts';
+import { exitProcess, munmap } from './unmap.ts';
+
+const FRAME_BYTES = 4096;
+
+export interface KernelRegion {
+  /** Guest frames [first, end) that hold the kernel's own words. */
+  readonly first: number;
+  readonly end: number;
+  /** Guest-physical address of one page per vCPU for lists that are passed by address. */
+  readonly lists: number;
+}
+
+export function kernelServices(kernel: GuestKernel, region: KernelRegion): KernelServices {
+  return {
+    *boot(cpu: GuestContext): Routine<void> {
+      for (let frame = region.first; frame < region.end; frame++) {
+        yield cpu.or(frame * FRAME_BYTES, 0, 'kernel.boot.touch');
+      }
+    },
+    exec: (cpu) => kernel.exec(cpu),
+    handleFault: (cpu, process, page) => kernel.handleFault(cpu, process, page),
+    *prepareTables(cpu, process, first, count): Routine<void> {
+      const span = pagesAt(kernel.format.geometry, 1);
+      for (let page = first; page < first + count; page = (Math.floor(page / span) + 1) * span) {
+        yield* kernel.leafTable(cpu, process, page);
+      }
+    },
+    munmap: (cpu, process, first, end) => munmap(kernel, cpu, process, first, end),
+    exit: (cpu, process) => exitProcess(kernel, cpu, process),
+    report: (cpu, frames) => reportFree(cpu, frames, region.lists + cpu.seat * FRAME_BYTES),
+    recycle(cpu, frames): void {
+      for (let i = frames.length - 1; i >= 0; i--) kernel.frames.give(cpu, frames[i]!);
+    },
+    frameOf: (cpu, process, page) => frameOf(kernel, cpu, process, page),
+  };
+}
+
+function* frameOf(
+  kernel: GuestKernel,
+  cpu: GuestContext,
+  process: Process,
+  page: number,
+): Routine<number> {
+  const table = yield* kernel.leafTable(cpu, process, page);
+  const at = table * FRAME_BYTES + (page % (1 << kernel.format.geometry.indexBits)) * 8;
+  const seen = kernel.format.decode(yield cpu.load(at, 'kernel.frame-of'), READ);
+  return seen.kind === 'leaf' ? seen.pfn : -1;
+}

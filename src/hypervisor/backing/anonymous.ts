@@ -1,0 +1,93 @@
+/**
+ * Anonymous host memory behind a VM: for each guest page the frame that backs it, allocated and
+ * zeroed at the first fault, as a host's page table of the VMM's address space would say. Pages are
+ * grouped in slots (memslots); slots are fixed after boot.
+ *
+ * Leaves out: page-table locks, swap, huge pages, mmap_lock and the allocator's contention: they
+ * bound real systems and are the same for every design here.
+ */
+import { defect } from '../../base/assert.ts';
+import { zeroFrame } from '../../machine/instruction.ts';
+import type { Memory } from '../../machine/memory.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { num, type Routine, won } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import type { Platform } from '../platform.ts';
+
+/** Levels of the host's own tables that a look-up walks in software. */
+const HOST_LEVELS = 4;
+
+export interface Slot {
+  readonly base: number;
+  readonly pages: number;
+  /** One word per page: frame + 1, or 0. */
+  readonly words: number;
+}
+
+export class AnonymousBacking {
+  readonly #platform: Platform;
+  readonly #slots: readonly Slot[];
+
+  /** `ranges`: guest page ranges in ascending order. */
+  constructor(platform: Platform, ranges: readonly { base: number; pages: number }[]) {
+    this.#platform = platform;
+    this.#slots = ranges.map((r) => ({ ...r, words: platform.arena.take(r.pages * 8) }));
+  }
+
+  /** Whether the page is memory at all. */
+  has(gfn: number): boolean {
+    return this.#find(gfn) !== undefined;
+  }
+
+  /** Frame behind `gfn`, made resident if it is not; -1 if the page is no memory. May sleep. */
+  *find(cpu: Context, gfn: number): Routine<number> {
+    cpu.spend(Unit.levelWalked, HOST_LEVELS);
+    const word = this.#word(gfn);
+    if (word < 0) return -1;
+    const seen = num(yield cpu.load(word, 'backing.look'));
+    if (seen !== 0) return seen - 1;
+    const frame = yield* this.#platform.frames.take(cpu);
+    yield zeroFrame(cpu, frame, 'backing.zero');
+    if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) return frame;
+    this.#platform.frames.give(cpu, frame); // somebody else was faster
+    return num(yield cpu.load(word, 'backing.lost')) - 1;
+  }
+
+  /** Frame behind `gfn` if it is resident now, without making it so; -1 otherwise. */
+  *resident(cpu: Context, gfn: number): Routine<number> {
+    cpu.spend(Unit.levelWalked, HOST_LEVELS);
+    const word = this.#word(gfn);
+    return word < 0 ? -1 : num(yield cpu.load(word, 'backing.resident')) - 1;
+  }
+
+  /** Takes the page away and frees its frame; nobody may be able to reach it any more. */
+  *release(cpu: Context, gfn: number): Routine<void> {
+    const word = this.#word(gfn);
+    if (word < 0) defect('AnonymousBacking.release', `page ${gfn} is no memory`);
+    const old = num(yield cpu.exchange(word, 0, 'backing.release'));
+    if (old !== 0) this.#platform.frames.give(cpu, old - 1);
+  }
+
+  /** Before anybody runs: `pfn` backs `gfn`. */
+  install(memory: Memory, gfn: number, pfn: number): void {
+    memory.write(this.#word(gfn), pfn + 1);
+  }
+
+  #word(gfn: number): number {
+    const slot = this.#find(gfn);
+    return slot === undefined ? -1 : slot.words + (gfn - slot.base) * 8;
+  }
+
+  #find(gfn: number): Slot | undefined {
+    let low = 0;
+    let high = this.#slots.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const slot = this.#slots[middle]!;
+      if (gfn < slot.base) high = middle - 1;
+      else if (gfn >= slot.base + slot.pages) low = middle + 1;
+      else return slot;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Exits that a hypervisor answers by itself: an instruction is emulated and retired. The value goes
+ * to the guest's registers (which are in the hypervisor's hands while the guest does not run), the
+ * instruction pointer through the VMCS.
+ */
+import { vmread, vmwrite } from '../machine/instruction.ts';
+import { Unit } from '../machine/preset/price.ts';
+import { Field } from '../machine/vmcs.ts';
+import { completeAct } from '../machine/world-switch.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import type { Vcpu } from './vcpu.ts';
+
+/** Retires the guest's instruction with `value` in its result register. */
+export function* retire(cpu: Context, v: Vcpu, value: number): Routine<void> {
+  const length = num(yield vmread(cpu, Field.exitInstructionLength, 'retire.length'));
+  const rip = num(yield vmread(cpu, Field.guestRip, 'retire.rip'));
+  yield vmwrite(cpu, Field.guestRip, rip + length, 'retire.advance');
+  completeAct(v.active.guest.top, value | 0, Math.floor(value / 4294967296));
+}
+
+/** CPUID: a table look-up and four registers. */
+export function* emulateCpuid(cpu: Context, v: Vcpu): Routine<void> {
+  const leaf = v.active.guest.top.act.at;
+  cpu.spend(Unit.listElement, 8);
+  cpu.spend(Unit.fieldCopied, 4);
+  yield* retire(cpu, v, leaf + 0x100);
+}
+
+/** An interrupt for the host: its handler ran as soon as the thread unmasked; nothing is left. */
+export function* ignoreInterrupt(_cpu: Context, _v: Vcpu): Routine<void> {
+  // The exit itself was the point: the next entry services requests.
+}

@@ -1,0 +1,31 @@
+/**
+ * KVM's remote flush: set a request on every vCPU, look at each one's mode, interrupt those in guest
+ * mode and wait until they have answered (`kvm_make_all_cpus_request`). The flush itself happens
+ * at each vCPU's next entry. Requests are written before modes are read; the entry writes its mode
+ * before it reads requests; both sides have a full barrier in between (primer/x86.md 2.5).
+ */
+import { sendIpi, VECTOR_CALL } from '../../machine/instruction.ts';
+import { num, type Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { isInGuest, REQUEST_FLUSH, type Vcpu, type Vm } from '../vcpu.ts';
+
+/** Returns when no vCPU of `vm` can use a translation older than the call. */
+export function* flushRemote(cpu: Context, vm: Vm): Routine<void> {
+  const called: { v: Vcpu; ticket: number }[] = [];
+  for (const v of vm.vcpus) {
+    yield cpu.or(v.requests, REQUEST_FLUSH, 'flush.request'); // locked: a full barrier
+    if (!isInGuest(num(yield cpu.load(v.mode, 'flush.mode')))) continue;
+    const ticket = num(yield cpu.add(v.called, 1, 'flush.call')) + 1;
+    yield sendIpi(cpu, v.seat, VECTOR_CALL, 'flush.kick');
+    called.push({ v, ticket });
+  }
+  for (const { v, ticket } of called) {
+    yield cpu.wait([v.answered], () => cpu.peek(v.answered) >= ticket, 'flush.wait');
+  }
+}
+
+/** Interrupt handler of a function call: answers all calls made so far. */
+export function* answerCalls(cpu: Context, v: Vcpu): Routine<void> {
+  const calls = num(yield cpu.load(v.called, 'call.look'));
+  yield cpu.store(v.answered, calls, 'call.answer');
+}

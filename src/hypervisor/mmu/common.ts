@@ -1,0 +1,85 @@
+/**
+ * What the second-stage MMUs share: the words of the invalidation protocol between a fault and the
+ * unmapping of its page (KVM's mmu_invalidate_seq and in-progress range), where entries lie, and the
+ * words that handlers speak.
+ */
+import { type Geometry, indexAt } from '../../machine/format/format.ts';
+import { num, type Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { atomic, atomicLine, layout, plain, plainLine } from '../../runtime/layout.ts';
+
+const FRAME_BYTES = 4096;
+
+/** Ranges of guest pages, half open. */
+export interface PageRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+export interface Stage2Fault {
+  readonly gfn: number;
+  readonly access: 'read' | 'write' | 'execute';
+}
+
+/** `mapped`: installed; `present`: somebody else did; `retry`: a race was lost; `absent`: no memory. */
+export type FaultOutcome = 'mapped' | 'present' | 'retry' | 'absent';
+
+export const MmuWords = layout('kvm.mmu', {
+  lock: atomicLine,
+  lockQueue: atomic,
+  /** Read without the lock before the page is looked up, under it afterwards. */
+  invalidateSeq: atomicLine,
+  inProgress: atomic,
+  /** Hull of the ranges being invalidated; protected by the lock. */
+  hullFirst: plain,
+  hullEnd: plain,
+  root: plainLine,
+});
+
+/** Address of the entry for `gfn` in the table at frame `table`. */
+export function entryAt(geometry: Geometry, table: number, gfn: number, level: number): number {
+  return table * FRAME_BYTES + indexAt(geometry, gfn, level) * 8;
+}
+
+/** Qualification bits of an EPT violation. */
+export function accessOf(qualification: number): Stage2Fault['access'] {
+  if ((qualification & 2) !== 0) return 'write';
+  return (qualification & 4) !== 0 ? 'execute' : 'read';
+}
+
+/** Seq before the page look-up; `undefined` while an invalidation covers `gfn`. */
+export function* beginLookup(cpu: Context, mmu: number): Routine<number> {
+  return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq'));
+}
+
+/** Under the lock: whether the page may have left since `seq` was read. */
+export function* isStale(cpu: Context, mmu: number, seq: number, gfn: number): Routine<boolean> {
+  if (num(yield cpu.load(mmu + MmuWords.at.inProgress, 'mmu.in-progress')) !== 0) {
+    const first = cpu.read(mmu + MmuWords.at.hullFirst);
+    if (gfn >= first && gfn < cpu.read(mmu + MmuWords.at.hullEnd)) return true;
+  }
+  return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq-recheck')) !== seq;
+}
+
+/** Under the write lock: faults on the ranges are refused from here on. */
+export function* openInvalidation(
+  cpu: Context,
+  mmu: number,
+  ranges: readonly PageRange[],
+): Routine<void> {
+  const first = ranges[0]!.first;
+  const end = ranges[ranges.length - 1]!.end;
+  const running = num(yield cpu.add(mmu + MmuWords.at.inProgress, 1, 'mmu.invalidate-begin'));
+  const at = MmuWords.at;
+  const merged = running !== 0;
+  const oldFirst = cpu.read(mmu + at.hullFirst);
+  cpu.write(mmu + at.hullFirst, merged ? Math.min(oldFirst, first) : first);
+  const oldEnd = cpu.read(mmu + at.hullEnd);
+  cpu.write(mmu + at.hullEnd, merged ? Math.max(oldEnd, end) : end);
+}
+
+/** Under the write lock: whoever looked up a page before must look again. */
+export function* closeInvalidation(cpu: Context, mmu: number): Routine<void> {
+  yield cpu.add(mmu + MmuWords.at.invalidateSeq, 1, 'mmu.invalidate-end');
+  yield cpu.add(mmu + MmuWords.at.inProgress, -1, 'mmu.invalidate-close');
+}

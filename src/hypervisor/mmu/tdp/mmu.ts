@@ -1,0 +1,92 @@
+/**
+ * KVM's TDP MMU: one tree of second-stage tables for a VM, filled by compare-and-swap under the
+ * mmu_lock held for reading, zapped under it held for writing. No reverse map: a page's entry is
+ * found by walking from the root.
+ *
+ * Source: arch/x86/kvm/mmu/tdp_mmu.c of Linux 6.12 (facts; primer/x86.md 2.1-2.4).
+ * Leaves out: several roots per VM, memslot changes, dirty logging, huge pages, the lockless fast
+ * path, yielding zaps, NX recovery (later steps).
+ */
+import type { TableFormat } from '../../../machine/format/format.ts';
+import { zeroFrame } from '../../../machine/instruction.ts';
+import type { Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import type { Rcu } from '../../../sync/rcu.ts';
+import { type RwLock, rwlock } from '../../../sync/rwlock.ts';
+import type { AnonymousBacking } from '../../backing/anonymous.ts';
+import type { Platform } from '../../platform.ts';
+import type { Vm } from '../../vcpu.ts';
+import { MmuWords } from '../common.ts';
+
+const LINE_BYTES = 64;
+/** Frames that a CPU keeps zeroed for new tables: one per level below the root. */
+const SPARE_TABLES = 4;
+
+export interface TdpOptions {
+  readonly vm: Vm;
+  readonly format: TableFormat;
+  readonly backing: AnonymousBacking;
+  readonly lockClass: 'l0.mmu' | 'l1.mmu';
+  /** How a fault holds the mmu_lock: KVM holds it for reading since 5.12, for writing before. */
+  readonly faultLock: 'read' | 'write';
+}
+
+export class TdpMmu {
+  readonly vm: Vm;
+  readonly platform: Platform;
+  readonly format: TableFormat;
+  readonly backing: AnonymousBacking;
+  readonly faultLock: 'read' | 'write';
+  readonly words: number;
+  readonly lock: RwLock;
+  /** Frame of the root table. */
+  readonly root: number;
+  /** Set once all vCPUs exist: table frames are given back through it. */
+  rcu: Rcu | undefined;
+  /** Asked before a page is mapped writable: a shadowed guest table must stay write-protected. */
+  isTracked: (cpu: Context, gfn: number) => boolean = () => false;
+  readonly #spares: number;
+
+  constructor(options: TdpOptions) {
+    const { vm } = options;
+    this.vm = vm;
+    this.platform = vm.platform;
+    this.format = options.format;
+    this.backing = options.backing;
+    this.faultLock = options.faultLock;
+    const { arena } = vm.platform;
+    this.words = arena.place(MmuWords);
+    this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);
+    this.root = arena.frames(1);
+    this.#spares = arena.take(vm.platform.cpus * LINE_BYTES);
+    vm.platform.boot.write(this.words + MmuWords.at.root, this.root);
+  }
+
+  /** Before any lock is taken: so many zeroed frames are at hand that a walk cannot run out. */
+  *topUp(cpu: Context): Routine<void> {
+    const spares = this.#spares + cpu.seat * LINE_BYTES;
+    let count = cpu.read(spares);
+    while (count < SPARE_TABLES) {
+      const frame = yield* this.platform.frames.take(cpu);
+      yield zeroFrame(cpu, frame, 'tdp.table-zero');
+      count++;
+      cpu.write(spares + count * 8, frame);
+    }
+    cpu.write(spares, count);
+  }
+
+  takeSpare(cpu: Context): number {
+    const spares = this.#spares + cpu.seat * LINE_BYTES;
+    const count = cpu.read(spares);
+    cpu.write(spares, count - 1);
+    return cpu.read(spares + count * 8);
+  }
+
+  /** A spare whose link lost its race: still zeroed. */
+  returnSpare(cpu: Context, frame: number): void {
+    const spares = this.#spares + cpu.seat * LINE_BYTES;
+    const count = cpu.read(spares) + 1;
+    cpu.write(spares + count * 8, frame);
+    cpu.write(spares, count);
+  }
+}

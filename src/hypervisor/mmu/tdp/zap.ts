@@ -1,0 +1,127 @@
+/**
+ * Removing access in the TDP MMU: leaves are exchanged for empty entries under the write lock, remote
+ * TLBs are flushed before the lock is dropped, and only then are pages and tables given back.
+ */
+import { pagesAt } from '../../../machine/format/format.ts';
+import { Unit } from '../../../machine/preset/price.ts';
+import type { Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
+import { flushRemote } from '../../flush/request-kick.ts';
+import { closeInvalidation, entryAt, openInvalidation, type PageRange } from '../common.ts';
+import type { TdpMmu } from './mmu.ts';
+
+/**
+ * Unmaps ascending ranges: a fault in between is refused (`openInvalidation`), afterwards it must
+ * look up its page again. `pages` says whether the backing keeps or frees them.
+ */
+export function* tdpUnmap(
+  cpu: Context,
+  mmu: TdpMmu,
+  ranges: readonly PageRange[],
+  pages: 'keep' | 'free',
+): Routine<void> {
+  if (ranges.length === 0) return;
+  yield* writeLock(cpu, mmu.lock, 'tdp.unmap.lock');
+  yield* openInvalidation(cpu, mmu.words, ranges);
+  let zapped = 0;
+  for (const range of ranges) zapped += yield* zapRange(cpu, mmu, range);
+  if (zapped > 0) yield* flushRemote(cpu, mmu.vm);
+  yield* writeUnlock(cpu, mmu.lock, 'tdp.unmap.unlock');
+  if (pages === 'free') yield* freePages(cpu, mmu, ranges);
+  yield* writeLock(cpu, mmu.lock, 'tdp.unmap-end.lock');
+  yield* closeInvalidation(cpu, mmu.words);
+  yield* writeUnlock(cpu, mmu.lock, 'tdp.unmap-end.unlock');
+}
+
+function* freePages(cpu: Context, mmu: TdpMmu, ranges: readonly PageRange[]): Routine<void> {
+  for (const range of ranges) {
+    for (let gfn = range.first; gfn < range.end; gfn++) yield* mmu.backing.release(cpu, gfn);
+  }
+}
+
+/** Empties the leaves of a range; returns how many were present. */
+function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<number> {
+  const { geometry } = mmu.format;
+  let zapped = 0;
+  let gfn = range.first;
+  while (gfn < range.end) {
+    const table = yield* leafTable(cpu, mmu, gfn);
+    const span = pagesAt(geometry, table < 0 ? -table : 1);
+    const end = Math.min(range.end, (Math.floor(gfn / span) + 1) * span);
+    if (table >= 0) zapped += yield* zapLeaves(cpu, mmu, table, { first: gfn, end });
+    gfn = end;
+  }
+  return zapped;
+}
+
+/** The leaf table that serves `gfn`, or minus the level of the entry that is absent above it. */
+function* leafTable(cpu: Context, mmu: TdpMmu, gfn: number): Routine<number> {
+  const { format } = mmu;
+  let table = mmu.root;
+  for (let level = format.geometry.levels - 1; level > 0; level--) {
+    cpu.spend(Unit.levelWalked, 1);
+    const at = entryAt(format.geometry, table, gfn, level);
+    const seen = format.decode(yield cpu.load(at, 'tdp.zap.look'), level);
+    if (seen.kind !== 'table') return -level;
+    table = seen.pfn;
+  }
+  return table;
+}
+
+function* zapLeaves(cpu: Context, mmu: TdpMmu, table: number, range: PageRange): Routine<number> {
+  const { format } = mmu;
+  let zapped = 0;
+  for (let gfn = range.first; gfn < range.end; gfn++) {
+    const at = entryAt(format.geometry, table, gfn, 0);
+    const seen = format.decode(yield cpu.load(at, 'tdp.zap.look-leaf'), 0);
+    if (seen.kind !== 'leaf') continue;
+    // Exchange, because hardware may set A and D until the flush is done.
+    yield cpu.exchangeWord(at, format.empty, 'tdp.zap.clear');
+    zapped++;
+  }
+  return zapped;
+}
+
+/**
+ * Removes every table below the root entries that serve the range, as a memslot wipe does: the
+ * parent entry is emptied, each child entry is frozen so that a racing fault retries, TLBs are
+ * flushed, and the frames are given back after a grace period.
+ */
+export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
+  const { format } = mmu;
+  const top = format.geometry.levels - 1;
+  const removed: number[] = [];
+  yield* writeLock(cpu, mmu.lock, 'tdp.remove.lock');
+  const span = pagesAt(format.geometry, top);
+  for (let gfn = Math.floor(range.first / span) * span; gfn < range.end; gfn += span) {
+    const at = entryAt(format.geometry, mmu.root, gfn, top);
+    const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.remove.unlink'), top);
+    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, top - 1, removed);
+  }
+  if (removed.length > 0) yield* flushRemote(cpu, mmu.vm);
+  yield* writeUnlock(cpu, mmu.lock, 'tdp.remove.unlock');
+  for (const table of removed) {
+    if (mmu.rcu === undefined) mmu.platform.frames.give(cpu, table);
+    else yield* mmu.rcu.defer(cpu, table);
+  }
+}
+
+/** Freezes every used entry of an unlinked table and of those below it; lists their frames. */
+function* sweep(
+  cpu: Context,
+  mmu: TdpMmu,
+  table: number,
+  level: number,
+  removed: number[],
+): Routine<void> {
+  const { format } = mmu;
+  removed.push(table);
+  for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
+    const at = table * 4096 + index * 8;
+    const seen = format.decode(yield cpu.load(at, 'tdp.remove.look'), level);
+    if (seen.kind === 'empty') continue;
+    yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.freeze');
+    if (seen.kind === 'table') yield* sweep(cpu, mmu, seen.pfn, level - 1, removed);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The owner's side of a guest's hypercalls: taking back pages that the guest says are free. Runs in
+ * the thread of the vCPU that called, as a balloon or a madvise from the VMM would.
+ */
+
+import { OwnerCall, REPORT_ELEMENT_BYTES, REPORT_LIMIT } from '../abi/owner.ts';
+import { defect } from '../base/assert.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
+import { Unit } from '../machine/preset/price.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { Event } from '../runtime/trace.ts';
+import { retire } from './emulate.ts';
+import type { PageRange } from './mmu/common.ts';
+import type { ExitHandler, Vcpu } from './vcpu.ts';
+
+/** What an owner can do to its guest's memory. */
+export interface Owner {
+  unmap(cpu: Context, ranges: readonly PageRange[]): Routine<void>;
+  removeTables(cpu: Context, range: PageRange): Routine<void>;
+  /** Frame of the owner's memory behind a guest page, if it is resident; else -1. */
+  frameOf(cpu: Context, gfn: number): Routine<number>;
+}
+
+/** Handler of VMCALL for the owner of the calling guest. */
+export function answerOwnerCalls(owner: Owner): ExitHandler {
+  return function* answer(cpu: Context, v: Vcpu): Routine<void> {
+    const { guest } = v.active;
+    const [call, first, second] = Array.from(guest.registers) as [number, number, number];
+    cpu.note(Event.hypercall, call, 0);
+    switch (call) {
+      case OwnerCall.reclaim:
+        yield* owner.unmap(cpu, yield* rangesOf(cpu, owner, guest));
+        break;
+      case OwnerCall.removeTables:
+        yield* owner.removeTables(cpu, { first, end: first + second });
+        break;
+      case OwnerCall.done:
+        guest.kill(); // ends the run loop of this vCPU
+        return;
+      default:
+        defect('answerOwnerCalls', `unknown call ${call}`);
+    }
+    yield* retire(cpu, v, 0);
+  };
+}
+
+/** Copies the list once before anything is believed: the guest may change it meanwhile. */
+function* rangesOf(cpu: Context, owner: Owner, guest: GuestContext): Routine<PageRange[]> {
+  const list = guest.registers[1]!;
+  const count = Math.min(guest.registers[2]!, REPORT_LIMIT);
+  const frame = yield* owner.frameOf(cpu, Math.floor(list / FRAME_BYTES));
+  if (frame < 0) return [];
+  const ranges: PageRange[] = [];
+  for (let i = 0; i < count; i++) {
+    cpu.spend(Unit.listElement, 1);
+    const at = frame * FRAME_BYTES + (list % FRAME_BYTES) + i * REPORT_ELEMENT_BYTES;
+    const first = cpu.read(at);
+    ranges.push({ first, end: first + cpu.read(at + 8) });
+  }
+  return ranges;
+}

@@ -1,0 +1,17 @@
+/**
+ * What a hypervisor stands on, whatever level it is of: a boot arena, frames, and the CPUs it may
+ * use. Addresses are of its own memory: host-physical for the host, guest-physical for a guest
+ * hypervisor, whose every access then goes through the host's second stage.
+ */
+import type { Arena } from '../alloc/arena.ts';
+import type { BootMemory, Frames } from '../alloc/frames.ts';
+
+export interface Platform {
+  readonly name: string;
+  readonly arena: Arena;
+  readonly frames: Frames;
+  /** CPUs that this hypervisor's threads run on: their `seat` is below. */
+  readonly cpus: number;
+  /** Words of this memory before anybody runs. */
+  readonly boot: BootMemory;
+}

@@ -1,0 +1,66 @@
+/**
+ * The run loop: enter, look at the exit, handle, again. It is the same for the host and for a guest
+ * hypervisor, whose VMREAD, VMWRITE, INVEPT and VMRESUME become exits of its own.
+ *
+ * Source of the entry order: arch/x86/kvm/x86.c, vcpu_enter_guest (facts only).
+ */
+import { defect } from '../base/assert.ts';
+import { EXIT_NAMES } from '../machine/exit.ts';
+import { enter, inveptAll, vmptrld, vmread } from '../machine/instruction.ts';
+import { Unit } from '../machine/preset/price.ts';
+import { Field } from '../machine/vmcs.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
+
+/** Body of a vCPU thread; `boot` runs before the first entry. */
+export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine<void> {
+  yield* boot;
+  while (!v.active.guest.finished) {
+    if (!(yield* prepareEntry(cpu, v))) continue;
+    yield enter(cpu, v.active.guest, 'run.enter');
+    yield* leaveGuestMode(cpu, v);
+    cpu.spend(Unit.exitDispatch, 1);
+    yield* dispatch(cpu, v);
+  }
+}
+
+/** Mode, barrier, requests: false if something came up, and nothing was entered. */
+function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
+  yield* serviceRequests(cpu, v);
+  cpu.masked = true;
+  if (v.active.beforeEntry !== undefined && (yield* v.active.beforeEntry(cpu, v))) {
+    cpu.masked = false;
+    return false;
+  }
+  if (v.loaded !== v.active.vmcs) {
+    yield vmptrld(cpu, v.active.vmcs, 'run.load-vmcs');
+    v.loaded = v.active.vmcs;
+  }
+  yield cpu.add(v.mode, 1, 'run.in-guest'); // locked: a full barrier before the look at requests
+  if (num(yield cpu.load(v.requests, 'run.recheck')) === 0) return true;
+  yield* leaveGuestMode(cpu, v);
+  return false;
+}
+
+/** Out of guest mode; what arrived meanwhile is delivered from here on. */
+function* leaveGuestMode(cpu: Context, v: Vcpu): Routine<void> {
+  yield cpu.add(v.mode, 1, 'run.outside');
+  cpu.masked = false;
+}
+
+function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
+  if (num(yield cpu.load(v.requests, 'run.requests')) === 0) return;
+  const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
+  if ((requests & REQUEST_FLUSH) !== 0) yield inveptAll(cpu, 'run.flush');
+}
+
+function* dispatch(cpu: Context, v: Vcpu): Routine<void> {
+  const reason = num(yield vmread(cpu, Field.exitReason, 'run.reason'));
+  yield vmread(cpu, Field.exitIdtVectoring, 'run.idt-vectoring');
+  const handler = v.active.exits.get(reason);
+  if (handler === undefined) {
+    defect('run loop', `${v.active.guest.name}: no handler for ${EXIT_NAMES[reason] ?? reason}`);
+  }
+  yield* handler(cpu, v);
+}

@@ -1,0 +1,88 @@
+/**
+ * A vCPU and its VM as a hypervisor sees them: the words of the request-and-kick protocol, and what
+ * runs on the vCPU at present. A vCPU of the host runs a guest hypervisor or, on its behalf, that
+ * one's guest; each has its own table of exit handlers, so "whose exit is this?" is answered once.
+ */
+import { defect } from '../base/assert.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { atomic, atomicLine, layout } from '../runtime/layout.ts';
+import type { Platform } from './platform.ts';
+
+/** KVM keeps mode and requests side by side in `struct kvm_vcpu`; the call words are per CPU. */
+export const VcpuWords = layout('vcpu', {
+  /** Odd while the vCPU is in guest mode; rises at every entry and exit. */
+  mode: atomicLine,
+  requests: atomic,
+  /** Function calls asked of the vCPU's CPU, and answered by it. */
+  called: atomicLine,
+  answered: atomic,
+});
+
+export const REQUEST_FLUSH = 1;
+
+export type ExitHandler = (cpu: Context, v: Vcpu) => Routine<void>;
+
+/** Handlers by exit reason, for one kind of guest on one kind of hypervisor. */
+export type ExitTable = ReadonlyMap<number, ExitHandler>;
+
+/** What a vCPU runs: a guest context with its VMCS and the handlers of its exits. */
+export interface Running {
+  readonly guest: GuestContext;
+  /** Frame of its VMCS in the hypervisor's own memory. */
+  readonly vmcs: number;
+  readonly exits: ExitTable;
+  /** Work that must precede an entry into this guest; true if something else is to run instead. */
+  readonly beforeEntry?: (cpu: Context, v: Vcpu) => Routine<boolean>;
+}
+
+export interface Vm {
+  readonly name: string;
+  readonly platform: Platform;
+  readonly vcpus: Vcpu[];
+}
+
+export class Vcpu {
+  readonly vm: Vm;
+  readonly index: number;
+  /** Seat of the thread that runs it; threads do not migrate in this step. */
+  readonly seat: number;
+  readonly words: number;
+  /** What the vCPU itself is: the guest of this hypervisor. */
+  readonly own: Running;
+  active: Running;
+  /** The VMCS that was made current last. */
+  loaded = 0;
+
+  constructor(vm: Vm, index: number, seat: number, own: Running) {
+    if (vm.vcpus.length !== index) defect('Vcpu', 'vCPUs are created in order');
+    this.vm = vm;
+    this.index = index;
+    this.seat = seat;
+    this.words = vm.platform.arena.place(VcpuWords);
+    this.own = own;
+    this.active = own;
+    vm.vcpus.push(this);
+  }
+
+  get mode(): number {
+    return this.words + VcpuWords.at.mode;
+  }
+
+  get requests(): number {
+    return this.words + VcpuWords.at.requests;
+  }
+
+  get called(): number {
+    return this.words + VcpuWords.at.called;
+  }
+
+  get answered(): number {
+    return this.words + VcpuWords.at.answered;
+  }
+}
+
+export function isInGuest(mode: number): boolean {
+  return mode % 2 === 1;
+}

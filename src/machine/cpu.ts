@@ -1,0 +1,92 @@
+/**
+ * One physical CPU: its registers as far as memory virtualisation sees them, its TLB, and the two
+ * contexts on it: the host thread and the guest that it entered, if any. Whatever level a guest is
+ * of, it exits to the host: hardware knows one level.
+ */
+import type { Context } from '../runtime/context.ts';
+import { Processor } from '../runtime/processor.ts';
+import type { GuestContext, Regime } from './guest.ts';
+import { Tlb, type TlbShape } from './tlb.ts';
+
+/** An interrupt in flight to a CPU. `notifies`: a posted-interrupt notification for that guest. */
+export interface InFlight {
+  readonly at: number;
+  readonly vector: number;
+  readonly notifies: GuestContext | undefined;
+}
+
+export class Cpu extends Processor {
+  readonly tlb: Tlb;
+  host: Context | undefined;
+  guest: GuestContext | undefined;
+  /** Frame of the current VMCS. */
+  vmcs = 0;
+  /** Arrivals not yet looked at, earliest first; ties in order of sending. */
+  readonly inFlight: InFlight[] = [];
+  /** What arrived while the host ran, and waits for it to unmask (or for the next VM entry). */
+  latched: InFlight[] = [];
+  /** Reason of the last exit, and when it happened: for the trace. */
+  exitReason = 0;
+
+  // The spaces of the tags last used here, and the TLB generation in which they were asked for.
+  #generation = -1;
+  #ep4ta = -1;
+  #guestPhysical = 0;
+  #combinedOf: Regime | undefined;
+  #cr3 = -1;
+  #combined = 0;
+
+  constructor(id: number, shape: TlbShape) {
+    super(id);
+    this.tlb = new Tlb(shape);
+  }
+
+  /** TLB space of guest-physical mappings under an EP4TA. */
+  guestPhysicalSpace(ep4ta: number): number {
+    if (this.#generation !== this.tlb.generation) this.#forget();
+    if (this.#ep4ta !== ep4ta) {
+      this.#ep4ta = ep4ta;
+      this.#guestPhysical = this.tlb.space('guest-physical', 0, 0, ep4ta);
+    }
+    return this.#guestPhysical;
+  }
+
+  /** TLB space of a guest's combined mappings. */
+  combinedSpace(regime: Regime): number {
+    if (this.#generation !== this.tlb.generation) this.#forget();
+    if (this.#combinedOf !== regime || this.#cr3 !== regime.cr3) {
+      this.#combinedOf = regime;
+      this.#cr3 = regime.cr3;
+      this.#combined = this.tlb.space('combined', regime.vpid, regime.pcid, regime.ep4ta);
+    }
+    return this.#combined;
+  }
+
+  /** After a VM entry or an invalidation: ask the TLB again. */
+  #forget(): void {
+    this.#generation = this.tlb.generation;
+    this.#ep4ta = -1;
+    this.#combinedOf = undefined;
+    this.#cr3 = -1;
+  }
+
+  /** A VM entry may have changed any tag. */
+  newRegime(): void {
+    this.#generation = -1;
+  }
+
+  /** Queues an interrupt that arrives at cycle `at`. */
+  arrive(interrupt: InFlight): void {
+    let i = this.inFlight.length;
+    while (i > 0 && this.inFlight[i - 1]!.at > interrupt.at) i--;
+    this.inFlight.splice(i, 0, interrupt);
+    this.interruptAt = this.inFlight[0]!.at;
+  }
+
+  /** Takes the earliest arrival out of flight. */
+  takeArrival(): InFlight {
+    const first = this.inFlight.shift()!;
+    this.interruptAt = this.inFlight[0]?.at ?? Number.POSITIVE_INFINITY;
+    return first;
+  }
+}

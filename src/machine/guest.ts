@@ -1,0 +1,86 @@
+/**
+ * A guest context: code of any guest level, with the state that a VM entry loads. Its addresses are
+ * guest-physical (L1's hypervisor and every kernel work through a direct map of their memory); its
+ * program accesses are linear and walked in two dimensions.
+ *
+ * Leaves out: the kernel's own stage-1 walk of its direct map (global huge mappings, taken as cached).
+ */
+
+import type { Routine } from '../runtime/act.ts';
+import { Context, type PlainMemory } from '../runtime/context.ts';
+
+/** What hardware has loaded for a guest: set at VM entry from the VMCS, and by MOV to CR3. */
+export interface Regime {
+  vpid: number;
+  /** Frame of the second-stage root; also the EP4TA tag. */
+  ep4ta: number;
+  /** Guest frame of the guest's own root table; 0 = no paging yet. */
+  cr3: number;
+  pcid: number;
+  /** Frame of the shadow VMCS that VMREAD/VMWRITE reach without an exit; 0 = none. */
+  shadowVmcs: number;
+  /** IPIs among siblings are posted by hardware. */
+  virtualIpis: boolean;
+}
+
+/** A pending access of a program: the linear page, what it wants, instructions since the last. */
+export interface Access {
+  page: number;
+  kind: number;
+  /** Cycle of the first try; negative when no access is under way. */
+  began: number;
+  leftGuest: boolean;
+  faulted: boolean;
+}
+
+/** Accesses one after the other; recorded traces and generated programs have this shape. */
+export interface AccessLines {
+  /** Page number by page index. */
+  readonly pageOf: Float64Array;
+  /** Page index of each line. */
+  readonly pages: Int32Array;
+  /** READ, WRITE or EXECUTE of each line. */
+  readonly kinds: Uint8Array;
+  /** Instructions run since the previous line. */
+  readonly instructions: Uint32Array;
+}
+
+export type PrivatePath = (guest: GuestContext, lines: AccessLines, from: number) => number;
+
+export class GuestContext extends Context {
+  readonly level: number;
+  readonly regime: Regime = {
+    vpid: 0,
+    ep4ta: 0,
+    cr3: 0,
+    pcid: 0,
+    shadowVmcs: 0,
+    virtualIpis: false,
+  };
+  /** General registers as far as hypercalls and emulation use them. */
+  readonly registers = new Float64Array(8);
+  readonly access: Access = { page: 0, kind: 0, began: -1, leftGuest: false, faulted: false };
+  /** Virtual interrupts posted and not yet delivered. */
+  readonly pending: number[] = [];
+  /** Handler of a virtual interrupt, run on top of what it interrupts. */
+  vector: ((vector: number) => Routine<void>) | undefined;
+  /** CPU of the host thread that runs this guest: where posted interrupts are announced. */
+  homeCpu = -1;
+  /** APIC ids of this guest's VM: whom its own IPIs reach. */
+  siblings: readonly GuestContext[] = [];
+  readonly #privately: PrivatePath;
+
+  constructor(id: number, name: string, level: number, plain: PlainMemory, privately: PrivatePath) {
+    super(id, name, plain);
+    this.level = level;
+    this.#privately = privately;
+  }
+
+  /**
+   * Goes through accesses of `lines` from `from` on as long as nobody else could notice; returns the
+   * first that has to be offered as an act. A scheduler that explores never goes ahead.
+   */
+  runAhead(lines: AccessLines, from: number): number {
+    return this.#privately(this, lines, from);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Machine instructions as acts. A context of any level offers the same ones; whether an instruction
+ * is executed or is itself a VM exit is decided by the machine from the mode it is executed in.
+ */
+import { type Act, FIRST_INSTRUCTION } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import type { GuestContext } from './guest.ts';
+
+export const Instruction = {
+  /** VMLAUNCH/VMRESUME of the current VMCS. */
+  enter: FIRST_INSTRUCTION,
+  vmread: FIRST_INSTRUCTION + 1,
+  vmwrite: FIRST_INSTRUCTION + 2,
+  vmptrld: FIRST_INSTRUCTION + 3,
+  invept: FIRST_INSTRUCTION + 4,
+  invvpid: FIRST_INSTRUCTION + 5,
+  invlpg: FIRST_INSTRUCTION + 6,
+  loadCr3: FIRST_INSTRUCTION + 7,
+  /** A write to the interrupt command register: one IPI to one APIC id. */
+  sendIpi: FIRST_INSTRUCTION + 8,
+  vmcall: FIRST_INSTRUCTION + 9,
+  cpuid: FIRST_INSTRUCTION + 10,
+  /** A data or instruction access of a program at a linear address. */
+  access: FIRST_INSTRUCTION + 11,
+  /** REP STOS over a whole page. */
+  zeroFrame: FIRST_INSTRUCTION + 12,
+  /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
+  ring: FIRST_INSTRUCTION + 13,
+} as const;
+
+export const VECTOR_KICK = 0xf2;
+export const VECTOR_CALL = 0xfb;
+
+/** Runs `guest` until it exits; the exit information is in the current VMCS afterwards. */
+export function enter(cpu: Context, guest: GuestContext, label: string): Act {
+  return cpu.instruct(Instruction.enter, 0, 0, 0, guest, label);
+}
+
+export function vmread(cpu: Context, field: number, label: string): Act {
+  return cpu.instruct(Instruction.vmread, field, 0, 0, undefined, label);
+}
+
+export function vmwrite(cpu: Context, field: number, value: number, label: string): Act {
+  return cpu.instruct(Instruction.vmwrite, field, 0, 0, value, label);
+}
+
+/** Makes the VMCS in frame `pfn` current on this CPU. */
+export function vmptrld(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmptrld, pfn, 0, 0, undefined, label);
+}
+
+/** Single-context INVEPT of the tables rooted at frame `root`. */
+export function invept(cpu: Context, root: number, label: string): Act {
+  return cpu.instruct(Instruction.invept, root, 1, 0, undefined, label);
+}
+
+/** All-context INVEPT. */
+export function inveptAll(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.invept, 0, 2, 0, undefined, label);
+}
+
+/** Single-context INVVPID. */
+export function invvpid(cpu: Context, vpid: number, label: string): Act {
+  return cpu.instruct(Instruction.invvpid, vpid, 1, 0, undefined, label);
+}
+
+/** Drops the linear page `page` of the current address space on this CPU. */
+export function invlpg(cpu: Context, page: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpg, page, 0, 0, undefined, label);
+}
+
+/** Switches to the tables rooted at guest frame `root`; drops the PCID's entries if `flush`. */
+export function loadCr3(
+  cpu: Context,
+  root: number,
+  pcid: number,
+  flush: 'flush' | 'keep',
+  label: string,
+): Act {
+  return cpu.instruct(Instruction.loadCr3, root, pcid, flush === 'flush' ? 1 : 0, undefined, label);
+}
+
+/** Sends an interrupt to the CPU with APIC id `target` of the sender's own machine. */
+export function sendIpi(cpu: Context, target: number, vector: number, label: string): Act {
+  return cpu.instruct(Instruction.sendIpi, target, vector, 0, undefined, label);
+}
+
+/** A hypercall: operation and up to three arguments in registers; yields the result register. */
+export function vmcall(
+  cpu: Context,
+  operation: number,
+  args: readonly number[],
+  label: string,
+): Act {
+  return cpu.instruct(Instruction.vmcall, operation, 0, 0, args, label);
+}
+
+export function cpuid(cpu: Context, leaf: number, label: string): Act {
+  return cpu.instruct(Instruction.cpuid, leaf, 0, 0, undefined, label);
+}
+
+/** An access of kind READ, WRITE or EXECUTE to linear page `page`, after `work` instructions. */
+export function access(cpu: Context, page: number, kind: number, work: number, label: string): Act {
+  return cpu.instruct(Instruction.access, page, kind, work, undefined, label);
+}
+
+/** Sets all words of frame `pfn` of the context's own memory to zero. */
+export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.zeroFrame, pfn, 0, 0, undefined, label);
+}
+
+/**
+ * Bells: words of the exam, outside every guest's memory, by which workloads line up their threads.
+ * Their addresses start here and mean the same in every mode.
+ */
+export const BELLS = 2 ** 47;
+
+export function bell(index: number): number {
+  return BELLS + index * 64;
+}
+
+/** Adds one to a bell. */
+export function ring(cpu: Context, at: number): Act {
+  return cpu.instruct(Instruction.ring, at, 0, 0, undefined, 'exam.ring');
+}

@@ -1,0 +1,109 @@
+/**
+ * Cache-line ownership: which CPU wrote a line last, who shares it, and when it is free to move
+ * again. A line that several CPUs modify moves from one to the next, one transfer after the other:
+ * this serialisation, not a number written down anywhere, is what bounds a contended lock word.
+ *
+ * Leaves out: capacity misses, false sharing within plain data of one CPU, prefetch, directory and
+ * mesh contention. Sources of the distances: the machine preset (NUMBERS.md A6).
+ */
+import type { Memory } from './memory.ts';
+
+export interface LinePrices {
+  readonly l1: number;
+  readonly rmw: number;
+  readonly llc: number;
+  /** Cycles to move a dirty line between two CPUs. */
+  transfer(from: number, to: number): number;
+}
+
+const HALVES_SHIFT_LINE = 4; // 16 halves of 32 bit in 64 bytes
+
+export class Lines {
+  readonly #prices: LinePrices;
+  readonly #stride: number; // 32-bit words of the sharer set per line
+  #owner = new Int16Array(0); // CPU + 1 of the last writer; 0 = nobody
+  #free = new Float64Array(0); // cycle from which the line may move again
+  #sharers = new Int32Array(0);
+
+  constructor(memory: Memory, cpus: number, prices: LinePrices) {
+    this.#prices = prices;
+    this.#stride = Math.ceil(cpus / 32);
+    memory.onGrow((halves) => this.#grow(halves >> HALVES_SHIFT_LINE));
+  }
+
+  /** Cycles that a load at `index` (of Memory.words) takes for `cpu` at `now`. */
+  read(cpu: number, index: number, now: number): number {
+    const line = index >> HALVES_SHIFT_LINE;
+    const at = line * this.#stride + (cpu >> 5);
+    const bit = 1 << (cpu & 31);
+    if ((this.#sharers[at]! & bit) !== 0) return this.#prices.l1;
+    this.#sharers[at] = this.#sharers[at]! | bit;
+    const owner = this.#owner[line]! - 1;
+    if (owner < 0) return this.#prices.llc;
+    return Math.max(0, this.#free[line]! - now) + this.#prices.transfer(owner, cpu);
+  }
+
+  /** Cycles that a store or a locked operation takes. */
+  modify(cpu: number, index: number, now: number, locked: boolean): number {
+    const line = index >> HALVES_SHIFT_LINE;
+    const local = locked ? this.#prices.rmw : this.#prices.l1;
+    const owner = this.#owner[line]! - 1;
+    const far = this.#farthestOther(line, cpu);
+    if (owner === cpu && far < 0) return local;
+    const move = far >= 0 ? this.#prices.transfer(far, cpu) : this.#moveFrom(owner, cpu);
+    const start = Math.max(now, this.#free[line]!);
+    this.#free[line] = start + move;
+    this.#take(line, cpu);
+    return start - now + move + local;
+  }
+
+  /** All lines of a range now belong to `cpu`: it has just zeroed them. */
+  own(cpu: number, index: number, halves: number): void {
+    const last = (index + halves - 1) >> HALVES_SHIFT_LINE;
+    for (let line = index >> HALVES_SHIFT_LINE; line <= last; line++) this.#take(line, cpu);
+  }
+
+  #moveFrom(owner: number, cpu: number): number {
+    if (owner < 0) return this.#prices.llc;
+    return owner === cpu ? 0 : this.#prices.transfer(owner, cpu);
+  }
+
+  /** A sharer other than `cpu`, the farthest one; -1 if there is none. */
+  #farthestOther(line: number, cpu: number): number {
+    let far = -1;
+    let worst = -1;
+    for (let w = 0; w < this.#stride; w++) {
+      let bits = this.#sharers[line * this.#stride + w]!;
+      if (w === cpu >> 5) bits &= ~(1 << (cpu & 31));
+      if (bits === 0) continue;
+      // The lowest and the highest sharer of a word bound its distance: CPUs are numbered by socket.
+      for (const bit of [31 - Math.clz32(bits), 31 - Math.clz32(bits & -bits)]) {
+        const distance = this.#prices.transfer(w * 32 + bit, cpu);
+        if (distance > worst) {
+          worst = distance;
+          far = w * 32 + bit;
+        }
+      }
+    }
+    return far;
+  }
+
+  #take(line: number, cpu: number): void {
+    this.#owner[line] = cpu + 1;
+    const at = line * this.#stride;
+    if (this.#stride > 1) this.#sharers.fill(0, at, at + this.#stride);
+    this.#sharers[at + (cpu >> 5)] = 1 << (cpu & 31);
+  }
+
+  #grow(lines: number): void {
+    const owner = new Int16Array(lines);
+    const free = new Float64Array(lines);
+    const sharers = new Int32Array(lines * this.#stride);
+    owner.set(this.#owner);
+    free.set(this.#free);
+    sharers.set(this.#sharers);
+    this.#owner = owner;
+    this.#free = free;
+    this.#sharers = sharers;
+  }
+}

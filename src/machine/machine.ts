@@ -1,0 +1,157 @@
+/**
+ * The machine: performs the acts that contexts offer, on words, TLBs, VMCSs and interrupts, at the
+ * prices of a preset. It is the engine of the timed scheduler. What an act means depends only on
+ * the mode of the CPU: in root mode an address is host-physical and every instruction executes; in
+ * guest mode an address is guest-physical and a privileged instruction is a VM exit.
+ *
+ * Order: an act takes effect at the CPU's local time when its turn comes; schedulers call `perform`
+ * in ascending order of that time.
+ */
+import { defect } from '../base/assert.ts';
+import { Op, type Routine } from '../runtime/act.ts';
+import { Context } from '../runtime/context.ts';
+import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
+import type { TraceSink } from '../runtime/trace.ts';
+import { Cost } from './cost.ts';
+import { Cpu } from './cpu.ts';
+import { ExitReason } from './exit.ts';
+import { GuestContext, type PrivatePath } from './guest.ts';
+import { Lines } from './lines.ts';
+import { Memory } from './memory.ts';
+import { runPrivate } from './perform-access.ts';
+import { performInstruction } from './perform-instruction.ts';
+import { performMemory } from './perform-memory.ts';
+import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
+import type { Preset } from './preset/price.ts';
+import { Translator } from './translator.ts';
+import { Waiters } from './waiters.ts';
+import { exitToHost } from './world-switch.ts';
+
+export interface MachineOptions {
+  readonly preset: Preset;
+  readonly cpus: number;
+  readonly trace: TraceSink;
+  /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
+  readonly softwareScale?: number;
+}
+
+export class Machine implements Engine {
+  readonly preset: Preset;
+  readonly memory = new Memory({ frames: 1024 });
+  readonly cpus: readonly Cpu[];
+  readonly processors: readonly Processor[];
+  readonly cost: Cost;
+  readonly lines: Lines;
+  readonly waiters: Waiters;
+  readonly translator: Translator;
+  readonly trace: TraceSink;
+  readonly lookahead: number;
+  readonly #hostPlain: HostPlainMemory;
+  readonly #guestPlain: GuestPlainMemory;
+  /** Handler of host interrupts, by vector; installed by the host's kernel. */
+  readonly hostVectors = new Map<number, (cpu: Cpu, host: Context) => Routine<void>>();
+  #contexts = 0;
+  #wake: (processor: Processor, cycle: number) => void = () => undefined;
+
+  constructor(options: MachineOptions) {
+    const { preset, cpus } = options;
+    this.preset = preset;
+    this.trace = options.trace;
+    this.cost = new Cost(preset, options.softwareScale ?? 1);
+    this.cpus = Array.from({ length: cpus }, (_, id) => new Cpu(id, preset.tlb));
+    this.processors = this.cpus;
+    const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
+    this.lines = new Lines(this.memory, cpus, {
+      l1: l1Hit,
+      rmw: rmwLocal,
+      llc: llcHit,
+      transfer: (from, to) => this.cost.transfer(from, to),
+    });
+    this.waiters = new Waiters(this.memory);
+    this.translator = new Translator(this);
+    this.lookahead = this.cost.hardware.ipiSameSocket;
+    this.#hostPlain = new HostPlainMemory(this);
+    this.#guestPlain = new GuestPlainMemory(this);
+  }
+
+  /** Puts a new host thread on CPU `cpu`; `body` makes its code. */
+  hostThread(cpu: number, name: string, body: (me: Context) => Routine<void>): Context {
+    const context = new Context(this.#contexts++, name, this.#hostPlain);
+    const on = this.cpus[cpu] ?? defect('Machine.hostThread', `no CPU ${cpu}`);
+    if (on.host !== undefined) defect('Machine.hostThread', `CPU ${cpu} has a thread already`);
+    context.cpu = cpu;
+    context.seat = cpu;
+    context.push(body(context));
+    on.host = context;
+    on.current = context;
+    return context;
+  }
+
+  /** A guest context of `level` 1, 2, …; it runs when a hypervisor enters it. */
+  guest(level: number, name: string): GuestContext {
+    const ahead: PrivatePath = (guest, lines, from) => {
+      return runPrivate(this, this.cpus[guest.cpu]!, guest, lines, from);
+    };
+    return new GuestContext(this.#contexts++, name, level, this.#guestPlain, ahead);
+  }
+
+  onWake(wake: (processor: Processor, cycle: number) => void): void {
+    this.#wake = wake;
+  }
+
+  wake(cpu: Cpu, cycle: number): void {
+    this.#wake(cpu, cycle);
+  }
+
+  perform(processor: Processor): number {
+    const cpu = processor as Cpu;
+    const context = cpu.current!;
+    if (context === cpu.host) {
+      if (cpu.latched.length !== 0 && !context.masked) return this.#interruptHost(cpu, context);
+    } else if (cpu.guest!.pending.length !== 0 && !context.masked) {
+      return deliverVirtual(cpu.guest!);
+    }
+    const frame = context.top;
+    return frame.act.op <= Op.choose
+      ? performMemory(this, cpu, context, frame)
+      : performInstruction(this, cpu, context, frame);
+  }
+
+  interrupt(processor: Processor): boolean {
+    const cpu = processor as Cpu;
+    const arrived = cpu.takeArrival();
+    if (cpu.guest === undefined) {
+      cpu.latched.push(arrived);
+    } else if (arrived.notifies !== cpu.guest) {
+      // A notification for the guest that runs is processed by hardware, without an exit.
+      cpu.latched.push(arrived);
+      exitToHost(this, cpu, { reason: ExitReason.externalInterrupt });
+    }
+    return true;
+  }
+
+  finished(_processor: Processor, context: Context): void {
+    const cpu = this.cpus[context.cpu];
+    if (cpu === undefined || context === cpu.guest) {
+      defect('Machine.finished', `${context.name}: a guest's code never returns`);
+    }
+    cpu.current = undefined;
+  }
+
+  #interruptHost(cpu: Cpu, host: Context): number {
+    const { vector, notifies } = cpu.latched.shift()!;
+    if (notifies !== undefined) return Outcome.advanced; // its guest is entered or left anyway
+    const handler = this.hostVectors.get(vector);
+    if (handler === undefined) defect('Machine', `no handler for vector ${vector}`);
+    host.push(handler(cpu, host));
+    return Outcome.advanced;
+  }
+}
+
+function deliverVirtual(guest: GuestContext): number {
+  const vector = guest.pending.shift()!;
+  const handler = guest.vector;
+  if (handler === undefined) defect('Machine', `${guest.name}: no interrupt handler`);
+  guest.push(handler(vector));
+  return Outcome.advanced;
+}

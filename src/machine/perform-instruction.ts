@@ -1,0 +1,202 @@
+/**
+ * Machine instructions. In root mode they execute; in guest mode each either executes on the
+ * guest's own state (MOV to CR3, INVLPG), on the shadow VMCS or the virtual APIC where the VMCS
+ * enables that, or is a VM exit whose handler reads the offered act as the instruction's operands.
+ */
+import { defect } from '../base/assert.ts';
+import type { Act } from '../runtime/act.ts';
+import type { Context, Frame } from '../runtime/context.ts';
+import { Outcome } from '../runtime/processor.ts';
+import { Event } from '../runtime/trace.ts';
+import type { Cpu } from './cpu.ts';
+import { ExitReason } from './exit.ts';
+import { WRITE } from './format/judge.ts';
+import type { GuestContext } from './guest.ts';
+import { Instruction } from './instruction.ts';
+import type { Machine } from './machine.ts';
+import { FRAME_BYTES } from './memory.ts';
+import { performAccess } from './perform-access.ts';
+import { wakeWaiters } from './perform-memory.ts';
+import { Unit } from './preset/price.ts';
+import { fieldAt, isShadowed } from './vmcs.ts';
+import { enterGuest, exitToHost } from './world-switch.ts';
+
+export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
+  if (frame.act.op === Instruction.ring) return ringBell(m, cpu, frame);
+  return context === cpu.host
+    ? inRootMode(m, cpu, context, frame)
+    : inGuestMode(m, cpu, context as GuestContext, frame);
+}
+
+function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
+  const { act, word } = frame;
+  const price = m.cost.hardware;
+  word.ok = true;
+  switch (act.op) {
+    case Instruction.enter:
+      return enterGuest(m, cpu, host, act.operand as GuestContext);
+    case Instruction.vmread:
+      cpu.now += price.vmcsAccess;
+      readField(m, cpu.vmcs, act, frame);
+      break;
+    case Instruction.vmwrite:
+      cpu.now += price.vmcsAccess;
+      m.memory.write(fieldAt(cpu.vmcs, act.at), act.operand as number);
+      break;
+    case Instruction.vmptrld:
+      cpu.now += price.vmcsLoad;
+      cpu.vmcs = act.at;
+      break;
+    case Instruction.invept:
+      cpu.now += price.invept;
+      if (act.lo === 1) cpu.tlb.invept(act.at);
+      else cpu.tlb.inveptAll();
+      m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
+      break;
+    case Instruction.invvpid:
+      cpu.now += price.invvpid;
+      cpu.tlb.invvpid(act.at);
+      m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
+      break;
+    case Instruction.sendIpi: {
+      cpu.now += price.ipiSend;
+      const target = m.cpus[act.at] ?? defect('sendIpi', `no CPU ${act.at}`);
+      transmit(m, cpu, target, act.lo, undefined);
+      break;
+    }
+    case Instruction.zeroFrame:
+      zero(m, cpu, act.at);
+      break;
+    case Instruction.cpuid:
+      cpu.now += price.cpuid;
+      word.lo = act.at;
+      word.hi = 0;
+      break;
+    default:
+      defect('inRootMode', `instruction ${act.op} (${act.label}) means nothing to a host`);
+  }
+  frame.state = 'done';
+  return Outcome.advanced;
+}
+
+function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): number {
+  const { act, word } = frame;
+  const price = m.cost.hardware;
+  const { regime } = guest;
+  word.ok = true;
+  switch (act.op) {
+    case Instruction.access:
+      return performAccess(m, cpu, guest, frame);
+    case Instruction.zeroFrame: {
+      const pa = m.translator.guestPhysical(cpu, guest, act.at * FRAME_BYTES, WRITE);
+      if (pa < 0) return Outcome.advanced; // it exited
+      zero(m, cpu, pa / FRAME_BYTES);
+      break;
+    }
+    case Instruction.loadCr3:
+      cpu.now += price.loadCr3;
+      regime.cr3 = act.at;
+      regime.pcid = act.lo;
+      if (act.hi === 1) flushPcid(m, cpu, guest, act);
+      break;
+    case Instruction.invlpg:
+      cpu.now += price.invlpg;
+      m.translator.invlpg(cpu, guest, act.at);
+      m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
+      break;
+    case Instruction.vmread:
+    case Instruction.vmwrite:
+      if (regime.shadowVmcs === 0 || !isShadowed(act.at)) return trap(m, cpu, guest, act);
+      cpu.now += price.vmcsAccess;
+      if (act.op === Instruction.vmread) readField(m, regime.shadowVmcs, act, frame);
+      else m.memory.write(fieldAt(regime.shadowVmcs, act.at), act.operand as number);
+      break;
+    case Instruction.sendIpi:
+      if (!regime.virtualIpis) return trap(m, cpu, guest, act);
+      cpu.now += price.ipiSend;
+      postInterrupt(m, cpu, guest.siblings[act.at]!, act.lo);
+      break;
+    default:
+      return trap(m, cpu, guest, act);
+  }
+  frame.state = 'done';
+  return Outcome.advanced;
+}
+
+function ringBell(m: Machine, cpu: Cpu, frame: Frame): number {
+  const { at } = frame.act;
+  m.memory.write(at, m.memory.read(at) + 1);
+  const index = m.memory.place(at);
+  if (m.waiters.isWatched(index)) wakeWaiters(m, cpu, index);
+  frame.state = 'done';
+  return Outcome.advanced;
+}
+
+/** The frame's lines are the CPU's own afterwards, as after any store. */
+export function zero(m: Machine, cpu: Cpu, pfn: number): void {
+  cpu.now += m.cost.software[Unit.zeroPage]!;
+  m.trace.event(Event.zero, cpu.id, cpu.now, pfn, 0);
+  if (!m.memory.isMaterialised(pfn)) return;
+  m.memory.zeroFrame(pfn);
+  m.lines.own(cpu.id, m.memory.place(pfn * FRAME_BYTES), FRAME_BYTES / 4);
+}
+
+function flushPcid(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): void {
+  cpu.tlb.dropPcid(guest.regime.vpid, guest.regime.pcid);
+  m.trace.event(Event.flush, cpu.id, cpu.now, act.op, guest.regime.vpid);
+}
+
+const REASON: Readonly<Record<number, number>> = {
+  [Instruction.enter]: ExitReason.vmresume,
+  [Instruction.vmread]: ExitReason.vmread,
+  [Instruction.vmwrite]: ExitReason.vmwrite,
+  [Instruction.vmptrld]: ExitReason.vmptrld,
+  [Instruction.invept]: ExitReason.invept,
+  [Instruction.invvpid]: ExitReason.invvpid,
+  [Instruction.sendIpi]: ExitReason.msrWrite,
+  [Instruction.vmcall]: ExitReason.vmcall,
+  [Instruction.cpuid]: ExitReason.cpuid,
+};
+
+/** The instruction is privileged here: it becomes an exit, its act the operands. */
+function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
+  const reason = REASON[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  if (act.op === Instruction.vmcall) {
+    guest.registers[0] = act.at;
+    (act.operand as readonly number[]).forEach((value, i) => {
+      guest.registers[i + 1] = value;
+    });
+  }
+  exitToHost(m, cpu, { reason });
+  return Outcome.advanced;
+}
+
+function readField(m: Machine, vmcs: number, act: Act, frame: Frame): void {
+  const index = m.memory.indexOf(fieldAt(vmcs, act.at));
+  frame.word.lo = m.memory.words[index]!;
+  frame.word.hi = m.memory.words[index + 1]!;
+}
+
+/** Sends one physical interrupt; `notifies`: the guest whose posted interrupts it announces. */
+function transmit(
+  m: Machine,
+  from: Cpu,
+  to: Cpu,
+  vector: number,
+  notifies: GuestContext | undefined,
+): void {
+  const at = from.now + m.cost.ipi(from.id, to.id);
+  m.trace.event(Event.ipi, from.id, from.now, to.id, vector);
+  to.arrive({ at, vector, notifies });
+  m.wake(to, at);
+}
+
+/**
+ * Posts a virtual interrupt for `target` and notifies the CPU that its VMCS names. Used by hardware
+ * (IPI virtualisation) and by L0 when it emulates an ICR write.
+ */
+export function postInterrupt(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
+  target.pending.push(vector);
+  const to = m.cpus[target.homeCpu];
+  if (to !== undefined && to !== from) transmit(m, from, to, vector, target);
+}

@@ -1,0 +1,184 @@
+/**
+ * One CPU's TLB. What is *legal* is in the tags and in what each invalidation drops (Intel SDM
+ * vol. 3, "Caching Translation Information"; primer/x86.md 1.3); *policy* is only the geometry of
+ * the array and its replacement.
+ *
+ * Three kinds of mappings, each with its paging-structure caches: linear (VPID, PCID), guest-physical
+ * (EP4TA), combined (VPID, PCID, EP4TA). A distinct tag is interned as a *space*, a small integer; an
+ * invalidation of a whole tag gives the space a new integer, so its old entries never match again.
+ *
+ * Leaves out: the split of L1 and L2 TLBs by page size; entries are 4 KiB pieces of whatever leaf was
+ * walked, as hardware does when the two stages differ in size. Global pages.
+ */
+import { defect } from '../base/assert.ts';
+
+export type MappingKind = 'linear' | 'guest-physical' | 'combined';
+
+interface Space {
+  readonly kind: MappingKind;
+  readonly vpid: number;
+  readonly pcid: number;
+  readonly ep4ta: number;
+  id: number;
+}
+
+export interface TlbShape {
+  readonly sets: number;
+  readonly ways: number;
+  /** Entries of each paging-structure cache. */
+  readonly structures: number;
+}
+
+export class Tlb {
+  readonly #ways: number;
+  readonly #setMask: number;
+  readonly #page: Float64Array;
+  readonly #space: Int32Array;
+  readonly #frame: Float64Array;
+  readonly #rights: Uint8Array;
+  readonly #next: Uint8Array; // round-robin victim per set
+  readonly #structureMask: number;
+  readonly #structurePage: Float64Array;
+  readonly #structureSpace: Int32Array;
+  readonly #structureFrame: Float64Array;
+  readonly #structureGuest: Float64Array;
+  readonly #structureRights: Uint8Array;
+  readonly #spaces: Space[] = [];
+  #ids = 1;
+  /** Rises whenever a space was renumbered: whoever keeps a space id asks again. */
+  generation = 0;
+  /** Rights of the entry that the last successful lookup hit. */
+  rights = 0;
+  /** Guest frame of the table that the last successful `structure` found. */
+  structureGuestFrame = 0;
+
+  constructor(shape: TlbShape) {
+    if ((shape.sets & (shape.sets - 1)) !== 0) defect('Tlb', 'sets must be a power of two');
+    const entries = shape.sets * shape.ways;
+    this.#ways = shape.ways;
+    this.#setMask = shape.sets - 1;
+    this.#page = new Float64Array(entries);
+    this.#space = new Int32Array(entries);
+    this.#frame = new Float64Array(entries);
+    this.#rights = new Uint8Array(entries);
+    this.#next = new Uint8Array(shape.sets);
+    this.#structureMask = shape.structures - 1;
+    this.#structurePage = new Float64Array(shape.structures);
+    this.#structureSpace = new Int32Array(shape.structures);
+    this.#structureFrame = new Float64Array(shape.structures);
+    this.#structureGuest = new Float64Array(shape.structures);
+    this.#structureRights = new Uint8Array(shape.structures);
+  }
+
+  /** The space id of a tag; numbers irrelevant to the kind must be 0. */
+  space(kind: MappingKind, vpid: number, pcid: number, ep4ta: number): number {
+    for (const s of this.#spaces) {
+      if (s.kind === kind && s.vpid === vpid && s.pcid === pcid && s.ep4ta === ep4ta) return s.id;
+    }
+    const fresh = { kind, vpid, pcid, ep4ta, id: this.#ids++ };
+    this.#spaces.push(fresh);
+    return fresh.id;
+  }
+
+  /**
+   * Frame that `page` maps to if an entry of the space has `access`, bits of rights as the walk's
+   * (format/judge.ts), where the right to write implies that the dirty bits are set; else -1.
+   */
+  lookup(space: number, page: number, access: number): number {
+    const base = ((page ^ space) & this.#setMask) * this.#ways;
+    for (let i = base; i < base + this.#ways; i++) {
+      if (this.#page[i] === page && this.#space[i] === space) {
+        this.rights = this.#rights[i]!;
+        return (this.rights & access) === access ? this.#frame[i]! : -1;
+      }
+    }
+    return -1;
+  }
+
+  insert(space: number, page: number, frame: number, rights: number): void {
+    const set = (page ^ space) & this.#setMask;
+    const base = set * this.#ways;
+    let at = -1;
+    for (let i = base; i < base + this.#ways; i++) {
+      if (this.#page[i] === page && this.#space[i] === space) at = i;
+    }
+    if (at < 0) {
+      at = base + this.#next[set]!;
+      this.#next[set] = (this.#next[set]! + 1) % this.#ways;
+    }
+    this.#page[at] = page;
+    this.#space[at] = space;
+    this.#frame[at] = frame;
+    this.#rights[at] = rights;
+  }
+
+  /** Paging-structure cache: host frame of the leaf table that serves `group` of pages, or -1. */
+  structure(space: number, group: number): number {
+    const at = (group ^ space) & this.#structureMask;
+    if (this.#structurePage[at] !== group || this.#structureSpace[at] !== space) return -1;
+    this.rights = this.#structureRights[at]!;
+    this.structureGuestFrame = this.#structureGuest[at]!;
+    return this.#structureFrame[at]!;
+  }
+
+  /** `rights`: of the entries above the table; its frames are those of the host and the guest. */
+  insertStructure(
+    space: number,
+    group: number,
+    frame: { readonly host: number; readonly guest: number },
+    rights: number,
+  ): void {
+    const at = (group ^ space) & this.#structureMask;
+    this.#structurePage[at] = group;
+    this.#structureSpace[at] = space;
+    this.#structureFrame[at] = frame.host;
+    this.#structureGuest[at] = frame.guest;
+    this.#structureRights[at] = rights;
+  }
+
+  /** Drops one page of a space, and the space's paging-structure entries (as INVLPG does). */
+  dropPage(space: number, page: number): void {
+    const base = ((page ^ space) & this.#setMask) * this.#ways;
+    for (let i = base; i < base + this.#ways; i++) {
+      if (this.#page[i] === page && this.#space[i] === space) this.#space[i] = 0;
+    }
+    for (let i = 0; i <= this.#structureMask; i++) {
+      if (this.#structureSpace[i] === space) this.#structureSpace[i] = 0;
+    }
+  }
+
+  /** INVEPT single-context: guest-physical and combined mappings of one EP4TA, all VPIDs. */
+  invept(ep4ta: number): void {
+    this.#renumber((s) => s.kind !== 'linear' && s.ep4ta === ep4ta);
+  }
+
+  /** INVEPT all-context. */
+  inveptAll(): void {
+    this.#renumber((s) => s.kind !== 'linear');
+  }
+
+  /** INVVPID single-context: linear and combined mappings of one VPID, not guest-physical ones. */
+  invvpid(vpid: number): void {
+    this.#renumber((s) => s.kind !== 'guest-physical' && s.vpid === vpid);
+  }
+
+  /** INVVPID all-context: linear and combined mappings of every VPID but 0. */
+  invvpidAll(): void {
+    this.#renumber((s) => s.kind !== 'guest-physical' && s.vpid !== 0);
+  }
+
+  /** MOV to CR3 without the no-flush bit, INVPCID single-context: one PCID of the current VPID. */
+  dropPcid(vpid: number, pcid: number): void {
+    this.#renumber((s) => s.kind !== 'guest-physical' && s.vpid === vpid && s.pcid === pcid);
+  }
+
+  /** Everything, as after reset. */
+  dropAll(): void {
+    this.#renumber(() => true);
+  }
+
+  #renumber(hit: (space: Space) => boolean): void {
+    for (const space of this.#spaces) if (hit(space)) space.id = this.#ids++;
+    this.generation++;
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Address translation of guests: the TLB of the CPU first, then a walk whose results fill it. A
+ * second-stage failure is a VM exit with the manual's qualification; it also drops what this CPU has
+ * cached for the faulting address (Intel SDM vol. 3, 28.4.3.1).
+ *
+ * Leaves out: the PDE cache above the leaf table's level (upper paging-structure entries save the
+ * references of levels that the leaf-table cache saves as well).
+ */
+
+import type { Cpu } from './cpu.ts';
+import { ExitReason } from './exit.ts';
+import { EPT_DEFAULTS, ept } from './format/ept.ts';
+import { MANUAL_4 } from './format/format.ts';
+import { type Access, ALL_RIGHTS, OK, type Outcome, USER, WRITE } from './format/judge.ts';
+import { x86_64 } from './format/x86-64.ts';
+import type { GuestContext } from './guest.ts';
+import { BELLS } from './instruction.ts';
+import type { Machine } from './machine.ts';
+import { FRAME_BYTES } from './memory.ts';
+import { type Walker as SecondWalker, Walker } from './walk.ts';
+import { type NestedCache, NestedWalker } from './walk-2d.ts';
+import { exitToHost } from './world-switch.ts';
+
+/** The right that an access needs, as a bit of a TLB entry's rights. */
+export function rightOf(access: Access): number {
+  return 1 << access;
+}
+
+const ALL_BUT_WRITE = ALL_RIGHTS & ~(1 << WRITE);
+
+/** The guest-physical mappings of one CPU under one EP4TA, as the nested walker asks for them. */
+class GuestPhysicalCache implements NestedCache {
+  cpu!: Cpu;
+  space = 0;
+  rights = 0;
+
+  lookup(gpaPage: number, access: Access): number {
+    const frame = this.cpu.tlb.lookup(this.space, gpaPage, rightOf(access));
+    this.rights = this.cpu.tlb.rights;
+    return frame;
+  }
+
+  fill(gpaPage: number, _access: Access, second: SecondWalker): void {
+    const rights = second.dirty ? second.rights : second.rights & ALL_BUT_WRITE;
+    this.cpu.tlb.insert(this.space, gpaPage, second.pfn, rights);
+  }
+}
+
+export class Translator {
+  readonly secondStage;
+  readonly firstStage;
+  readonly #m: Machine;
+  readonly #nested: NestedWalker;
+  readonly #second: Walker;
+  readonly #peek: Walker;
+  readonly #cache = new GuestPhysicalCache();
+  readonly #groupBits: number;
+
+  constructor(machine: Machine) {
+    const { maxPhyBits } = machine.preset;
+    this.#m = machine;
+    this.secondStage = ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
+    this.#nested = new NestedWalker(machine.memory, this.firstStage, this.secondStage);
+    this.#nested.cache = this.#cache;
+    this.#second = new Walker(machine.memory, this.secondStage);
+    this.#peek = new Walker(machine.memory, this.secondStage);
+    this.#groupBits = 2 ** MANUAL_4.indexBits;
+  }
+
+  /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
+  guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
+    const page = Math.floor(at / FRAME_BYTES);
+    const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+    let frame = cpu.tlb.lookup(space, page, rightOf(access));
+    if (frame < 0) {
+      const walker = this.#second;
+      const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
+      cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+      if (outcome !== OK) {
+        cpu.tlb.dropPage(space, page);
+        this.#violation(cpu, outcome, walker.code, at, at);
+        return -1;
+      }
+      const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
+      cpu.tlb.insert(space, page, walker.pfn, rights);
+      frame = walker.pfn;
+    }
+    return frame * FRAME_BYTES + (at % FRAME_BYTES);
+  }
+
+  /** Where a guest-physical word lies, without any effect; -1 if it is not mapped. */
+  peek(guest: GuestContext, at: number): number {
+    if (at >= BELLS) return at;
+    const page = Math.floor(at / FRAME_BYTES);
+    const cpu = this.#m.cpus[guest.cpu];
+    if (cpu !== undefined) {
+      const frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(guest.regime.ep4ta), page, 1);
+      if (frame >= 0) return frame * FRAME_BYTES + (at % FRAME_BYTES);
+    }
+    const walker = this.#peek;
+    walker.reset();
+    const top = this.secondStage.geometry.levels - 1;
+    const outcome = walker.descend(top, guest.regime.ep4ta, ALL_RIGHTS, page, 0, USER);
+    return outcome === OK ? walker.pfn * FRAME_BYTES + (at % FRAME_BYTES) : -1;
+  }
+
+  /**
+   * Translates a program's linear page. OK: cached and usable. 'guest': its own tables fault, code in
+   * `guestFaultCode`. 'exit': the second stage failed and the guest has exited.
+   */
+  linear(cpu: Cpu, guest: GuestContext, page: number, access: Access): 'ok' | 'guest' | 'exit' {
+    const { regime } = guest;
+    const space = cpu.combinedSpace(regime);
+    if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
+    const walker = this.#nested;
+    this.#cache.cpu = cpu;
+    this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
+    const outcome = this.#walkNested(cpu, guest, space, page, access);
+    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    if (outcome === OK) {
+      const dirty = walker.dirty && access === WRITE;
+      const rights = dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
+      cpu.tlb.insert(space, page, walker.pfn, rights);
+      this.#keepStructure(cpu, space, page);
+      return 'ok';
+    }
+    cpu.tlb.dropPage(space, page);
+    if (walker.stage === 1) return 'guest';
+    cpu.tlb.dropPage(this.#cache.space, walker.failedGpaPage);
+    const gpa = walker.failedGpaPage * FRAME_BYTES + walker.failedGpaOffset;
+    this.#violation(cpu, outcome, walker.code, gpa, page * FRAME_BYTES);
+    return 'exit';
+  }
+
+  /** #PF error code of the last `linear` that said 'guest'. */
+  get guestFaultCode(): number {
+    return this.#nested.code;
+  }
+
+  invlpg(cpu: Cpu, guest: GuestContext, page: number): void {
+    cpu.tlb.dropPage(cpu.combinedSpace(guest.regime), page);
+  }
+
+  /** Starts at the cached leaf table if there is one. */
+  #walkNested(cpu: Cpu, guest: GuestContext, space: number, page: number, access: Access): Outcome {
+    const { regime } = guest;
+    const host = cpu.tlb.structure(space, Math.floor(page / this.#groupBits));
+    if (host < 0) return this.#nested.walk(regime.cr3, regime.ep4ta, page, access, USER);
+    const start = {
+      level: 0,
+      pfn: cpu.tlb.structureGuestFrame,
+      hostPfn: host,
+      rights: cpu.tlb.rights,
+      hostRights: ALL_RIGHTS,
+    };
+    return this.#nested.walkFrom(start, regime.ep4ta, page, access, USER);
+  }
+
+  #keepStructure(cpu: Cpu, space: number, page: number): void {
+    const walker = this.#nested;
+    if (walker.level !== 0) return;
+    cpu.tlb.insertStructure(
+      space,
+      Math.floor(page / this.#groupBits),
+      { host: walker.hostTables[0]!, guest: walker.tables[0]! },
+      walker.rightsAbove[0]!,
+    );
+  }
+
+  #violation(cpu: Cpu, outcome: Outcome, code: number, gpa: number, linear: number): void {
+    exitToHost(this.#m, cpu, {
+      reason: outcome === 2 ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+      qualification: code,
+      guestPhysical: gpa,
+      guestLinear: linear,
+    });
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * VM entry and VM exit. Entry loads the guest's regime from the current VMCS; exit writes the exit
+ * information there and gives the CPU back to the host thread. The act that a guest offered stays
+ * offered unless the host completes it: it is tried again at the next entry.
+ *
+ * Leaves out: guest-state and host-state checks (software checks them where L0 emulates an entry),
+ * MSR load lists, event injection through the VMCS (virtual interrupts are posted).
+ */
+import { defect } from '../base/assert.ts';
+import type { Context, Frame } from '../runtime/context.ts';
+import { Outcome } from '../runtime/processor.ts';
+import { Event } from '../runtime/trace.ts';
+import type { Cpu } from './cpu.ts';
+import { ExitReason } from './exit.ts';
+import type { GuestContext } from './guest.ts';
+import type { Machine } from './machine.ts';
+import { FRAME_BYTES } from './memory.ts';
+import { Field, fieldAt, IPI_VIRTUALISATION } from './vmcs.ts';
+
+export interface ExitInformation {
+  readonly reason: number;
+  readonly qualification?: number;
+  readonly guestPhysical?: number;
+  readonly guestLinear?: number;
+}
+
+/** VMLAUNCH/VMRESUME in root mode. */
+export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestContext): number {
+  if (guest.finished) defect('enterGuest', `${guest.name} has no code`);
+  if (guest.cpu >= 0) defect('enterGuest', `${guest.name} runs on CPU ${guest.cpu} already`);
+  loadRegime(m, cpu, guest);
+  cpu.now += m.cost.hardware.vmEntry;
+  m.trace.event(Event.entry, cpu.id, cpu.now, cpu.exitReason, guest.level);
+  cpu.guest = guest;
+  cpu.current = guest;
+  guest.cpu = cpu.id;
+  host.top.state = 'offered'; // the entry is complete only when the guest exits
+  cpu.latched = cpu.latched.filter((arrived) => arrived.notifies !== guest);
+  if (cpu.latched.length !== 0) {
+    exitToHost(m, cpu, { reason: ExitReason.externalInterrupt });
+  }
+  return Outcome.advanced;
+}
+
+function loadRegime(m: Machine, cpu: Cpu, guest: GuestContext): void {
+  cpu.newRegime();
+  const get = (index: number): number => m.memory.read(fieldAt(cpu.vmcs, index));
+  const { regime } = guest;
+  regime.ep4ta = Math.floor(get(Field.eptp) / FRAME_BYTES);
+  regime.vpid = get(Field.vpid);
+  regime.shadowVmcs = get(Field.linkPointer);
+  regime.virtualIpis = (get(Field.tertiaryControls) & IPI_VIRTUALISATION) !== 0;
+}
+
+/** VM exit: the guest's act stays offered. */
+export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): void {
+  const guest = cpu.guest ?? defect('exitToHost', `CPU ${cpu.id} is in root mode`);
+  const put = (index: number, value: number): void => {
+    m.memory.write(fieldAt(cpu.vmcs, index), value);
+  };
+  put(Field.exitReason, information.reason);
+  put(Field.exitQualification, information.qualification ?? 0);
+  put(Field.exitGuestPhysical, information.guestPhysical ?? 0);
+  put(Field.exitGuestLinear, information.guestLinear ?? 0);
+  put(Field.exitInterruption, 0);
+  put(Field.exitIdtVectoring, 0);
+  put(Field.exitInstructionLength, 3);
+  m.trace.event(Event.exit, cpu.id, cpu.now, information.reason, guest.level);
+  cpu.now += m.cost.hardware.vmExit;
+  cpu.exitReason = information.reason;
+  if (guest.access.began >= 0) guest.access.leftGuest = true;
+  guest.cpu = -1;
+  cpu.guest = undefined;
+  cpu.current = cpu.host;
+  cpu.host!.top.state = 'done'; // its VM entry has returned
+}
+
+/** Completes the act that `frame` offered, with a value: how an emulated instruction retires. */
+export function completeAct(frame: Frame, lo: number, hi = 0, ok = true): void {
+  if (frame.state !== 'offered') defect('completeAct', 'nothing is offered');
+  frame.word.lo = lo;
+  frame.word.hi = hi;
+  frame.word.ok = ok;
+  frame.state = 'done';
+}

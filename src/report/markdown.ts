@@ -1,0 +1,74 @@
+/** A comparison as a table in Markdown that can also be read as it is, for a mail or an issue. */
+
+import type { Compare } from '../measure/result.ts';
+import { bytes, factor, percent, rough, whole } from './number.ts';
+import { groupsOf, lockWait, perOperation, type Row, shareOf } from './reading.ts';
+import { readComparison } from './sentence.ts';
+import { printable } from './table.ts';
+import { conditions, time } from './text.ts';
+
+const HEADERS = [
+  'Design',
+  'vCPUs',
+  'time per operation',
+  'at software 0 to 2x',
+  'exits',
+  'reflected',
+  'hypercalls',
+  'IPIs',
+  'flushes',
+  'lock wait',
+  'fault p50',
+  'fault p99',
+  'tables',
+  'books',
+];
+
+export function renderMarkdown(doc: Compare): string {
+  const first = doc.runs[0];
+  if (first === undefined) return 'Nothing was compared.\n';
+  const cells = groupsOf(doc).flatMap((group) => group.rows.map(cellsOf));
+  const widths = HEADERS.map((header, i) =>
+    Math.max(3, ...[header, ...cells.map((row) => row[i]!)].map((cell) => cell.length)),
+  );
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
+  const rule = `|${widths.map((w, i) => (i === 0 ? `:${'-'.repeat(w + 1)}` : `${'-'.repeat(w + 1)}:`)).join('|')}|`;
+  const notes = [
+    `${first.workload} on ${first.machine}, seed ${first.seed}, model version ${first.modelVersion};`,
+    'simulated time relative to the first design, counts per operation, lock wait as share of CPU',
+    `time. Conditions: ${conditions(first.conditions)}.`,
+  ];
+  return `${[
+    readComparison(doc),
+    '',
+    line(HEADERS),
+    rule,
+    ...cells.map(line),
+    '',
+    ...notes.map(cell),
+  ].join('\n')}\n`;
+}
+
+function cellsOf({ run, sensitivity }: Row): string[] {
+  const { counts, latency, memory } = run;
+  const { zero, one, two } = sensitivity.ratio;
+  const events = [counts.exits, counts.nested, counts.hypercalls, counts.ipis, counts.flushes];
+  const faults = [latency.p50, latency.p99];
+  return [
+    run.design,
+    whole(run.vcpus),
+    factor(one),
+    `${factor(zero)} to ${factor(two)}`,
+    ...events.map((n) => rough(perOperation(run, n))),
+    percent(shareOf(run, lockWait(run))),
+    ...faults.map((cycles) => (latency.count === 0 ? '-' : time(run, cycles))),
+    bytes(memory.tableBytes),
+    bytes(memory.bookBytes),
+  ].map(cell);
+}
+
+/** What stands in a cell stays in it. */
+function cell(text: string): string {
+  return printable(text).replaceAll('|', '\\|').replaceAll('<', '&lt;');
+}

@@ -1,0 +1,211 @@
+/**
+ * A context: one thread of any level (a vCPU thread of L0 or L1, an L2 program in its kernel, a
+ * worker), a value that a scheduler holds. Its methods offer acts; yielding what they return hands
+ * the act to the scheduler. The same methods serve every level: which memory an address means, and
+ * whether an instruction is privileged here, is decided by whoever performs the act.
+ *
+ * A context has a stack of frames because an interrupt runs on top of what it interrupted; the
+ * interrupted frame keeps its pending act.
+ */
+import { defect } from '../base/assert.ts';
+import { high } from '../base/bits.ts';
+import { type Act, newAct, Op, type Order, type Routine, type Word } from './act.ts';
+
+/** One routine on a context's stack, with its pending act and the word of its last one. */
+export interface Frame {
+  readonly routine: Routine<unknown>;
+  readonly act: Act;
+  readonly word: Word;
+  /** `fresh`: not started; `offered`: the act waits to be performed; `done`: performed. */
+  state: 'fresh' | 'offered' | 'done';
+}
+
+/** Plain words: read and written without a step, by ordinary functions. */
+export interface PlainMemory {
+  read(context: Context, at: number): number;
+  write(context: Context, at: number, value: number): void;
+  /** Value of a word for a wait predicate; no cost, no trace. */
+  peek(context: Context, at: number): number;
+  /** Charges `count` units of software work to the context's CPU, without a step. */
+  spend(context: Context, unit: number, count: number): void;
+  /** Emits a trace event at the context's CPU and time. */
+  note(context: Context, event: number, a: number, b: number): void;
+}
+
+export class Context {
+  readonly id: number;
+  readonly name: string;
+  /** Physical CPU it runs on; -1 while parked. */
+  cpu = -1;
+  /** Number of its CPU in its own machine: the physical CPU's for a host, the vCPU's for a guest. */
+  seat = -1;
+  /** Interrupts are not delivered while set: IRQs off. */
+  masked = false;
+  readonly frames: Frame[] = [];
+  readonly #plain: PlainMemory;
+  #act: Act; // of the top frame
+
+  constructor(id: number, name: string, plain: PlainMemory) {
+    this.id = id;
+    this.name = name;
+    this.#plain = plain;
+    this.#act = newAct();
+  }
+
+  /** Puts `routine` on top: the context's body, or an interrupt handler. */
+  push(routine: Routine<unknown>): void {
+    const frame: Frame = {
+      routine,
+      act: newAct(),
+      word: { lo: 0, hi: 0, ok: true },
+      state: 'fresh',
+    };
+    this.frames.push(frame);
+    this.#act = frame.act;
+  }
+
+  /** Removes the finished top frame; what it interrupted is on top again. */
+  pop(): void {
+    this.frames.pop();
+    const below = this.frames[this.frames.length - 1];
+    if (below !== undefined) this.#act = below.act;
+  }
+
+  /** Forgets everything the context was about to do; its words stay as they are. */
+  kill(): void {
+    this.frames.length = 0;
+  }
+
+  get top(): Frame {
+    const frame = this.frames[this.frames.length - 1];
+    return frame ?? defect('Context.top', `${this.name} has no frame`);
+  }
+
+  get finished(): boolean {
+    return this.frames.length === 0;
+  }
+
+  // --- plain words -------------------------------------------------------------------------
+
+  read(at: number): number {
+    return this.#plain.read(this, at);
+  }
+
+  write(at: number, value: number): void {
+    this.#plain.write(this, at, value);
+  }
+
+  /** For wait predicates only. */
+  peek(at: number): number {
+    return this.#plain.peek(this, at);
+  }
+
+  /** Software work that the code itself counts (preset units), charged to this CPU. */
+  spend(unit: number, count: number): void {
+    this.#plain.spend(this, unit, count);
+  }
+
+  /** Emits a trace event (`runtime/trace.ts`); touches nothing. */
+  note(event: number, a: number, b: number): void {
+    this.#plain.note(this, event, a, b);
+  }
+
+  // --- atomic words: each is one step ------------------------------------------------------
+
+  load(at: number, label: string, order: Order = 'acquire'): Act {
+    return this.#offer(Op.load, at, 0, 0, label, order);
+  }
+
+  store(at: number, value: number, label: string, order: Order = 'release'): Act {
+    return this.#offer(Op.store, at, value | 0, high(value), label, order);
+  }
+
+  storeWord(at: number, value: { lo: number; hi: number }, label: string): Act {
+    return this.#offer(Op.store, at, value.lo, value.hi, label, 'release');
+  }
+
+  storeLow(at: number, value: number, label: string): Act {
+    return this.#offer(Op.storeLow, at, value | 0, 0, label, 'release');
+  }
+
+  cas(at: number, seen: number, next: number, label: string): Act {
+    const act = this.#offer(Op.cas, at, next | 0, high(next), label, 'full');
+    act.seenLo = seen | 0;
+    act.seenHi = high(seen);
+    return act;
+  }
+
+  casWord(
+    at: number,
+    seen: { lo: number; hi: number },
+    next: { lo: number; hi: number },
+    label: string,
+  ): Act {
+    const act = this.#offer(Op.cas, at, next.lo, next.hi, label, 'full');
+    act.seenLo = seen.lo;
+    act.seenHi = seen.hi;
+    return act;
+  }
+
+  exchange(at: number, value: number, label: string): Act {
+    return this.#offer(Op.exchange, at, value | 0, high(value), label, 'full');
+  }
+
+  exchangeWord(at: number, value: { lo: number; hi: number }, label: string): Act {
+    return this.#offer(Op.exchange, at, value.lo, value.hi, label, 'full');
+  }
+
+  /** Adds `delta` (may be negative) and yields the old value. */
+  add(at: number, delta: number, label: string): Act {
+    return this.#offer(Op.add, at, delta | 0, delta < 0 ? -1 : high(delta), label, 'full');
+  }
+
+  /** Adds `lo` and `hi` to the halves as one 64-bit addition. */
+  addWord(at: number, lo: number, hi: number, label: string): Act {
+    return this.#offer(Op.add, at, lo, hi, label, 'full');
+  }
+
+  or(at: number, bits: number, label: string): Act {
+    return this.#offer(Op.or, at, bits | 0, high(bits), label, 'full');
+  }
+
+  and(at: number, lo: number, hi: number, label: string): Act {
+    return this.#offer(Op.and, at, lo, hi, label, 'full');
+  }
+
+  /** A full barrier: earlier stores are visible before later loads are performed. */
+  fence(label: string): Act {
+    return this.#offer(Op.fence, 0, 0, 0, label, 'full');
+  }
+
+  /** Waits until `ready`, which reads the words at `watch` and nothing else. */
+  wait(watch: readonly number[], ready: () => boolean, label: string): Act {
+    const act = this.#offer(Op.wait, watch[0] ?? 0, 0, 0, label, 'acquire');
+    act.watch = watch;
+    act.ready = ready;
+    return act;
+  }
+
+  /** A free choice among `count`: the scheduler answers 0 .. count-1 (`num` of the word). */
+  choose(count: number, label: string): Act {
+    return this.#offer(Op.choose, 0, count, 0, label, 'full');
+  }
+
+  /** A machine instruction (`machine/instruction.ts` defines the codes). */
+  instruct(op: number, at: number, lo: number, hi: number, operand: unknown, label: string): Act {
+    const act = this.#offer(op, at, lo, hi, label, 'full');
+    act.operand = operand;
+    return act;
+  }
+
+  #offer(op: number, at: number, lo: number, hi: number, label: string, order: Order): Act {
+    const act = this.#act;
+    act.op = op;
+    act.at = at;
+    act.lo = lo;
+    act.hi = hi;
+    act.label = label;
+    act.order = order;
+    return act;
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Timed simulation: of all processors, the one whose local clock is earliest performs its act. Acts
+ * take effect in the order of their times, ties by processor number, so a run is a function of its
+ * inputs. Between two acts a processor may run ahead privately up to its horizon: the earliest time
+ * at which any other processor could reach it with an interrupt.
+ */
+import { defect } from '../base/assert.ts';
+import type { Context, Frame } from '../runtime/context.ts';
+import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
+import { Queue } from './queue.ts';
+
+export interface TimedResult {
+  /** Acts performed. */
+  readonly steps: number;
+  /** Latest local clock of any processor that did something, in cycles. */
+  readonly cycles: number;
+  /** Names of contexts that wait for something that will never happen. */
+  readonly stuck: readonly string[];
+}
+
+export function runTimed(engine: Engine): TimedResult {
+  const queue = new Queue(engine.processors.length);
+  const blocked = new Set<Processor>();
+  engine.onWake((processor, cycle) => {
+    if (!blocked.has(processor)) return; // it is running or queued: it will see the interrupt
+    queue.push(processor.id, Math.max(cycle, processor.now));
+  });
+  for (const p of engine.processors) if (p.current !== undefined) queue.push(p.id, p.now);
+
+  let steps = 0;
+  let cycles = 0;
+  while (queue.size > 0) {
+    const time = queue.earliest;
+    const processor = engine.processors[queue.pop()]!;
+    if (blocked.delete(processor)) processor.now = Math.max(processor.now, time);
+    steps += runUntilLater(engine, processor, queue, blocked);
+    if (processor.now > cycles) cycles = processor.now;
+  }
+  const stuck = [...blocked].flatMap((p) => (p.current === undefined ? [] : [p.current.name]));
+  return { steps, cycles, stuck };
+}
+
+/** Runs one processor until another is earlier, or it blocks or ends. Returns acts performed. */
+function runUntilLater(
+  engine: Engine,
+  processor: Processor,
+  queue: Queue,
+  blocked: Set<Processor>,
+): number {
+  let steps = 0;
+  for (;;) {
+    const context = processor.current;
+    if (context === undefined) return steps;
+    if (processor.interruptAt <= processor.now) {
+      engine.interrupt(processor);
+      continue;
+    }
+    const frame = context.frames[context.frames.length - 1]!;
+    if (frame.state === 'offered') {
+      const earliest = queue.earliest;
+      if (processor.now > earliest || (processor.now === earliest && queue.first < processor.id)) {
+        queue.push(processor.id, processor.now);
+        return steps;
+      }
+      steps++;
+      if (engine.perform(processor) === Outcome.blocked) {
+        blocked.add(processor);
+        if (processor.interruptAt < Number.POSITIVE_INFINITY) {
+          queue.push(processor.id, Math.max(processor.interruptAt, processor.now));
+        }
+        return steps;
+      }
+    } else {
+      const ahead = queue.earliest + engine.lookahead;
+      processor.horizon = ahead < processor.interruptAt ? ahead : processor.interruptAt;
+      resume(engine, processor, context, frame);
+    }
+  }
+}
+
+/** Lets the context's code run to its next act, or to its end. */
+function resume(engine: Engine, processor: Processor, context: Context, frame: Frame): void {
+  const step = frame.routine.next(frame.word);
+  if (step.done !== true) {
+    if (step.value !== frame.act) defect('schedule/timed', `${context.name} yielded a foreign act`);
+    frame.state = 'offered';
+    return;
+  }
+  context.pop();
+  if (context.finished) engine.finished(processor, context);
+}

@@ -1,0 +1,85 @@
+/**
+ * RCU for table pages: a frame that was unlinked is given back only after every thread has passed a
+ * quiescent state. Being in guest mode is one: each vCPU thread has a mode word that is odd while
+ * its guest runs and rises with every entry and exit, so readers pay nothing of their own
+ * (KVM relies on the same: guest entry is an extended quiescent state).
+ *
+ * A read-side section is therefore the code between an exit and the next entry; it contains no
+ * label of its own. Deferred frames are plain words of the CPU that deferred them.
+ */
+import type { Routine } from '../runtime/act.ts';
+import { num } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+
+const CAPACITY = 512; // frames per batch
+const BATCH_BYTES = (1 + CAPACITY) * 8;
+
+/** A callback that really frees; runs after the grace period. */
+export type Release = (cpu: Context, frame: number) => void;
+
+export class Rcu {
+  readonly #modes: readonly number[]; // mode word of every thread that may read
+  readonly #base: number;
+  readonly #stride: number;
+  readonly #release: Release;
+
+  /** Bytes of words needed for `cpus` CPUs and `threads` readers. */
+  static bytes(cpus: number, threads: number): number {
+    return cpus * (2 * BATCH_BYTES + threads * 8);
+  }
+
+  constructor(base: number, modes: readonly number[], release: Release) {
+    this.#base = base;
+    this.#modes = modes;
+    this.#stride = 2 * BATCH_BYTES + modes.length * 8;
+    this.#release = release;
+  }
+
+  /** Gives `frame` back once nobody can be reading it any more. */
+  *defer(cpu: Context, frame: number): Routine<void> {
+    const collecting = this.#base + cpu.seat * this.#stride;
+    const count = cpu.read(collecting);
+    cpu.write(collecting + 8 + count * 8, frame);
+    cpu.write(collecting, count + 1);
+    yield* this.advance(cpu, count + 1 === CAPACITY ? 'wait' : 'try');
+  }
+
+  /** Frees the waiting batch if its grace period is over, then lets the collected one wait. */
+  *advance(cpu: Context, patience: 'try' | 'wait'): Routine<void> {
+    const collecting = this.#base + cpu.seat * this.#stride;
+    const waiting = collecting + BATCH_BYTES;
+    const snapshot = waiting + BATCH_BYTES;
+    if (cpu.read(waiting) !== 0) {
+      for (let i = 0; i < this.#modes.length; i++) {
+        const mode = this.#modes[i]!;
+        const then = cpu.read(snapshot + i * 8);
+        if (isPast(then, num(yield cpu.load(mode, 'rcu.check')))) continue;
+        if (patience === 'try') return;
+        yield cpu.wait([mode], () => isPast(then, cpu.peek(mode)), 'rcu.wait');
+      }
+      this.#free(cpu, waiting);
+    }
+    yield* this.#begin(cpu, collecting, waiting, snapshot);
+  }
+
+  #free(cpu: Context, batch: number): void {
+    const count = cpu.read(batch);
+    for (let i = 0; i < count; i++) this.#release(cpu, cpu.read(batch + 8 + i * 8));
+    cpu.write(batch, 0);
+  }
+
+  *#begin(cpu: Context, from: number, to: number, snapshot: number): Routine<void> {
+    const count = cpu.read(from);
+    if (count === 0) return;
+    for (let i = 0; i <= count; i++) cpu.write(to + i * 8, cpu.read(from + i * 8));
+    cpu.write(from, 0);
+    for (let i = 0; i < this.#modes.length; i++) {
+      cpu.write(snapshot + i * 8, num(yield cpu.load(this.#modes[i]!, 'rcu.snapshot')));
+    }
+  }
+}
+
+/** Quiescent when seen (odd), or it has moved since: it cannot hold an old pointer. */
+function isPast(then: number, now: number): boolean {
+  return then % 2 === 1 || now !== then;
+}

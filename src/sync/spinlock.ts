@@ -1,0 +1,38 @@
+/**
+ * A fair spinlock in one word: the low half is the ticket now served, the high half the next one to
+ * draw. Waiting is one act, and a hand-over moves one line to the next waiter only: the traffic of a
+ * queued lock (qspinlock), with the layout of a ticket lock.
+ *
+ * Leaves out: paravirtual kicks, preemption of the holder.
+ */
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { Event } from '../runtime/trace.ts';
+import { type LockClass, lockClass } from './lock-class.ts';
+
+const TWO32 = 4294967296;
+
+export interface Spinlock {
+  readonly at: number;
+  readonly kind: number;
+}
+
+export function spinlock(at: number, kind: LockClass): Spinlock {
+  return { at, kind: lockClass(kind) };
+}
+
+/** Takes the lock; `label` names the site. */
+export function* lock(cpu: Context, l: Spinlock, label: string): Routine<void> {
+  if (l.kind >= 0) cpu.note(Event.want, l.kind, 0);
+  const drawn = num(yield cpu.addWord(l.at, 0, 1, label));
+  const ticket = Math.floor(drawn / TWO32);
+  const free = drawn % TWO32 === ticket;
+  if (!free) yield cpu.wait([l.at], () => cpu.peek(l.at) % TWO32 === ticket, label);
+  if (l.kind >= 0) cpu.note(Event.acquire, l.kind, free ? 0 : 1);
+}
+
+export function* unlock(cpu: Context, l: Spinlock, label: string): Routine<void> {
+  if (l.kind >= 0) cpu.note(Event.release, l.kind, 0);
+  // Only the holder changes the low half, so it may read it without a lock prefix.
+  yield cpu.storeLow(l.at, (cpu.peek(l.at) % TWO32) + 1, label);
+}
