@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { Command } from 'commander';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ept } from '../machine/format/ept.ts';
 import { MANUAL_4, type Word64 } from '../machine/format/format.ts';
 import { x86_64 } from '../machine/format/x86-64.ts';
-import { runWalk, type WalkOptions, walkDocument } from './walk.ts';
+import { addWalkOptions, runWalk, type WalkOptions, walkDocument } from './walk.ts';
 import { word64 } from './walk-dump.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../test/fixtures/walks/', import.meta.url));
@@ -251,6 +252,32 @@ describe('walk: two dimensions', () => {
       stage: 'second',
       gpa: '0x9044',
       cause: { kind: 'ept-violation', exitQualification: '0x1aa' },
+    });
+  });
+});
+
+describe('walk: options', () => {
+  const parse = (line: string): WalkOptions =>
+    addWalkOptions(new Command('walk'))
+      .exitOverride()
+      .parse(line.split(' '), { from: 'user' })
+      .opts();
+
+  test('what is not said is left to the dump', () => {
+    expect(parse('--memory d')).toEqual({ memory: 'd' });
+  });
+
+  test('switches with and without a value, repeated addresses', () => {
+    const line = '--memory d --nxe --no-wp --access-dirty off --execute-only 0 --address 1,w';
+    expect(parse(`${line} --address 2 --max-phys-bits 40 --json`)).toEqual({
+      memory: 'd',
+      nxe: true,
+      wp: false,
+      accessDirty: 'off',
+      executeOnly: '0',
+      address: ['1,w', '2'],
+      maxPhysBits: '40',
+      json: true,
     });
   });
 });

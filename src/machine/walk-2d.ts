@@ -222,7 +222,7 @@ export class NestedWalker {
         this.changes.add(at, pa, wanted);
         if (blocked < 0 && (this.#nestedRights & RIGHT_WRITE) === 0) blocked = level;
       }
-      gfn = judge.frame(lo, hi, level, isLeaf);
+      gfn = isLeaf ? judge.frame(lo, hi, level, true) : judge.tableFrame(lo, hi);
       if (!isLeaf) {
         host = -1;
         level--;

@@ -183,7 +183,7 @@ export class Walker {
         if ((lo & judge.accessedMask) !== judge.accessedMask) {
           this.changes.add(at, pa, judge.accessedMask);
         }
-        table = judge.frame(lo, hi, level, false);
+        table = judge.tableFrame(lo, hi);
         level--;
         continue;
       }

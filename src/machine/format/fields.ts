@@ -13,8 +13,10 @@ import type { Word64 } from './format.ts';
 export type Field = readonly [high: number, low: number];
 
 const HALF = 32;
-const FRAMES_PER_HALF = 2 ** HALF / FRAME_BYTES;
-const HIGH_FRAME_BITS = 0xfffff; // bits 51:32 of an entry
+/** Frame numbers that bits 31:12 of an entry hold. */
+export const FRAMES_PER_HALF = 2 ** HALF / FRAME_BYTES;
+/** Bits 51:32 of an entry, in its high half. */
+export const HIGH_FRAME_BITS = 0xfffff;
 
 function halfMask(high: number, low: number): number {
   if (high < low) return 0;

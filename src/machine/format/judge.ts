@@ -8,6 +8,7 @@
  * walk, protection keys, shadow stacks, mode-based execute control, PAE and 32-bit paging.
  */
 import { defect } from '../../base/assert.ts';
+import { FRAMES_PER_HALF, HIGH_FRAME_BITS } from './fields.ts';
 import type { Geometry, TableFormat } from './format.ts';
 
 /** Rights of an entry, or the AND over a walk. Bits 2:0 are those of an EPT entry. */
@@ -154,11 +155,17 @@ export class Judge {
     return kept | (leaf << 4);
   }
 
+  /** Frame of the table that a well-formed entry points to. Pure. */
+  tableFrame(lo: number, hi: number): number {
+    const upper = hi & HIGH_FRAME_BITS;
+    return upper === 0 ? lo >>> 12 : upper * FRAMES_PER_HALF + (lo >>> 12);
+  }
+
   /** Frame that a well-formed entry points to: of the next table, or the leaf's first. Pure. */
   frame(lo: number, hi: number, level: number, leaf: boolean): number {
     const low = (lo & this.#frameLo[2 * level + (leaf ? 1 : 0)]) >>> 12;
-    const upper = hi & 0xfffff;
-    return upper === 0 ? low : upper * 0x100000 + low;
+    const upper = hi & HIGH_FRAME_BITS;
+    return upper === 0 ? low : upper * FRAMES_PER_HALF + low;
   }
 
   /** Whether the AND of the rights over all entries of a walk permits the access. Pure. */
