@@ -7,6 +7,7 @@
  * walks are user writes at the nested level; EXITINFO1). Leaves out: guests without paging, PAE
  * guests (PDPTE loads), advanced exit information (qualification bits 9 to 11), SNP.
  */
+import { indexAt } from './format/format.ts';
 import {
   ABSENT,
   type Access,
@@ -28,7 +29,7 @@ import {
   WRITE,
 } from './format/judge.ts';
 import { FRAME_BYTES, type Memory } from './memory.ts';
-import { Indexer, Walker, type WalkStart } from './walk.ts';
+import { IndexSplit, Walker, type WalkStart } from './walk.ts';
 import { Changes, type WalkTrace } from './walk-log.ts';
 
 const ENTRY_BYTES = 8;
@@ -59,6 +60,7 @@ export class NestedWalker {
   /**
    * The second stage. Its flags belong to the translation of one guest-physical address and are
    * set as soon as that succeeds, so that a cache filled from it never knows more than memory.
+   * It keeps no `tables` unless told to.
    */
   readonly second: Walker;
   /** Flags of the guest's entries: set once the whole walk has succeeded. */
@@ -98,7 +100,7 @@ export class NestedWalker {
   readonly rightsAbove: Uint8Array;
 
   readonly #judge: Judge;
-  readonly #indexer: Indexer;
+  readonly #split: IndexSplit;
   readonly #spans: Float64Array;
   /** How references to guest tables count for the second stage. */
   readonly #tableAccess: Access;
@@ -111,12 +113,13 @@ export class NestedWalker {
     this.guest = guest;
     this.second = new Walker(memory, second);
     this.second.stage = SECOND_STAGE;
+    this.second.keepsTables = false;
     this.tables = new Float64Array(levels);
     this.hostTables = new Float64Array(levels);
     this.hostRights = new Uint8Array(levels);
     this.rightsAbove = new Uint8Array(levels);
     this.#judge = guest.judge;
-    this.#indexer = new Indexer(levels, indexBits);
+    this.#split = new IndexSplit(guest.geometry);
     this.#spans = Float64Array.from({ length: levels }, (_, level) => 2 ** (indexBits * level));
     const readsOnly = second.id === 'ept' && second.judge.accessedMask === 0;
     this.#tableAccess = readsOnly ? READ : WRITE;
@@ -182,16 +185,18 @@ export class NestedWalker {
     const judge = this.#judge;
     const memory = this.memory;
     const second = this.second;
-    const indexer = this.#indexer;
+    const { bits, mask, nearBits, nearSpan, perNearSpan, limit } = this.#split;
     let level = startLevel;
     let gfn = guestTable;
     let host = hostTable;
     let rights = startRights;
     let blocked = -1; // level of the first guest entry whose flags the second stage will not let be
-    if (page >= indexer.limit) return this.#guestFailed(ABSENT, -1, level, 0, access, privilege);
-    indexer.split(page);
+    if (page >= limit) return this.#guestFailed(ABSENT, -1, level, 0, access, privilege);
+    const far = Math.floor(page * perNearSpan) | 0;
+    const near = (page - far * nearSpan) | 0;
+    let shift = bits * level;
     for (;;) {
-      const index = indexer.at(level);
+      const index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
       if (host < 0) {
         host = this.#translate(gfn, this.#tableAccess, 'guest-table');
         if (host < 0) return this.#secondFailed(gfn, index * ENTRY_BYTES, level, false);
@@ -226,6 +231,7 @@ export class NestedWalker {
       if (!isLeaf) {
         host = -1;
         level--;
+        shift -= bits;
         continue;
       }
       if (!judge.allows(rights, access, privilege)) {
@@ -233,16 +239,16 @@ export class NestedWalker {
       }
       if (blocked >= 0) return this.#flagsDenied(blocked, page);
       this.dirty = ((lo | wanted) & judge.dirtyMask) === judge.dirtyMask;
-      this.level = level;
-      this.rights = rights;
       this.gfn = level === 0 ? gfn : gfn + (page % this.#spans[level]);
-      return this.#final(access);
+      return this.#final(level, rights, access);
     }
   }
 
-  #final(access: Access): Outcome {
+  #final(level: number, rights: number, access: Access): Outcome {
+    this.level = level;
+    this.rights = rights;
     const pfn = this.#translate(this.gfn, access, 'final');
-    if (pfn < 0) return this.#secondFailed(this.gfn, 0, this.level, true);
+    if (pfn < 0) return this.#secondFailed(this.gfn, 0, level, true);
     this.pfn = pfn;
     return OK;
   }
@@ -305,8 +311,7 @@ export class NestedWalker {
     this.secondLevel = 0;
     this.level = level;
     this.failedGpaPage = this.tables[level];
-    this.#indexer.split(page);
-    this.failedGpaOffset = this.#indexer.at(level) * ENTRY_BYTES;
+    this.failedGpaOffset = indexAt(this.guest.geometry, page, level) * ENTRY_BYTES;
     this.failedPa = this.hostTables[level] * FRAME_BYTES + this.failedGpaOffset;
     this.code = this.second.format.judge.code({
       outcome: DENIED,

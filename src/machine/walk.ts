@@ -7,6 +7,7 @@
  * 4.8 and 28.3.5 (accessed and dirty flags). Leaves out: the TLB and the paging-structure caches,
  * which give `walkFrom` its start; canonical addresses, which the caller strips.
  */
+import type { Geometry } from './format/format.ts';
 import {
   ABSENT,
   type Access,
@@ -38,36 +39,28 @@ export interface WalkStart {
   readonly rights: number;
 }
 
-/** Splits page numbers into table indexes with integer arithmetic. */
-export class Indexer {
+/**
+ * How page numbers, too wide for integer arithmetic, are split into indexes: a far and a near part,
+ * each a small integer that holds whole indexes. Walks keep both parts and a shift in locals.
+ */
+export class IndexSplit {
+  /** Index bits per level, and their mask. */
+  readonly bits: number;
+  readonly mask: number;
+  /** Bits of the near part. */
+  readonly nearBits: number;
+  readonly nearSpan: number;
+  readonly perNearSpan: number;
   /** Pages from here on have no entry in the root table. */
   readonly limit: number;
-  readonly #bits: number;
-  readonly #mask: number;
-  readonly #nearLevels: number;
-  readonly #nearSpan: number;
-  #near = 0;
-  #far = 0;
 
-  constructor(levels: number, indexBits: number) {
+  constructor({ levels, indexBits }: Geometry) {
+    this.bits = indexBits;
+    this.mask = (1 << indexBits) - 1;
+    this.nearBits = Math.floor(30 / indexBits) * indexBits;
+    this.nearSpan = 2 ** this.nearBits;
+    this.perNearSpan = 1 / this.nearSpan; // exact: a power of two
     this.limit = 2 ** (levels * indexBits);
-    this.#bits = indexBits;
-    this.#mask = (1 << indexBits) - 1;
-    this.#nearLevels = Math.floor(30 / indexBits); // what one small integer holds
-    this.#nearSpan = 2 ** (this.#nearLevels * indexBits);
-  }
-
-  split(page: number): void {
-    const far = Math.floor(page / this.#nearSpan);
-    this.#far = far | 0;
-    this.#near = (page - far * this.#nearSpan) | 0;
-  }
-
-  /** Index into the table at `level` for the page given to `split`. */
-  at(level: number): number {
-    const near = level < this.#nearLevels;
-    const part = near ? this.#near : this.#far;
-    return (part >> (this.#bits * (near ? level : level - this.#nearLevels))) & this.#mask;
   }
 }
 
@@ -98,13 +91,15 @@ export class Walker {
   failedPa = 0;
   /** Dirty bit of the leaf after this walk, or true where the format has none. */
   dirty = false;
+  /** Whether the next two are kept: they cost a tenth of a walk. */
+  keepsTables = true;
   /** Frame of the table used at each level, down to `level`: what a structure cache may keep. */
   readonly tables: Float64Array;
   /** AND of the rights of the entries above the table at each level. */
   readonly rightsAbove: Uint8Array;
 
   readonly #judge: Judge;
-  readonly #indexer: Indexer;
+  readonly #split: IndexSplit;
   readonly #spans: Float64Array;
 
   constructor(memory: Memory, format: WalkedFormat) {
@@ -114,7 +109,7 @@ export class Walker {
     this.tables = new Float64Array(levels);
     this.rightsAbove = new Uint8Array(levels);
     this.#judge = format.judge;
-    this.#indexer = new Indexer(levels, indexBits);
+    this.#split = new IndexSplit(format.geometry);
     this.#spans = Float64Array.from({ length: levels }, (_, level) => 2 ** (indexBits * level));
   }
 
@@ -153,16 +148,21 @@ export class Walker {
   ): Outcome {
     const judge = this.#judge;
     const memory = this.memory;
-    const indexer = this.#indexer;
+    const { bits, mask, nearBits, nearSpan, perNearSpan, limit } = this.#split;
+    const keepsTables = this.keepsTables;
     let level = startLevel;
     let table = tablePfn;
     let rights = startRights;
-    if (page >= indexer.limit) return this.#failed(ABSENT, -1, level, 0, access, privilege);
-    indexer.split(page);
+    if (page >= limit) return this.#failed(ABSENT, -1, level, 0, access, privilege);
+    const far = Math.floor(page * perNearSpan) | 0;
+    const near = (page - far * nearSpan) | 0;
+    let shift = bits * level;
     for (;;) {
-      this.tables[level] = table;
-      this.rightsAbove[level] = rights;
-      const index = indexer.at(level);
+      if (keepsTables) {
+        this.tables[level] = table;
+        this.rightsAbove[level] = rights;
+      }
+      const index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
       const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
       const at = memory.indexOf(pa);
       if (at < 0) {
@@ -185,6 +185,7 @@ export class Walker {
         }
         table = judge.tableFrame(lo, hi);
         level--;
+        shift -= bits;
         continue;
       }
       if (!judge.allows(rights, access, privilege)) {
