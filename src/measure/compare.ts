@@ -7,8 +7,8 @@ import { defect } from '../base/assert.ts';
 import type { AtSoftware, Compare, Run, Sensitivity } from './result.ts';
 
 /**
- * `runs` at the machine's prices, and the same runs in the same order with software work at 0 and at
- * twice its price.
+ * `runs` at the machine's prices, and the same runs in the same order with software work at 0 and
+ * at twice its price.
  */
 export function compareRuns(
   runs: readonly Run[],

@@ -31,16 +31,20 @@ export function renderMarkdown(doc: Compare): string {
   const widths = HEADERS.map((header, i) =>
     Math.max(3, ...[header, ...cells.map((row) => row[i]!)].map((cell) => cell.length)),
   );
-  const line = (row: readonly string[]): string =>
-    `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
-  const rule = `|${widths.map((w, i) => (i === 0 ? `:${'-'.repeat(w + 1)}` : `${'-'.repeat(w + 1)}:`)).join('|')}|`;
+  const line = ([name = '', ...rest]: readonly string[]): string => {
+    const padded = rest.map((text, i) => text.padStart(widths[i + 1]!));
+    return `| ${[name.padEnd(widths[0]!), ...padded].join(' | ')} |`;
+  };
+  const dashes = widths.map((width) => '-'.repeat(width + 1));
+  const rule = `|${dashes.map((dash, i) => (i === 0 ? `:${dash}` : `${dash}:`)).join('|')}|`;
+  const { workload, machine, seed, modelVersion } = first;
   const notes = [
-    `${first.workload} on ${first.machine}, seed ${first.seed}, model version ${first.modelVersion};`,
+    `${workload} on ${machine}, seed ${seed}, model version ${modelVersion};`,
     'simulated time relative to the first design, counts per operation, lock wait as share of CPU',
     `time. Conditions: ${conditions(first.conditions)}.`,
   ];
   return `${[
-    readComparison(doc),
+    cell(readComparison(doc)),
     '',
     line(HEADERS),
     rule,

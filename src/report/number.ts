@@ -23,6 +23,11 @@ export function rough(value: number): string {
   return value > 0 ? '<0.0001' : '>-0.0001';
 }
 
+/** A figure exactly as it was given: 0.6, 1,500. */
+export function exact(value: number): string {
+  return Number.isInteger(value) ? whole(value) : String(value);
+}
+
 /** A share of a whole: 12.3 %. */
 export function percent(share: number): string {
   if (!Number.isFinite(share)) return MISSING;

@@ -1,7 +1,7 @@
 /**
- * One sentence that reads a comparison: every clause is a number of the document put into words, and
- * none gives a cause. It names each pair of designs whose order changes with the price of software
- * work, because between those the comparison decides nothing.
+ * One sentence that reads a comparison: every clause is a number of the document put into words,
+ * and none gives a cause. It names each pair of designs whose order changes with the price of
+ * software work, because between those the comparison decides nothing.
  */
 import type { Compare } from '../measure/result.ts';
 import { factor, rough, several, whole } from './number.ts';
@@ -22,7 +22,7 @@ export function readComparison(doc: Compare): string {
   if (first === undefined) return 'No design ran, so there is nothing to compare.';
   const places = ranking(group);
   if (places.length === 0) {
-    return `On ${first.run.workload} no design performed an operation: there is nothing to compare.`;
+    return `On ${first.run.workload} no design did anything: there is nothing to compare.`;
   }
   if (designs.length < 2) {
     return `Only ${designs[0]} ran on ${first.run.workload}: there is nothing to compare it with.`;
@@ -100,17 +100,23 @@ function robustness(doc: Compare): string {
   if (all.length === 0) {
     return 'no two designs change places when software work is priced at 0 or at twice its price';
   }
-  const told = all.slice(0, NAMED_FLIPS).map((flip) => tell(flip, groups.length > 1));
-  const more = all.length - told.length;
-  const rest = more > 0 ? `, and ${several(more, 'more pair')} like this` : '';
+  const pairs = new Map<string, number[]>();
+  for (const flip of all) {
+    const said = tell(flip);
+    pairs.set(said, [...(pairs.get(said) ?? []), flip.vcpus]);
+  }
+  const told = [...pairs].slice(0, NAMED_FLIPS).map(([said, sizes]) => {
+    return groups.length > 1 ? `${said} (${list(sizes.map(whole))} vCPUs)` : said;
+  });
+  const more = pairs.size - told.length;
+  const rest = more > 0 ? `, and so do ${several(more, 'more pair')}` : '';
   return `but the ranking flips with the price of software work: ${told.join(', ')}${rest}, so \
 nothing is decided between those`;
 }
 
-function tell(flip: Flip, manySizes: boolean): string {
-  const where = manySizes ? ` (${several(flip.vcpus, 'vCPU')})` : '';
+function tell(flip: Flip): string {
   return `${flip.one} is faster than ${flip.other} at ${PRICES[flip.from]} and slower at \
-${PRICES[flip.to]}${where}`;
+${PRICES[flip.to]}`;
 }
 
 /** a; a and b; a, b and c. */

@@ -59,7 +59,7 @@ function pad(text: string, to: number, align: 'left' | 'right'): string {
   return align === 'left' ? text + blanks : blanks + text;
 }
 
-/** Breaks after a blank, colon, comma or slash where there is one, and anywhere if there is none. */
+/** Breaks after a blank, colon, comma or slash where there is one, else anywhere. */
 export function wrap(text: string, to: number): string[] {
   const lines: string[] = [];
   let line = '';

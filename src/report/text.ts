@@ -196,10 +196,10 @@ function timeTable(groups: readonly Group[]): string {
   const columns = [
     'simulated\ntime',
     'operations\nper second',
-    'relative to\nfirst design',
-    'with software\nwork at 0',
-    'with software\nwork at 2x',
-    'lock wait, share\nof CPU time',
+    'relative\nto first',
+    'software\nwork at 0',
+    'software\nwork at 2x',
+    'lock wait,\nof CPU time',
     'worst lock',
   ];
   const cells = rowsOf(groups, (row) => {
