@@ -11,11 +11,16 @@ import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { Vcpu } from './vcpu.ts';
 
-/** Retires the guest's instruction with `value` in its result register. */
-export function* retire(cpu: Context, v: Vcpu, value: number): Routine<void> {
+/** Moves the guest's instruction pointer past the instruction that exited. */
+export function* advance(cpu: Context): Routine<void> {
   const length = num(yield vmread(cpu, Field.exitInstructionLength, 'retire.length'));
   const rip = num(yield vmread(cpu, Field.guestRip, 'retire.rip'));
   yield vmwrite(cpu, Field.guestRip, rip + length, 'retire.advance');
+}
+
+/** Retires the guest's instruction with `value` in its result register. */
+export function* retire(cpu: Context, v: Vcpu, value: number): Routine<void> {
+  yield* advance(cpu);
   completeAct(v.active.guest.top, value | 0, Math.floor(value / 4294967296));
 }
 

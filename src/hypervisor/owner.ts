@@ -26,24 +26,27 @@ export interface Owner {
 /** Handler of VMCALL for the owner of the calling guest. */
 export function answerOwnerCalls(owner: Owner): ExitHandler {
   return function* answer(cpu: Context, v: Vcpu): Routine<void> {
-    const { guest } = v.active;
-    const [call, first, second] = Array.from(guest.registers) as [number, number, number];
-    cpu.note(Event.hypercall, call, 0);
-    switch (call) {
-      case OwnerCall.reclaim:
-        yield* owner.unmap(cpu, yield* rangesOf(cpu, owner, guest));
-        break;
-      case OwnerCall.removeTables:
-        yield* owner.removeTables(cpu, { first, end: first + second });
-        break;
-      case OwnerCall.done:
-        guest.kill(); // ends the run loop of this vCPU
-        return;
-      default:
-        defect('answerOwnerCalls', `unknown call ${call}`);
-    }
-    yield* retire(cpu, v, 0);
+    if (yield* answerCall(cpu, owner, v.active.guest)) yield* retire(cpu, v, 0);
   };
+}
+
+/** Does what the guest's call asks for; false if the guest is not to go on. */
+export function* answerCall(cpu: Context, owner: Owner, guest: GuestContext): Routine<boolean> {
+  const [call, first, second] = Array.from(guest.registers) as [number, number, number];
+  cpu.note(Event.hypercall, call, 0);
+  switch (call) {
+    case OwnerCall.reclaim:
+      yield* owner.unmap(cpu, yield* rangesOf(cpu, owner, guest));
+      return true;
+    case OwnerCall.removeTables:
+      yield* owner.removeTables(cpu, { first, end: first + second });
+      return true;
+    case OwnerCall.done:
+      guest.kill(); // ends the run loop of this vCPU
+      return false;
+    default:
+      return defect('answerCall', `unknown call ${call}`);
+  }
 }
 
 /** Copies the list once before anything is believed: the guest may change it meanwhile. */

@@ -45,6 +45,7 @@ function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
 
 /** Out of guest mode; what arrived meanwhile is delivered from here on. */
 function* leaveGuestMode(cpu: Context, v: Vcpu): Routine<void> {
+  if (v.active.afterExit !== undefined) yield* v.active.afterExit(cpu);
   yield cpu.add(v.mode, 1, 'run.outside');
   cpu.masked = false;
 }

@@ -35,6 +35,8 @@ export interface Running {
   readonly exits: ExitTable;
   /** Work that must precede an entry into this guest; true if something else is to run instead. */
   readonly beforeEntry?: (cpu: Context, v: Vcpu) => Routine<boolean>;
+  /** Undoes what `beforeEntry` announced, once the guest does not run any more. */
+  readonly afterExit?: (cpu: Context) => Routine<void>;
 }
 
 export interface Vm {

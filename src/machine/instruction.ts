@@ -26,6 +26,8 @@ export const Instruction = {
   zeroFrame: FIRST_INSTRUCTION + 12,
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
+  /** A stretch of a program's own instructions that touch nothing new. */
+  work: FIRST_INSTRUCTION + 14,
 } as const;
 
 export const VECTOR_KICK = 0xf2;
@@ -102,6 +104,11 @@ export function cpuid(cpu: Context, leaf: number, label: string): Act {
 /** An access of kind READ, WRITE or EXECUTE to linear page `page`, after `work` instructions. */
 export function access(cpu: Context, page: number, kind: number, work: number, label: string): Act {
   return cpu.instruct(Instruction.access, page, kind, work, undefined, label);
+}
+
+/** `count` instructions of a program that stay within what its CPU has cached. */
+export function work(cpu: Context, count: number, label: string): Act {
+  return cpu.instruct(Instruction.work, 0, 0, count, undefined, label);
 }
 
 /** Sets all words of frame `pfn` of the context's own memory to zero. */

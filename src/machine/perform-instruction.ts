@@ -104,6 +104,9 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       m.translator.invlpg(cpu, guest, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
       break;
+    case Instruction.work:
+      cpu.now += act.hi * price.instruction;
+      break;
     case Instruction.vmread:
     case Instruction.vmwrite:
       if (regime.shadowVmcs === 0 || !isShadowed(act.at)) return trap(m, cpu, guest, act);

@@ -17,6 +17,8 @@ export interface KernelServices {
   /** Makes the kernel's own pages resident; the boot CPU does it once. */
   boot(cpu: GuestContext): Routine<void>;
   exec(cpu: GuestContext): Routine<Process>;
+  /** Enters an address space that another vCPU made: from now on both run in it. */
+  switchTo(cpu: GuestContext, process: Process): Routine<void>;
   /** The page-fault entry: gives the program the page it lacks. */
   handleFault(cpu: GuestContext, process: Process, page: number): Routine<void>;
   /** Makes the tables for pages [first, first + count) but not the pages. */

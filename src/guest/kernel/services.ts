@@ -29,6 +29,7 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
       }
     },
     exec: (cpu) => kernel.exec(cpu),
+    switchTo: (cpu, process) => kernel.switchTo(cpu, process),
     handleFault: (cpu, process, page) => kernel.handleFault(cpu, process, page),
     *prepareTables(cpu, process, first, count): Routine<void> {
       const span = pagesAt(kernel.format.geometry, 1);

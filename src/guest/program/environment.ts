@@ -6,7 +6,7 @@
 
 import { OwnerCall } from '../../abi/owner.ts';
 import type { GuestContext } from '../../machine/guest.ts';
-import { bell, ring, vmcall } from '../../machine/instruction.ts';
+import { bell, ring, vmcall, work } from '../../machine/instruction.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
@@ -35,8 +35,11 @@ export interface Program {
   run(env: Environment): Routine<void>;
 }
 
-/** Body of a guest vCPU. */
-export function* guestBody(env: Environment, program: Program): Routine<void> {
+/**
+ * Body of a guest vCPU. `skew`: instructions that it runs at the beginning of the measured part, so
+ * that vCPUs with the same work do not march in step.
+ */
+export function* guestBody(env: Environment, program: Program, skew = 0): Routine<void> {
   const { cpu, vcpus } = env;
   if (env.index === 0) {
     yield* env.kernel.boot(cpu);
@@ -50,6 +53,7 @@ export function* guestBody(env: Environment, program: Program): Routine<void> {
   cpu.note(Event.begin, 0, 0);
   yield ring(cpu, BEGUN);
   yield* awaitBell(cpu, BEGUN, vcpus);
+  if (skew > 0) yield work(cpu, skew, 'exam.skew');
   yield* program.run(env);
   cpu.note(Event.end, 0, 0);
   yield ring(cpu, ENDED);

@@ -2,17 +2,24 @@
  * Runs recorded or generated accesses in a process: hits go ahead privately, the rest are acts; a
  * fault in the guest's own tables goes to the kernel, one of the second stage nobody here notices.
  */
+import { EXECUTE, READ, WRITE } from '../../machine/format/judge.ts';
 import type { AccessLines, GuestContext } from '../../machine/guest.ts';
 import { access } from '../../machine/instruction.ts';
 import { type Routine, won } from '../../runtime/act.ts';
 import { Event } from '../../runtime/trace.ts';
 import type { KernelServices, Process } from '../common/process.ts';
 
+export type { AccessLines } from '../../machine/guest.ts';
+/** What a line does to its page, as the machine numbers it. */
+export const ACCESS = { read: READ, write: WRITE, execute: EXECUTE } as const;
+
+/** `operations`: how many the whole of the lines counts as; by default one each. */
 export function* replay(
   cpu: GuestContext,
   kernel: KernelServices,
   process: Process,
   lines: AccessLines,
+  operations: number = lines.pages.length,
 ): Routine<void> {
   const { pageOf, pages, kinds, instructions } = lines;
   const end = pages.length;
@@ -24,7 +31,7 @@ export function* replay(
     if (won(yield access(cpu, page, kinds[i]!, instructions[i]!, 'program.access'))) i++;
     else yield* kernel.handleFault(cpu, process, page);
   }
-  cpu.note(Event.operation, end, 0);
+  if (operations > 0) cpu.note(Event.operation, operations, 0);
 }
 
 /** One write to each of `count` consecutive pages. */
@@ -32,7 +39,7 @@ export function writes(first: number, count: number): AccessLines {
   return {
     pageOf: Float64Array.from({ length: count }, (_, i) => first + i),
     pages: Int32Array.from({ length: count }, (_, i) => i),
-    kinds: new Uint8Array(count).fill(1),
+    kinds: new Uint8Array(count).fill(ACCESS.write),
     instructions: new Uint32Array(count).fill(10),
   };
 }

@@ -73,6 +73,11 @@ export class AnonymousBacking {
     memory.write(this.#word(gfn), pfn + 1);
   }
 
+  /** At quiescence: the frame behind `gfn`, or -1. */
+  peekFrame(memory: { read(at: number): number }, gfn: number): number {
+    return memory.read(this.#word(gfn)) - 1;
+  }
+
   #word(gfn: number): number {
     const slot = this.#find(gfn);
     return slot === undefined ? -1 : slot.words + (gfn - slot.base) * 8;

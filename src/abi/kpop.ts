@@ -1,0 +1,76 @@
+/**
+ * KPOP's hypercalls between a guest hypervisor (L1) and the host (L0), as far as this step needs
+ * them: MAP, UNMAP, RUN with fused operations, creation of VM, address space and vCPU at boot.
+ *
+ * Source: the proposal of primer/x86.md 6.2. Register form: operation, handle, address of the
+ * argument page or state page, epoch. Lists are elements of two words.
+ * Differs from the proposal: words are below 2^53 and hold one field each where the proposal packs.
+ */
+import { defect } from '../base/assert.ts';
+
+export const KpopCall = {
+  map: 0x100,
+  unmap: 0x101,
+  run: 0x102,
+} as const;
+
+export const Status = {
+  ok: 0,
+  /** Another intent is there, or a table where a leaf was asked for. */
+  busy: 1,
+  /** Bad handle, dying object, or an epoch older than the fence. */
+  stale: 2,
+  /** Reserved bits, alignment, order or range. */
+  invalid: 3,
+  /** The L1 page is no memory of L1, or the argument page is unreadable. */
+  fault: 4,
+} as const;
+
+/** Why a RUN returned, when it is no exit of L2: an interrupt is pending for L1. */
+export const RUN_INTERRUPTED = 1;
+/** Why a RUN returned without running: a fused operation failed. */
+export const RUN_REFUSED = 0xffff;
+
+/** Elements of a list in one argument page. */
+export const LIST_LIMIT = 254;
+export const LIST_HEADER_BYTES = 32;
+export const LIST_ELEMENT_BYTES = 16;
+
+/** Word offsets in bytes of the argument page's header. */
+export const ListHeader = { count: 0, epoch: 8 } as const;
+
+/** MAP element: word 0 = L2 page, word 1 = L1 page and rights. UNMAP: first page, page count. */
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXECUTE = 4;
+const PROT_SPAN = 8;
+
+export function packTarget(l1gfn: number, prot: number): number {
+  if (prot >= PROT_SPAN) defect('packTarget', `rights ${prot}`);
+  return l1gfn * PROT_SPAN + prot;
+}
+
+export function targetGfn(word: number): number {
+  return Math.floor(word / PROT_SPAN);
+}
+
+export function targetProt(word: number): number {
+  return word % PROT_SPAN;
+}
+
+/** The vCPU's state page, shared by L1 and L0: byte offsets. Exit record first, fused list after. */
+export const StatePage = {
+  exitReason: 0,
+  exitQualification: 8,
+  exitGuestPhysical: 16,
+  exitGuestLinear: 24,
+  exitInstructionLength: 32,
+  exitRip: 40,
+  /** Fused operations that RUN applies before it enters: count, then records of 4 words. */
+  fusedCount: 64,
+  fused: 72,
+} as const;
+
+/** A fused record: operation, word 0, word 1, epoch; its status replaces the operation. */
+export const FUSED_RECORD_BYTES = 32;
+export const FUSED_LIMIT = 64;

@@ -1,0 +1,51 @@
+/**
+ * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler and
+ * its final words can be visited, the system has its vCPUs ready for programs.
+ */
+import { EXIT_NAMES } from '../machine/exit.ts';
+import { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES, type Memory } from '../machine/memory.ts';
+import type { Preset } from '../machine/preset/price.ts';
+import type { TraceSink } from '../runtime/trace.ts';
+import { LOCK_CLASSES } from '../sync/lock-class.ts';
+import type { Choice } from './index.ts';
+import type { Conditions, Demand, System } from './system.ts';
+
+export interface Site {
+  readonly preset: Preset;
+  readonly trace: TraceSink;
+  /** Factor on the price of all software work. */
+  readonly softwareScale: number;
+  readonly demand: Demand;
+  readonly conditions: Conditions;
+}
+
+/** What the numbers in trace events mean. */
+export const traceNames = { exits: EXIT_NAMES, locks: LOCK_CLASSES } as const;
+
+/** One CPU for each vCPU and for each thread of the host beside them. */
+export function cpusFor(demand: Demand): number {
+  return demand.vcpus + demand.hostThreads;
+}
+
+export function assemble(choice: Choice, site: Site): System {
+  const machine = new Machine({
+    preset: site.preset,
+    cpus: cpusFor(site.demand),
+    trace: site.trace,
+    softwareScale: site.softwareScale,
+  });
+  return choice.design.build(machine, site.demand, choice.axes, site.conditions);
+}
+
+/** Shows every frame that was ever written, in ascending order, its number first. */
+export function visitMemory(memory: Memory, visit: (words: Int32Array) => void): void {
+  const number = new Int32Array(2);
+  for (const pfn of memory.frames()) {
+    number[0] = pfn | 0;
+    number[1] = Math.floor(pfn / 2 ** 32);
+    visit(number);
+    const first = memory.indexOf(pfn * FRAME_BYTES);
+    visit(memory.words.subarray(first, first + FRAME_BYTES / 4));
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * A guest hypervisor's place in the stack: its VM in L0 with EPT01, its contexts, and the platform
+ * that its hypervisor parts stand on. Its memory is guest-physical memory of L0's, mapped by L0 like
+ * any other guest's; only what firmware and boot would have touched is there when the exam begins.
+ */
+import { Arena } from '../alloc/arena.ts';
+import { type BootMemory, Frames } from '../alloc/frames.ts';
+import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { premap } from '../hypervisor/mmu/tdp/premap.ts';
+import type { Platform } from '../hypervisor/platform.ts';
+import type { Vm } from '../hypervisor/vcpu.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Conditions, Demand } from './system.ts';
+
+const FRAME_BYTES = 4096;
+/** L1's own tables, books and argument pages per L2 vCPU, in frames. */
+const OWN_FRAMES_PER_VCPU = 96;
+
+export interface L1 {
+  /** L0's VM whose guest is L1, and L0's MMU for it. */
+  readonly vm: Vm;
+  readonly mmu: TdpMmu;
+  readonly contexts: readonly GuestContext[];
+  /** L1's own platform, in its own addresses. */
+  readonly platform: Platform;
+  /** Number of L1 pages. */
+  readonly pages: number;
+  /** Host-physical address of one of L1's, for what L0 pins. */
+  toHost(at: number): number;
+}
+
+export function buildL1(
+  machine: Machine,
+  host: Platform,
+  demand: Demand,
+  l2Memory: readonly PageRange[],
+  conditions: Conditions,
+): L1 {
+  const size = sizeOf(demand, l2Memory);
+  const pages = size.arena + size.pool;
+  const vm: Vm = { name: 'l1', platform: host, vcpus: [] };
+  const backing = new AnonymousBacking(host, [{ base: 0, pages }]);
+  const format = machine.translator.secondStage;
+  const lockClass = 'l0.mmu';
+  const mmu = new TdpMmu({ vm, format, backing, lockClass, faultLock: 'read' });
+  premap(machine.memory, mmu, { first: 0, end: conditions.l1 === 'warm' ? pages : size.arena });
+  const contexts = Array.from({ length: demand.vcpus }, (_, i) => {
+    const context = machine.guest(1, `l1.${i}`);
+    context.seat = i;
+    return context;
+  });
+  for (const context of contexts) context.siblings = contexts;
+  const toHost = (at: number): number => {
+    const frame = backing.peekFrame(machine.memory, Math.floor(at / FRAME_BYTES));
+    return frame * FRAME_BYTES + (at % FRAME_BYTES);
+  };
+  const boot: BootMemory = {
+    read: (at) => machine.memory.read(toHost(at)),
+    write: (at, value) => machine.memory.write(toHost(at), value),
+  };
+  const arena = new Arena(1, size.arena);
+  const frames = new Frames(arena, { base: size.arena, limit: pages }, demand.vcpus);
+  const platform = { name: 'l1', arena, frames, cpus: demand.vcpus, boot };
+  return { vm, mmu, contexts, platform, pages, toHost };
+}
+
+/** Frames of L1's boot region and of its pool. */
+function sizeOf(demand: Demand, l2Memory: readonly PageRange[]): { arena: number; pool: number } {
+  const l2Pages = l2Memory.reduce((sum, range) => sum + range.end - range.first, 0);
+  const pool = Math.ceil(l2Pages * 1.05) + demand.vcpus * OWN_FRAMES_PER_VCPU + 1024;
+  const words = pool + l2Pages;
+  return { arena: 1024 + Math.ceil((words * 8) / FRAME_BYTES) + 16 * demand.vcpus, pool };
+}

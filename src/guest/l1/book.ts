@@ -1,0 +1,54 @@
+/**
+ * L1's book of what it has mapped for L2: per L2 page nothing, pending (a MAP is under way), valid, or
+ * killed (an invalidation met a pending one). Kept in one XArray, or in one per GiB of L2 memory.
+ *
+ * Source: primer/x86.md 6.6 (proposal).
+ */
+import type { Arena } from '../../alloc/arena.ts';
+import { Slab } from '../../alloc/slab.ts';
+import type { Platform } from '../../hypervisor/platform.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { NODE_BYTES, XArray } from './xarray.ts';
+
+export type Shards = '1' | 'gib';
+
+const GIB_PAGES = 2 ** 18;
+/** Arrays when sharded: GiBs beyond share by number. */
+const SHARD_LIMIT = 512;
+
+export const SlotState = { pending: 1, valid: 2, killed: 3 } as const;
+
+export function slotWord(l1gfn: number, state: number): number {
+  return l1gfn * 4 + state;
+}
+
+export class Book {
+  readonly #arrays: readonly XArray[];
+  readonly #nodes: Slab;
+
+  constructor(arena: Arena, platform: Platform, l2Pages: number, shards: Shards) {
+    this.#nodes = new Slab(arena, platform.frames, NODE_BYTES, platform.cpus);
+    const gibs = Math.ceil(l2Pages / GIB_PAGES);
+    const count = shards === '1' ? 1 : Math.min(gibs, SHARD_LIMIT);
+    this.#arrays = Array.from({ length: count }, () => new XArray(arena, this.#nodes, l2Pages));
+  }
+
+  /** Address of the page's slot if it exists, else 0. */
+  find(cpu: Context, l2gfn: number): Routine<number> {
+    return this.#of(l2gfn).find(cpu, l2gfn);
+  }
+
+  /** Puts `word` into the page's slot if that is empty; the slot's address. */
+  insert(cpu: Context, l2gfn: number, word: number): Routine<number> {
+    return this.#of(l2gfn).insert(cpu, l2gfn, word);
+  }
+
+  bytes(peek: (at: number) => number): number {
+    return this.#nodes.bytesInUse(peek) + this.#arrays.length * NODE_BYTES;
+  }
+
+  #of(l2gfn: number): XArray {
+    return this.#arrays[Math.floor(l2gfn / GIB_PAGES) % this.#arrays.length]!;
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The run loop of a KPOP guest hypervisor: RUN, look at the exit record in the state page, handle,
+ * again. What the record says is plain memory of L1.
+ */
+import { KpopCall, RUN_INTERRUPTED, RUN_REFUSED, StatePage } from '../../abi/kpop.ts';
+import { OwnerCall } from '../../abi/owner.ts';
+import { defect } from '../../base/assert.ts';
+import { answerCall, type Owner } from '../../hypervisor/owner.ts';
+import { EXIT_NAMES, ExitReason } from '../../machine/exit.ts';
+import type { GuestContext } from '../../machine/guest.ts';
+import { vmcall } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { completeAct } from '../../machine/world-switch.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { KpopGuest } from './kpop.ts';
+
+/** Body of an L1 vCPU that runs one L2 vCPU. */
+export function* kpopVcpuThread(
+  cpu: GuestContext,
+  l1: KpopGuest,
+  owner: Owner,
+  l2: GuestContext,
+): Routine<void> {
+  const state = l1.statePage(cpu.seat);
+  while (!l2.finished) {
+    yield vmcall(cpu, KpopCall.run, [cpu.seat], 'l1.run');
+    cpu.spend(Unit.exitDispatch, 1);
+    yield* l1.settleFused(cpu);
+    yield* handle(cpu, l1, owner, l2, state);
+  }
+  yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
+}
+
+function* handle(
+  cpu: GuestContext,
+  l1: KpopGuest,
+  owner: Owner,
+  l2: GuestContext,
+  state: number,
+): Routine<void> {
+  const reason = cpu.read(state + StatePage.exitReason);
+  switch (reason) {
+    case RUN_INTERRUPTED:
+    case RUN_REFUSED:
+      return; // interrupts were taken on the way here; a refused MAP will fault again
+    case ExitReason.eptViolation: {
+      const gpa = cpu.read(state + StatePage.exitGuestPhysical);
+      return yield* l1.fault(cpu, Math.floor(gpa / 4096));
+    }
+    case ExitReason.cpuid:
+      cpu.spend(Unit.listElement, 8);
+      cpu.spend(Unit.fieldCopied, 4);
+      return retire(cpu, l2, state, l2.top.act.at + 0x100);
+    case ExitReason.vmcall:
+      if (yield* answerCall(cpu, owner, l2)) retire(cpu, l2, state, 0);
+      return;
+    default:
+      defect('kpopVcpuThread', `no handler for ${EXIT_NAMES[reason] ?? reason}`);
+  }
+}
+
+/** Retires L2's instruction: registers and instruction pointer are in the state page. */
+function retire(cpu: GuestContext, l2: GuestContext, state: number, value: number): void {
+  const length = cpu.read(state + StatePage.exitInstructionLength);
+  cpu.write(state + StatePage.exitRip, cpu.read(state + StatePage.exitRip) + length);
+  cpu.spend(Unit.fieldCopied, 2);
+  completeAct(l2.top, value);
+}

@@ -1,0 +1,234 @@
+/**
+ * A guest hypervisor that lives by KPOP: it resolves L2's faults from its own memory, notes them in its
+ * book, and tells L0 by hypercall. It has no tables, no VMCS and no TLB to flush.
+ *
+ * Steps F1-F7 and V1-V6 of primer/x86.md 6.6 (proposal); the order reservation, barrier, epoch is one
+ * half of the pair whose other half is `invalidate`.
+ */
+import {
+  FUSED_RECORD_BYTES,
+  KpopCall,
+  LIST_ELEMENT_BYTES,
+  LIST_HEADER_BYTES,
+  LIST_LIMIT,
+  ListHeader,
+  PROT_EXECUTE,
+  PROT_READ,
+  PROT_WRITE,
+  packTarget,
+  StatePage,
+  Status,
+} from '../../abi/kpop.ts';
+import { defect } from '../../base/assert.ts';
+import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import type { PageRange } from '../../hypervisor/mmu/common.ts';
+import type { Platform } from '../../hypervisor/platform.ts';
+import { vmcall } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { num, type Routine, won } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
+import { lock, type Spinlock, spinlock, unlock } from '../../sync/spinlock.ts';
+import { Book, type Shards, SlotState, slotWord } from './book.ts';
+
+const FRAME_BYTES = 4096;
+const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
+
+const L1Words = layout('l1.kpop', {
+  /** Rises when an invalidation begins and when it ends. */
+  epoch: atomicLine,
+  inProgress: atomic,
+  lock: atomicLine,
+  hullFirst: plain,
+  hullEnd: plain,
+});
+
+export interface KpopGuestOptions {
+  readonly platform: Platform;
+  readonly backing: AnonymousBacking;
+  readonly l2Pages: number;
+  readonly shards: Shards;
+  /** Whether MAP travels with the next RUN or is a call of its own. */
+  readonly run: 'fused' | 'separate';
+}
+
+/** A MAP that L1 has asked for and not yet seen answered. */
+interface Pending {
+  readonly slot: number;
+  readonly l1gfn: number;
+}
+
+export class KpopGuest {
+  readonly platform: Platform;
+  readonly backing: AnonymousBacking;
+  readonly book: Book;
+  readonly run: 'fused' | 'separate';
+  readonly #words: number;
+  readonly #lock: Spinlock;
+  readonly #lists: number; // one argument page per vCPU
+  readonly #states: number; // one state page per vCPU
+  readonly #pending: (Pending | undefined)[]; // of each vCPU thread: private to it
+
+  constructor(options: KpopGuestOptions) {
+    const { platform } = options;
+    this.platform = platform;
+    this.backing = options.backing;
+    this.run = options.run;
+    this.book = new Book(platform.arena, platform, options.l2Pages, options.shards);
+    this.#words = platform.arena.place(L1Words);
+    this.#lock = spinlock(this.#words + L1Words.at.lock, 'l1.invalidate');
+    this.#lists = platform.arena.frames(platform.cpus) * FRAME_BYTES;
+    this.#states = platform.arena.frames(platform.cpus) * FRAME_BYTES;
+    this.#pending = new Array<Pending | undefined>(platform.cpus).fill(undefined);
+  }
+
+  statePage(vcpu: number): number {
+    return this.#states + vcpu * FRAME_BYTES;
+  }
+
+  /** L2 lacks a page: resolves it and asks L0 for it. Returns; the next RUN tries again. */
+  *fault(cpu: Context, l2gfn: number): Routine<void> {
+    const { at } = L1Words;
+    const epoch = num(yield cpu.load(this.#words + at.epoch, 'l1.fault.epoch')); // F1
+    if (yield* this.#isLeaving(cpu, l2gfn)) return; // F2
+    const l1gfn = yield* this.backing.find(cpu, l2gfn); // F3: may sleep, holds nothing
+    if (l1gfn < 0) defect('KpopGuest.fault', `L2 page ${l2gfn} is no memory`);
+    const word = slotWord(l1gfn, SlotState.pending);
+    const slot = yield* this.book.insert(cpu, l2gfn, word); // F4
+    yield cpu.fence('l1.fault.barrier'); // F5: reserve, then look whether the page is leaving
+    if (num(yield cpu.load(this.#words + at.epoch, 'l1.fault.recheck')) !== epoch) {
+      yield cpu.cas(slot, word, 0, 'l1.fault.withdraw');
+      return;
+    }
+    const target = packTarget(l1gfn, ALL);
+    this.#pending[cpu.seat] = { slot, l1gfn };
+    if (this.run === 'fused') {
+      this.#fuse(cpu, { l2gfn, target, epoch });
+      return;
+    }
+    const status = yield* this.#call(cpu, KpopCall.map, [[l2gfn, target]], epoch); // F6
+    yield* this.settle(cpu, status);
+  }
+
+  /** F7: the answer to this vCPU's MAP is known. */
+  *settle(cpu: Context, status: number): Routine<void> {
+    const pending = this.#pending[cpu.seat];
+    if (pending === undefined) return;
+    this.#pending[cpu.seat] = undefined;
+    const { slot, l1gfn } = pending;
+    const reserved = slotWord(l1gfn, SlotState.pending);
+    if (status === Status.ok) {
+      const valid = slotWord(l1gfn, SlotState.valid);
+      if (won(yield cpu.cas(slot, reserved, valid, 'l1.settle.valid'))) return;
+      // Either another vCPU settled the same page, or an invalidation killed the reservation.
+    }
+    yield* this.#withdraw(cpu, slot, reserved);
+  }
+
+  /** After a RUN: the status of the operation that travelled with it. */
+  *settleFused(cpu: Context): Routine<void> {
+    const state = this.statePage(cpu.seat);
+    if (cpu.read(state + StatePage.fusedCount) === 0) return;
+    cpu.write(state + StatePage.fusedCount, 0);
+    yield* this.settle(cpu, cpu.read(state + StatePage.fused));
+  }
+
+  /** Takes pages away from L2: on return no access of L2 uses them, and their frames are free. */
+  *invalidate(cpu: Context, ranges: readonly PageRange[]): Routine<void> {
+    if (ranges.length === 0) return;
+    yield* this.#open(cpu, ranges); // V1
+    const epoch = num(yield cpu.add(this.#words + L1Words.at.epoch, 1, 'l1.invalidate.epoch')) + 1;
+    const mapped: PageRange[] = [];
+    for (const range of ranges) {
+      if (yield* this.#scan(cpu, range)) mapped.push(range); // V3
+    }
+    for (let from = 0; from < mapped.length; from += LIST_LIMIT) {
+      const elements = mapped
+        .slice(from, from + LIST_LIMIT)
+        .map((r): [number, number] => [r.first, r.end - r.first]);
+      const status = yield* this.#call(cpu, KpopCall.unmap, elements, epoch); // V4
+      if (status !== Status.ok) defect('KpopGuest.invalidate', `UNMAP answered ${status}`);
+    }
+    for (const range of ranges) {
+      for (let gfn = range.first; gfn < range.end; gfn++) yield* this.backing.release(cpu, gfn);
+    }
+    yield cpu.add(this.#words + L1Words.at.epoch, 1, 'l1.invalidate.end'); // V6
+    yield cpu.add(this.#words + L1Words.at.inProgress, -1, 'l1.invalidate.close');
+  }
+
+  /** Whether an invalidation now covers the page. */
+  *#isLeaving(cpu: Context, l2gfn: number): Routine<boolean> {
+    const running = num(yield cpu.load(this.#words + L1Words.at.inProgress, 'l1.fault.leaving'));
+    if (running === 0) return false;
+    yield* lock(cpu, this.#lock, 'l1.fault.hull-lock');
+    const first = cpu.read(this.#words + L1Words.at.hullFirst);
+    const end = cpu.read(this.#words + L1Words.at.hullEnd);
+    yield* unlock(cpu, this.#lock, 'l1.fault.hull-unlock');
+    return l2gfn >= first && l2gfn < end;
+  }
+
+  *#open(cpu: Context, ranges: readonly PageRange[]): Routine<void> {
+    const { at } = L1Words;
+    const first = ranges[0]!.first;
+    const end = ranges[ranges.length - 1]!.end;
+    yield* lock(cpu, this.#lock, 'l1.invalidate.lock');
+    const others = num(yield cpu.add(this.#words + at.inProgress, 1, 'l1.invalidate.begin')) !== 0;
+    const oldFirst = cpu.read(this.#words + at.hullFirst);
+    const oldEnd = cpu.read(this.#words + at.hullEnd);
+    cpu.write(this.#words + at.hullFirst, others ? Math.min(oldFirst, first) : first);
+    cpu.write(this.#words + at.hullEnd, others ? Math.max(oldEnd, end) : end);
+    yield* unlock(cpu, this.#lock, 'l1.invalidate.unlock');
+  }
+
+  /** Empties or kills the slots of a range; whether any page may be mapped. */
+  *#scan(cpu: Context, range: PageRange): Routine<boolean> {
+    let any = false;
+    for (let gfn = range.first; gfn < range.end; gfn++) {
+      const slot = yield* this.book.find(cpu, gfn);
+      if (slot === 0) continue;
+      for (;;) {
+        const seen = num(yield cpu.load(slot, 'l1.scan.look'));
+        const state = seen % 4;
+        if (state === 0) break;
+        any = true;
+        if (state === SlotState.killed) break;
+        const next = state === SlotState.valid ? 0 : seen - SlotState.pending + SlotState.killed;
+        if (won(yield cpu.cas(slot, seen, next, 'l1.scan.take'))) break;
+      }
+    }
+    return any;
+  }
+
+  *#withdraw(cpu: Context, slot: number, reserved: number): Routine<void> {
+    const killed = reserved - SlotState.pending + SlotState.killed;
+    if (won(yield cpu.cas(slot, reserved, 0, 'l1.withdraw.pending'))) return;
+    yield cpu.cas(slot, killed, 0, 'l1.withdraw.killed');
+  }
+
+  #fuse(cpu: Context, map: { l2gfn: number; target: number; epoch: number }): void {
+    const state = this.statePage(cpu.seat);
+    cpu.spend(Unit.listElement, 1);
+    cpu.write(state + StatePage.fused, KpopCall.map);
+    cpu.write(state + StatePage.fused + 8, map.l2gfn);
+    cpu.write(state + StatePage.fused + 16, map.target);
+    cpu.write(state + StatePage.fused + FUSED_RECORD_BYTES - 8, map.epoch);
+    cpu.write(state + StatePage.fusedCount, 1);
+  }
+
+  *#call(
+    cpu: Context,
+    call: number,
+    elements: readonly [number, number][],
+    epoch: number,
+  ): Routine<number> {
+    const page = this.#lists + cpu.seat * FRAME_BYTES;
+    cpu.write(page + ListHeader.count, elements.length);
+    cpu.write(page + ListHeader.epoch, epoch);
+    elements.forEach(([first, second], i) => {
+      cpu.spend(Unit.listElement, 1);
+      cpu.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES, first);
+      cpu.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES + 8, second);
+    });
+    return num(yield vmcall(cpu, call, [page], 'l1.call'));
+  }
+}

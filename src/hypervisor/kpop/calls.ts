@@ -1,0 +1,126 @@
+/**
+ * L0's side of KPOP's hypercalls: MAP and UNMAP with a list in L1's memory, RUN with operations in
+ * the state page. Lists are copied once before anything in them is believed.
+ */
+import {
+  FUSED_LIMIT,
+  FUSED_RECORD_BYTES,
+  KpopCall,
+  LIST_ELEMENT_BYTES,
+  LIST_HEADER_BYTES,
+  LIST_LIMIT,
+  ListHeader,
+  RUN_REFUSED,
+  StatePage,
+  Status,
+  targetGfn,
+  targetProt,
+} from '../../abi/kpop.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { completeAct } from '../../machine/world-switch.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { Event } from '../../runtime/trace.ts';
+import { advance, retire } from '../emulate.ts';
+import { kpopMap } from '../mmu/kpop/map.ts';
+import { kpopUnmap } from '../mmu/kpop/unmap.ts';
+import type { Vcpu } from '../vcpu.ts';
+import type { KpopVcpu, KpopVm } from './vm.ts';
+
+const FRAME_BYTES = 4096;
+
+/** Words of one list element or fused record, as copied. */
+interface Element {
+  readonly first: number;
+  readonly second: number;
+}
+
+/** Answers one hypercall of L1; false if the operation is not KPOP's. */
+export function* answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<boolean> {
+  const { registers } = v.active.guest;
+  const call = registers[0]!;
+  if (call !== KpopCall.map && call !== KpopCall.unmap && call !== KpopCall.run) return false;
+  cpu.note(Event.hypercall, call, 0);
+  if (call === KpopCall.run) yield* run(cpu, v, vm);
+  else yield* retire(cpu, v, yield* listCall(cpu, vm, call, registers[1]!));
+  return true;
+}
+
+/** MAP or UNMAP of the list at guest-physical address `page` of L1. */
+function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routine<number> {
+  if (page % FRAME_BYTES !== 0) return Status.invalid;
+  const frame = yield* vm.space.l1Memory.find(cpu, page / FRAME_BYTES);
+  if (frame < 0) return Status.fault;
+  const at = frame * FRAME_BYTES;
+  const count = cpu.read(at + ListHeader.count);
+  if (count > LIST_LIMIT) return Status.invalid;
+  const epoch = cpu.read(at + ListHeader.epoch);
+  const elements = copyList(cpu, at + LIST_HEADER_BYTES, count);
+  if (call === KpopCall.unmap) return yield* unmapList(cpu, vm, elements, epoch);
+  for (const element of elements) {
+    const status = yield* mapOne(cpu, vm, element, epoch);
+    if (status !== Status.ok) return status;
+  }
+  return Status.ok;
+}
+
+function copyList(cpu: Context, at: number, count: number): Element[] {
+  return Array.from({ length: count }, (_, i) => {
+    cpu.spend(Unit.listElement, 1);
+    const element = at + i * LIST_ELEMENT_BYTES;
+    return { first: cpu.read(element), second: cpu.read(element + 8) };
+  });
+}
+
+function* mapOne(cpu: Context, vm: KpopVm, element: Element, epoch: number): Routine<number> {
+  const l2gfn = element.first;
+  if (l2gfn >= vm.l2Pages) return Status.invalid;
+  const l1gfn = targetGfn(element.second);
+  return yield* kpopMap(cpu, vm.space, { l2gfn, l1gfn, prot: targetProt(element.second), epoch });
+}
+
+function* unmapList(
+  cpu: Context,
+  vm: KpopVm,
+  elements: readonly Element[],
+  epoch: number,
+): Routine<number> {
+  const isInside = (e: Element): boolean => e.second >= 1 && e.first + e.second <= vm.l2Pages;
+  if (!elements.every(isInside)) return Status.invalid;
+  const ranges = elements.map((e) => ({ first: e.first, end: e.first + e.second }));
+  yield* kpopUnmap(cpu, vm.space, ranges, epoch);
+  return Status.ok;
+}
+
+/** RUN: applies the fused operations, then the vCPU's run loop enters L2 instead of L1. */
+function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
+  const target = vm.vcpus[v.active.guest.registers[1]!];
+  yield* advance(cpu);
+  if (target === undefined) {
+    completeAct(v.active.guest.top, Status.stale);
+    return;
+  }
+  if (yield* applyFused(cpu, vm, target)) {
+    v.active = target.running;
+    return;
+  }
+  cpu.write(target.state + StatePage.exitReason, RUN_REFUSED);
+  completeAct(v.active.guest.top, Status.ok);
+}
+
+/** Each record's status replaces its operation; the first that fails stops, nothing enters L2. */
+function* applyFused(cpu: Context, vm: KpopVm, target: KpopVcpu): Routine<boolean> {
+  const { state } = target;
+  const count = Math.min(cpu.read(state + StatePage.fusedCount), FUSED_LIMIT);
+  for (let i = 0; i < count; i++) {
+    cpu.spend(Unit.listElement, 1);
+    const at = state + StatePage.fused + i * FUSED_RECORD_BYTES;
+    const element = { first: cpu.read(at + 8), second: cpu.read(at + 16) };
+    const epoch = cpu.read(at + 24);
+    const status =
+      cpu.read(at) === KpopCall.map ? yield* mapOne(cpu, vm, element, epoch) : Status.invalid;
+    cpu.write(at, status);
+    if (status !== Status.ok) return false;
+  }
+  return true;
+}

@@ -1,0 +1,22 @@
+/**
+ * KPOP's objects in L0: one VM of an L1, with its address space and its vCPUs. An L2 vCPU is an L0
+ * object: L0 runs it directly, and L1 only says when and with which operations first.
+ */
+import type { GuestContext } from '../../machine/guest.ts';
+import type { Space } from '../mmu/kpop/space.ts';
+import type { Running } from '../vcpu.ts';
+
+export interface KpopVcpu {
+  /** Host-physical address of the state page, pinned while the vCPU exists. */
+  readonly state: number;
+  readonly guest: GuestContext;
+  readonly running: Running;
+}
+
+export interface KpopVm {
+  readonly space: Space;
+  /** By handle index. */
+  readonly vcpus: KpopVcpu[];
+  /** Largest L2 page that MAP accepts, plus one. */
+  readonly l2Pages: number;
+}

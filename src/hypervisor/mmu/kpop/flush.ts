@@ -1,0 +1,75 @@
+/**
+ * The flush protocol: a restrictive change carries a label, a number of the AS's generation; it is
+ * finished when `doneGen` has reached the label. A flush raises the generation, kicks the CPUs that
+ * run the AS and have not flushed up to it, and waits for each to leave or to have flushed. Nothing is
+ * held while waiting, and anybody may perform the flush that somebody else's label needs.
+ *
+ * Source: primer/x86.md 6.4 (proposal).
+ */
+import { invept, sendIpi, VECTOR_KICK } from '../../../machine/instruction.ts';
+import { num, type Routine, won } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import type { Space } from './space.ts';
+
+/** Label for a change just made: a flush numbered so began after it. */
+export function* nextLabel(cpu: Context, space: Space): Routine<number> {
+  return num(yield cpu.load(space.gen, 'kpop.label.gen')) + 1;
+}
+
+/** Returns when the flush `label` is finished, performing it if need be. */
+export function* joinFlush(cpu: Context, space: Space, label: number): Routine<void> {
+  if (num(yield cpu.load(space.doneGen, 'kpop.flush.done')) >= label) return;
+  yield* raise(cpu, space.gen, label, 'kpop.flush.gen');
+  yield* kickAndWait(cpu, space, label);
+  yield* raise(cpu, space.doneGen, label, 'kpop.flush.finish');
+}
+
+/** Raises a word to at least `value`; a locked operation, hence a full barrier. */
+export function* raise(cpu: Context, at: number, value: number, label: string): Routine<void> {
+  for (;;) {
+    const seen = num(yield cpu.load(at, label));
+    if (seen >= value) return;
+    if (won(yield cpu.cas(at, seen, value, label))) return;
+  }
+}
+
+function* kickAndWait(cpu: Context, space: Space, label: number): Routine<void> {
+  const targets: number[] = [];
+  for (let id = 0; id < space.platform.cpus; id++) {
+    const words = space.cpu(id);
+    if (num(yield cpu.load(words.current, 'kpop.kick.current')) !== space.number) continue;
+    if (num(yield cpu.load(words.seen, 'kpop.kick.seen')) >= label) continue;
+    targets.push(id);
+    // Several flushers may want the same CPU out: one interrupt serves them all.
+    if (num(yield cpu.exchange(words.kick, 1, 'kpop.kick.flag')) !== 0) continue;
+    yield sendIpi(cpu, id, VECTOR_KICK, 'kpop.kick.send');
+  }
+  for (const id of targets) {
+    const { current, seen } = space.cpu(id);
+    const isOut = (): boolean => cpu.peek(current) !== space.number || cpu.peek(seen) >= label;
+    yield cpu.wait([current, seen], isOut, 'kpop.kick.wait');
+  }
+}
+
+/**
+ * Before this CPU enters the AS, interrupts off: says so, looks for a newer generation behind a full
+ * barrier, flushes if there is one. True if a kick came in: back out and look again.
+ */
+export function* enterSpace(cpu: Context, space: Space): Routine<boolean> {
+  const words = space.cpu(cpu.cpu);
+  yield cpu.store(words.current, space.number, 'kpop.enter.current');
+  yield cpu.fence('kpop.enter.fence');
+  const gen = num(yield cpu.load(space.gen, 'kpop.enter.gen'));
+  if (num(yield cpu.load(words.seen, 'kpop.enter.seen')) < gen) {
+    yield invept(cpu, space.rootFrame, 'kpop.enter.flush');
+    yield cpu.store(words.seen, gen, 'kpop.enter.flushed');
+  }
+  if (num(yield cpu.load(words.kick, 'kpop.enter.kick')) === 0) return false;
+  yield cpu.store(words.kick, 0, 'kpop.enter.kicked');
+  yield* leaveSpace(cpu, space);
+  return true;
+}
+
+export function* leaveSpace(cpu: Context, space: Space): Routine<void> {
+  yield cpu.store(space.cpu(cpu.cpu).current, 0, 'kpop.leave');
+}

@@ -1,0 +1,49 @@
+/**
+ * The intent word: what L1 wants at one L2 page, apart from what hardware sees. One word carries the
+ * lock bit, the state, the rights and a payload: L1's page (valid), the flush label that must be
+ * finished before the page may be mapped again (empty), or the child table (table).
+ *
+ * Source: primer/x86.md 6.1 (proposal). Pure; encodings are numbers below 2^53.
+ */
+export const LOCKED = 1;
+
+export type IntentState = 'empty' | 'valid' | 'table' | 'dead';
+
+const STATES: readonly IntentState[] = ['empty', 'valid', 'table', 'dead'];
+const STATE_UNIT = 2;
+const PROT_UNIT = 8;
+const PAYLOAD_UNIT = 64;
+
+export interface Intent {
+  readonly state: IntentState;
+  readonly locked: boolean;
+  /** Rights as PROT_* bits; only of a valid intent. */
+  readonly prot: number;
+  /** L1's page, the label, or the address of the child's header divided by 64. */
+  readonly payload: number;
+}
+
+export function decodeIntent(word: number): Intent {
+  return {
+    locked: word % 2 === 1,
+    state: STATES[Math.floor(word / STATE_UNIT) % 4]!,
+    prot: Math.floor(word / PROT_UNIT) % 8,
+    payload: Math.floor(word / PAYLOAD_UNIT),
+  };
+}
+
+export function emptyIntent(label: number): number {
+  return label * PAYLOAD_UNIT;
+}
+
+export function validIntent(l1gfn: number, prot: number): number {
+  return l1gfn * PAYLOAD_UNIT + prot * PROT_UNIT + STATE_UNIT;
+}
+
+export function tableIntent(header: number): number {
+  return (header / 64) * PAYLOAD_UNIT + 2 * STATE_UNIT;
+}
+
+export function isLocked(word: number): boolean {
+  return word % 2 === 1;
+}

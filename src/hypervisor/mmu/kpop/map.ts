@@ -1,0 +1,152 @@
+/**
+ * MAP installs an intent and, if the page is resident, its hardware entry; a fill installs the
+ * hardware entry of an intent that is already there. Both take one entry lock and no other, and
+ * neither ever writes the generation.
+ *
+ * Steps M1-M5 and the fill of primer/x86.md 6.3 (proposal).
+ */
+import { PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../../../abi/kpop.ts';
+import type { Entry } from '../../../machine/format/format.ts';
+import { num, type Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import { encode, findPlace, lockEntry, type Place, unlockEntry } from './entry.ts';
+import { joinFlush } from './flush.ts';
+import { decodeIntent, type Intent, validIntent } from './intent.ts';
+import type { Space } from './space.ts';
+
+export interface MapElement {
+  readonly l2gfn: number;
+  readonly l1gfn: number;
+  readonly prot: number;
+  /** L1's invalidation epoch when it looked its page up. */
+  readonly epoch: number;
+}
+
+/** What was known of the L1 page before the lock: its frame, and the counters to check again. */
+interface Backed {
+  readonly pfn: number;
+  readonly seq: number;
+  readonly item: number;
+}
+
+/** Installs one intent; idempotent, and never over a different one. */
+export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routine<number> {
+  if (!space.reverse.has(element.l1gfn)) return Status.fault;
+  const place = (yield* findPlace(cpu, space, element.l2gfn, 'make'))!;
+  const backed = yield* lookUp(cpu, space, element.l1gfn);
+  if (backed.pfn < 0) {
+    space.reverse.discard(cpu, backed.item);
+    return Status.fault;
+  }
+  for (;;) {
+    const intent = yield* lockEntry(cpu, space, place);
+    const refusal = refuse(intent, element);
+    if (refusal !== undefined) {
+      yield* unlockEntry(cpu, space, place, encode(intent));
+      space.reverse.discard(cpu, backed.item);
+      return refusal;
+    }
+    if (intent.payload > num(yield cpu.load(space.doneGen, 'kpop.map.done'))) {
+      // The page that was here may still be cached: both would be usable at once.
+      yield* unlockEntry(cpu, space, place, encode(intent));
+      yield* joinFlush(cpu, space, intent.payload);
+      continue;
+    }
+    if (num(yield cpu.load(space.fence(element.l2gfn), 'kpop.map.fence')) > element.epoch) {
+      yield* unlockEntry(cpu, space, place, encode(intent));
+      space.reverse.discard(cpu, backed.item);
+      return Status.stale;
+    }
+    yield* install(cpu, space, place, element, backed);
+    yield* unlockEntry(cpu, space, place, validIntent(element.l1gfn, element.prot));
+    return Status.ok;
+  }
+}
+
+/** The status with which MAP ends at this intent without changing it. */
+function refuse(intent: Intent, element: MapElement): number | undefined {
+  if (intent.state === 'empty') return undefined;
+  const same =
+    intent.state === 'valid' && intent.payload === element.l1gfn && intent.prot === element.prot;
+  return same ? Status.ok : Status.busy;
+}
+
+/** M1: the L1 page's frame with a snapshot of its bucket's sequence; may sleep, holds nothing. */
+function* lookUp(cpu: Context, space: Space, l1gfn: number): Routine<Backed> {
+  const item = yield* space.reverse.prepare(cpu);
+  const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
+  const pfn = yield* space.l1Memory.find(cpu, l1gfn);
+  return { pfn, seq, item };
+}
+
+/**
+ * M4: the item first, then a full barrier, then the look at the counters. An invalidation either is
+ * seen here, or sees the item and then waits for this entry's lock.
+ */
+function* install(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  target: { l1gfn: number; prot: number },
+  backed: Backed,
+): Routine<boolean> {
+  const { reverse } = space;
+  const { l1gfn } = target;
+  yield* reverse.add(cpu, l1gfn, backed.item, place);
+  yield cpu.fence('kpop.map.barrier');
+  const moved =
+    num(yield cpu.load(reverse.inProgress(l1gfn), 'kpop.map.in-progress')) !== 0 ||
+    num(yield cpu.load(reverse.seq(l1gfn), 'kpop.map.seq-recheck')) !== backed.seq;
+  if (moved) {
+    yield* reverse.remove(cpu, l1gfn, place);
+    return false;
+  }
+  const leaf = leafOf(space, backed.pfn, target.prot);
+  yield cpu.storeWord(place.hardware, leaf, 'kpop.map.hardware');
+  return true;
+}
+
+function leafOf(space: Space, pfn: number, prot: number): Entry {
+  return space.format.leaf({
+    pfn,
+    level: 0,
+    rights: {
+      read: (prot & PROT_READ) !== 0,
+      write: (prot & PROT_WRITE) !== 0,
+      execute: (prot & PROT_EXECUTE) !== 0,
+      user: true,
+    },
+    accessed: true,
+    dirty: (prot & PROT_WRITE) !== 0,
+  });
+}
+
+/** What a fault of L2 finds: filled from the intent, or L1 must decide. */
+export type FillOutcome = 'filled' | 'retry' | 'ask-owner';
+
+/** Fills the hardware entry of an existing intent: L1 is not involved. */
+export function* kpopFill(
+  cpu: Context,
+  space: Space,
+  l2gfn: number,
+  needed: number,
+): Routine<FillOutcome> {
+  const place = yield* findPlace(cpu, space, l2gfn, 'stop');
+  if (place === undefined) return 'ask-owner';
+  // Without the lock a snapshot, trusted only after the look under the lock below.
+  const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
+  if (seen.state !== 'valid' || (seen.prot & needed) !== needed) return 'ask-owner';
+  const backed = yield* lookUp(cpu, space, seen.payload);
+  const intent = yield* lockEntry(cpu, space, place);
+  const hardware = space.format.decode(yield cpu.load(place.hardware, 'kpop.fill.look'), 0);
+  const unchanged = intent.state === 'valid' && intent.payload === seen.payload && backed.pfn >= 0;
+  if (!unchanged || hardware.kind === 'leaf') {
+    yield* unlockEntry(cpu, space, place, encode(intent));
+    space.reverse.discard(cpu, backed.item);
+    return 'retry'; // somebody else was faster
+  }
+  const target = { l1gfn: intent.payload, prot: intent.prot };
+  const installed = yield* install(cpu, space, place, target, backed);
+  yield* unlockEntry(cpu, space, place, encode(intent));
+  return installed ? 'filled' : 'retry';
+}

@@ -1,0 +1,123 @@
+/**
+ * An address space (AS) of KPOP in L0: the tree of table pages, each with hardware entries beside
+ * intents; flush generations; epoch fences; and the words by which CPUs say which AS they run.
+ *
+ * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: huge intents, windows, PROTECT, AS_RESET,
+ * quotas and donated memory (step 4).
+ */
+import type { Arena } from '../../../alloc/arena.ts';
+import { Slab } from '../../../alloc/slab.ts';
+import type { TableFormat } from '../../../machine/format/format.ts';
+import { atomic, atomicLine, layout, plain, plainLine } from '../../../runtime/layout.ts';
+import { type Spinlock, spinlock } from '../../../sync/spinlock.ts';
+import type { AnonymousBacking } from '../../backing/anonymous.ts';
+import type { Platform } from '../../platform.ts';
+import { ReverseMap } from './reverse-map.ts';
+
+/** Which lock protects an entry: its own bit, one per VM, or one for the host. */
+export type LockScope = 'entry' | 'vm' | 'global';
+
+export const SpaceWords = layout('kpop.space', {
+  /** Number of the latest flush asked for, and of the latest finished one. */
+  gen: atomicLine,
+  doneGen: atomicLine,
+  lock: atomicLine,
+});
+
+/** What each physical CPU says about itself; one line per CPU. */
+export const CpuWords = layout('kpop.cpu', {
+  /** The AS in guest mode here (its number), or 0. */
+  current: atomicLine,
+  /** Generation of that AS up to which this CPU has flushed. */
+  seen: atomic,
+  kick: atomic,
+});
+
+/** A table page: frame of its hardware entries, frame of its intents, its conservative label. */
+export const TableWords = layout('kpop.table', {
+  hardware: plainLine,
+  intents: plain,
+  level: plain,
+  /** Largest flush label issued for a change inside this table. */
+  label: atomic,
+});
+
+/** Epoch fences, hashed by the L2 page's 2 MiB group. */
+const FENCES = 256;
+const FENCE_GROUP = 512;
+
+export interface SpaceOptions {
+  readonly platform: Platform;
+  readonly format: TableFormat;
+  /** L1's memory: what an L1 page is for the host. */
+  readonly l1Memory: AnonymousBacking;
+  /** Number of L1 pages. */
+  readonly l1Pages: number;
+  readonly scope: LockScope;
+}
+
+export class Space {
+  readonly platform: Platform;
+  readonly format: TableFormat;
+  readonly l1Memory: AnonymousBacking;
+  readonly scope: LockScope;
+  readonly lock: Spinlock;
+  readonly words: number;
+  readonly cpuWords: number;
+  readonly headers: Slab;
+  readonly reverse: ReverseMap;
+  /** Header of the root table page. */
+  readonly root: number;
+  readonly rootFrame: number;
+  /** Number that CPUs write while they run this AS. */
+  readonly number = 1;
+  readonly #fences: number;
+
+  constructor(options: SpaceOptions) {
+    const { platform } = options;
+    const { arena, boot } = platform;
+    this.platform = platform;
+    this.format = options.format;
+    this.l1Memory = options.l1Memory;
+    this.scope = options.scope;
+    this.words = arena.place(SpaceWords);
+    const lockAt = options.scope === 'global' ? arena.take(64) : this.words + SpaceWords.at.lock;
+    this.lock = spinlock(lockAt, options.scope === 'global' ? 'kpop.global' : 'kpop.vm');
+    this.cpuWords = arena.take(platform.cpus * CpuWords.bytes);
+    this.headers = new Slab(arena, platform.frames, TableWords.bytes, platform.cpus);
+    this.reverse = new ReverseMap(platform, options.l1Pages);
+    this.#fences = arena.take(FENCES * 8);
+    this.root = arena.place(TableWords);
+    this.rootFrame = this.#bootTable(arena, (at, value) => boot.write(at, value));
+  }
+
+  get gen(): number {
+    return this.words + SpaceWords.at.gen;
+  }
+
+  get doneGen(): number {
+    return this.words + SpaceWords.at.doneGen;
+  }
+
+  cpu(id: number): { current: number; seen: number; kick: number } {
+    const at = this.cpuWords + id * CpuWords.bytes;
+    return {
+      current: at + CpuWords.at.current,
+      seen: at + CpuWords.at.seen,
+      kick: at + CpuWords.at.kick,
+    };
+  }
+
+  /** The fence word that a page's MAP checks and its UNMAP raises. */
+  fence(l2gfn: number): number {
+    return this.#fences + (Math.floor(l2gfn / FENCE_GROUP) % FENCES) * 8;
+  }
+
+  #bootTable(arena: Arena, write: (at: number, value: number) => void): number {
+    const hardware = arena.frames(1);
+    write(this.root + TableWords.at.hardware, hardware);
+    write(this.root + TableWords.at.intents, arena.frames(1));
+    write(this.root + TableWords.at.level, this.format.geometry.levels - 1);
+    return hardware;
+  }
+}

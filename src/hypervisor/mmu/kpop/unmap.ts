@@ -1,0 +1,111 @@
+/**
+ * UNMAP removes intents; the host's invalidation removes hardware entries and leaves the intents.
+ * Both clear entries one by one under the entry lock, label the change, and wait for one flush at
+ * the end, with nothing held.
+ *
+ * Steps U1-U3 and N1-N6 of primer/x86.md 6.3 (proposal).
+ */
+import { num, type Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import type { PageRange } from '../common.ts';
+import {
+  clearHardware,
+  encode,
+  findPlace,
+  lockEntry,
+  type Place,
+  placeAt,
+  unlockEntry,
+} from './entry.ts';
+import { joinFlush, nextLabel, raise } from './flush.ts';
+import { emptyIntent } from './intent.ts';
+import { type Space, TableWords } from './space.ts';
+
+/** Removes the intents of ascending ranges; on return no access uses them any more. */
+export function* kpopUnmap(
+  cpu: Context,
+  space: Space,
+  ranges: readonly PageRange[],
+  epoch: number,
+): Routine<void> {
+  // The fence first: a MAP with an older epoch that comes later is refused under the entry lock.
+  for (const range of ranges) {
+    for (let gfn = range.first; gfn < range.end; gfn = nextGroup(gfn)) {
+      yield* raise(cpu, space.fence(gfn), epoch, 'kpop.unmap.fence');
+    }
+  }
+  let target = 0;
+  for (const range of ranges) {
+    for (let gfn = range.first; gfn < range.end; gfn++) {
+      target = Math.max(target, yield* unmapPage(cpu, space, gfn));
+    }
+  }
+  if (target > 0) yield* joinFlush(cpu, space, target);
+}
+
+/** First page of the next group that shares a fence. */
+function nextGroup(gfn: number): number {
+  return (Math.floor(gfn / 512) + 1) * 512;
+}
+
+/** The label whose flush finishes this page's removal; 0 if nothing can be cached. */
+function* unmapPage(cpu: Context, space: Space, gfn: number): Routine<number> {
+  const place = yield* findPlace(cpu, space, gfn, 'stop');
+  if (place === undefined) return 0;
+  const intent = yield* lockEntry(cpu, space, place);
+  const old = yield* clearHardware(cpu, space, place);
+  if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place);
+  // The entry may be empty because somebody emptied it a moment ago and is still flushing:
+  // returning without joining that flush would leave a stale translation behind.
+  const pending = intent.state === 'empty' ? intent.payload : 0;
+  const own = old.kind === 'leaf' ? yield* nextLabel(cpu, space) : 0;
+  const tableLabel = num(yield cpu.load(place.table + TableWords.at.label, 'kpop.unmap.label'));
+  const label = Math.max(own, tableLabel, pending);
+  if (label > tableLabel) {
+    yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.unmap.relabel');
+  }
+  yield* unlockEntry(cpu, space, place, emptyIntent(label));
+  return label;
+}
+
+/**
+ * The host takes L1's pages away (or moves them): `release` is called for each page after no CPU can
+ * reach it. Intents stay, so that L2's next access is filled again without L1.
+ */
+export function* kpopInvalidate(
+  cpu: Context,
+  space: Space,
+  l1gfns: readonly number[],
+  release: (l1gfn: number) => Routine<void>,
+): Routine<void> {
+  const { reverse } = space;
+  for (const l1gfn of l1gfns) yield cpu.add(reverse.inProgress(l1gfn), 1, 'kpop.notify.begin');
+  let target = 0;
+  for (const l1gfn of l1gfns) {
+    for (const mapping of yield* reverse.collect(cpu, l1gfn)) {
+      const place = placeAt(cpu, mapping.table, mapping.index);
+      target = Math.max(target, yield* dropHardware(cpu, space, place, l1gfn));
+    }
+  }
+  if (target > 0) yield* joinFlush(cpu, space, target);
+  for (const l1gfn of l1gfns) {
+    yield* release(l1gfn);
+    yield cpu.add(reverse.seq(l1gfn), 1, 'kpop.notify.seq');
+    yield cpu.add(reverse.inProgress(l1gfn), -1, 'kpop.notify.end');
+  }
+}
+
+function* dropHardware(cpu: Context, space: Space, place: Place, l1gfn: number): Routine<number> {
+  const intent = yield* lockEntry(cpu, space, place);
+  let label = 0;
+  if (intent.state === 'valid' && intent.payload === l1gfn) {
+    const old = yield* clearHardware(cpu, space, place);
+    if (old.kind === 'leaf') {
+      yield* space.reverse.remove(cpu, l1gfn, place);
+      label = yield* nextLabel(cpu, space);
+      yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.notify.label');
+    }
+  }
+  yield* unlockEntry(cpu, space, place, encode(intent));
+  return label;
+}
