@@ -72,6 +72,8 @@ const FLAG_NAMES: Readonly<Record<string, ParamName>> = {
   executeonly: 'executeOnly',
   gigabytepages: 'gigabytePages',
 };
+/** Address bits of the formats: the widest MAXPHYADDR. */
+const MOST_PHYS_BITS = 52;
 const WIDTH_NAMES = ['maxphyaddr', 'maxphybits', 'maxphysbits'];
 /** Features that this program does not model: a dump may only say that they are off. */
 const ABSENT_FEATURES = ['mbec', 'pke', 'pks', 'cet', 'lass'];
@@ -83,7 +85,11 @@ export function settle(options: WalkOptions, dump: Fields, file: string): WalkSe
   const parameters = dump.parameters === undefined ? {} : dump.parameters;
   const given = fieldsOf(parameters, `${file}: parameters`);
   const notes: string[] = [];
-  const params = { ...dumpParams(given, file, notes), ...optionParams(options) };
+  const params = {
+    maxPhyBits: MOST_PHYS_BITS, // nothing is reserved that nobody called so
+    ...dumpParams(given, file, notes),
+    ...optionParams(options),
+  };
   const kind = formatKind(options.format ?? dump.format, options.format ? '--format' : file);
   const said = dumpLevels(dump, given, file);
   const levels = levelsOf(kind, options.levels ?? said, options.levels ? '--levels' : file);
@@ -200,7 +206,8 @@ function dumpParams(given: Fields, file: string, notes: string[]): FormatParams 
     const place = `${file}: parameters.${name}`;
     const key = name.toLowerCase();
     if (Object.hasOwn(FLAG_NAMES, key)) params[FLAG_NAMES[key]] = flag(value, place);
-    else if (WIDTH_NAMES.includes(key)) params.maxPhyBits = wholeNumber(value, place, 32, 52);
+    else if (WIDTH_NAMES.includes(key))
+      params.maxPhyBits = wholeNumber(value, place, 32, MOST_PHYS_BITS);
     else if (ABSENT_FEATURES.includes(key)) refuseFeature(value, place);
     else if (key === 'eptvpidcap') capabilities = capability(value, place);
     else if (!LEVEL_NAMES.includes(key) && !IGNORED.includes(key)) unknown.push(name);
@@ -237,7 +244,7 @@ function optionParams(options: WalkOptions): FormatParams {
     if (value !== undefined) params[name] = flag(value, option);
   }
   if (options.maxPhysBits !== undefined) {
-    params.maxPhyBits = wholeNumber(options.maxPhysBits, '--max-phys-bits', 32, 52);
+    params.maxPhyBits = wholeNumber(options.maxPhysBits, '--max-phys-bits', 32, MOST_PHYS_BITS);
   }
   return params as FormatParams;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { Command } from 'commander';
+import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ept } from '../machine/format/ept.ts';
 import { MANUAL_4, type Word64 } from '../machine/format/format.ts';
@@ -343,6 +344,30 @@ describe('walk: bad input is one sentence', () => {
       await expect(walkDocument({ memory, address: ['0'], ...options })).rejects.toThrow(message);
     });
   }
+
+  test('whatever stands in a dump: an answer or one sentence, never another error', async () => {
+    const junk = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom('0x1000', '-1', 1e300, ''),
+    );
+    const names = ['format', 'root', 'levels', 'startLevel', 'parameters', 'probes', 'guestRoot'];
+    const changed = fc.dictionary(fc.constantFrom(...names), junk, { maxKeys: 2 });
+    const parameters = fc.dictionary(fc.constantFrom('NXE', 'maxPhyAddr', 'la57', 'x'), junk);
+    const range = fc.oneof(junk, fc.record({ pa: junk, words: fc.oneof(junk, fc.array(junk)) }));
+    await fc.assert(
+      fc.asyncProperty(changed, parameters, fc.array(range), fc.boolean(), async (a, b, c, mix) => {
+        const memory = mix ? [...good.memory, ...c] : good.memory;
+        const file = dumpFile({ ...good, parameters: b, memory, probes: [{ address: '0' }], ...a });
+        try {
+          expect((await walkDocument({ memory: file })).schema).toBe('kpop.walk/1');
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'UsageError' });
+          expect((error as Error).message).not.toContain('\n');
+        }
+      }),
+      { seed: 5, numRuns: 500, endOnFailure: true },
+    );
+  });
 
   test('raw dumps of an odd size', async () => {
     const memory = join(folder, 'odd');

@@ -216,7 +216,7 @@ export function addWalkOptions(command: Command): Command {
     .option('--execute-only [on|off]', 'execute-only entries are supported (ept)')
     .option('--no-execute-only', 'the same as --execute-only off')
     .option('--gigabyte-pages [on|off]', '1 GiB pages are supported')
-    .option('--max-phys-bits <n>', 'MAXPHYADDR, 32 to 52')
+    .option('--max-phys-bits <n>', 'MAXPHYADDR, 32 to 52 (52)')
     .option('--guest-root <gpa>', "guest-physical address of the guest's root: walk both stages")
     .option('--guest-format <f>', "format of the guest's tables (x86-64)")
     .option('--guest-levels <n>', "levels of the guest's tables")
