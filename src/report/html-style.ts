@@ -109,7 +109,8 @@ ul.names { margin-top: .9rem; color: var(--soft); font-size: .9rem; list-style: 
   padding: 0; }
 .of { color: var(--faint); font-size: .85rem; }
 code, pre { font-family: ui-monospace, "Cascadia Mono", "DejaVu Sans Mono", monospace; }
-.try { list-style: none; padding: 0; margin: 0; display: grid; gap: .7rem; }
+.try { list-style: none; padding: 0; margin: 0; display: grid; gap: .7rem;
+  grid-template-columns: minmax(0, 1fr); }
 .try code { display: block; background: var(--code); border-radius: 7px; padding: .6rem .8rem;
   font-size: .86rem; overflow-x: auto; white-space: pre; }
 .columns { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }

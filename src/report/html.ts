@@ -140,7 +140,7 @@ function cells({ run, sensitivity }: Row): (string | Markup)[] {
     run.design,
     whole(run.vcpus),
     under(duration(run.seconds), `${short(run.operationsPerSecond)} op/s`),
-    under(factor(one), `${factor(zero)} to ${factor(two)}`),
+    under(factor(one), zero === two ? '' : `${factor(zero)} to ${factor(two)}`),
     ...[counts.exits, counts.nested, counts.hypercalls, counts.ipis, counts.flushes].map(both),
     under(percent(shareOf(run, lockWait(run))), worstLock(run)?.name ?? ''),
     latency.count === 0 ? '-' : under(time(run, latency.p50), time(run, latency.p99)),
