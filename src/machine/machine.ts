@@ -15,6 +15,7 @@ import type { TraceSink } from '../runtime/trace.ts';
 import { Cost } from './cost.ts';
 import { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
+import type { WalkedFormat } from './format/judge.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
 import { Lines } from './lines.ts';
 import { Memory } from './memory.ts';
@@ -33,11 +34,15 @@ export interface MachineOptions {
   readonly trace: TraceSink;
   /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
   readonly softwareScale?: number;
+  /** The words; an explorer or a worker brings its own kind. */
+  readonly memory?: Memory;
+  /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
+  readonly secondStage?: WalkedFormat;
 }
 
 export class Machine implements Engine {
   readonly preset: Preset;
-  readonly memory = new Memory({ frames: 1024 });
+  readonly memory: Memory;
   readonly cpus: readonly Cpu[];
   readonly processors: readonly Processor[];
   readonly cost: Cost;
@@ -56,6 +61,7 @@ export class Machine implements Engine {
   constructor(options: MachineOptions) {
     const { preset, cpus } = options;
     this.preset = preset;
+    this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
     this.cost = new Cost(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => new Cpu(id, preset.tlb));
@@ -68,7 +74,7 @@ export class Machine implements Engine {
       transfer: (from, to) => this.cost.transfer(from, to),
     });
     this.waiters = new Waiters(this.memory);
-    this.translator = new Translator(this);
+    this.translator = new Translator(this, options.secondStage);
     this.lookahead = this.cost.hardware.ipiSameSocket;
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);

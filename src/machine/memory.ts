@@ -21,7 +21,7 @@ export class Memory {
   #slots: Int32Array; // frame number -> frame of `words`; 0 = not materialised
   readonly #far = new Map<number, number>(); // the same for frame numbers past #slots' limit
   #used = 1; // frame 0 of `words` stays zero: it is what absent frames read as
-  #whenGrown: ((halves: number) => void) | undefined;
+  readonly #whenGrown: ((halves: number) => void)[] = [];
 
   constructor(options: { holes?: 'zero' | 'absent'; frames?: number } = {}) {
     this.#holes = options.holes ?? 'zero';
@@ -29,9 +29,9 @@ export class Memory {
     this.#slots = new Int32Array(1 << 12);
   }
 
-  /** Tells `hook` the number of halves whenever the backing array is replaced, and now. */
+  /** Tells every `hook` the number of halves whenever the backing array is replaced, and now. */
   onGrow(hook: (halves: number) => void): void {
-    this.#whenGrown = hook;
+    this.#whenGrown.push(hook);
     hook(this.words.length);
   }
 
@@ -103,7 +103,7 @@ export class Memory {
     const larger = new Int32Array(this.words.length * 2);
     larger.set(this.words);
     this.words = larger;
-    this.#whenGrown?.(larger.length);
+    for (const hook of this.#whenGrown) hook(larger.length);
   }
 
   #growSlots(pfn: number): void {

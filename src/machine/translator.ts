@@ -11,7 +11,15 @@ import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { EPT_DEFAULTS, ept } from './format/ept.ts';
 import { MANUAL_4 } from './format/format.ts';
-import { type Access, ALL_RIGHTS, OK, type Outcome, USER, WRITE } from './format/judge.ts';
+import {
+  type Access,
+  ALL_RIGHTS,
+  OK,
+  type Outcome,
+  USER,
+  type WalkedFormat,
+  WRITE,
+} from './format/judge.ts';
 import { x86_64 } from './format/x86-64.ts';
 import type { GuestContext } from './guest.ts';
 import { BELLS } from './instruction.ts';
@@ -47,7 +55,7 @@ class GuestPhysicalCache implements NestedCache {
 }
 
 export class Translator {
-  readonly secondStage;
+  readonly secondStage: WalkedFormat;
   readonly firstStage;
   readonly #m: Machine;
   readonly #nested: NestedWalker;
@@ -56,10 +64,11 @@ export class Translator {
   readonly #cache = new GuestPhysicalCache();
   readonly #groupBits: number;
 
-  constructor(machine: Machine) {
+  constructor(machine: Machine, secondStage?: WalkedFormat) {
     const { maxPhyBits } = machine.preset;
     this.#m = machine;
-    this.secondStage = ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.secondStage =
+      secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
     this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
     this.#nested = new NestedWalker(machine.memory, this.firstStage, this.secondStage);
     this.#nested.cache = this.#cache;
