@@ -1,0 +1,155 @@
+/**
+ * One run: a design on a machine of its own, a workload on its vCPUs, simulated in time from boot to
+ * the end, as the document "kpop.run/1". The same task gives the same document, digest included.
+ */
+import { defect } from '../base/assert.ts';
+import { badInput } from '../base/bad-input.ts';
+import { Random } from '../base/random.ts';
+import { assemble, cpusFor, traceNames, visitMemory } from '../design/assemble.ts';
+import type { Choice } from '../design/index.ts';
+import type { Conditions, Demand, System } from '../design/system.ts';
+import type { Preset } from '../machine/preset/price.ts';
+import { Counters } from '../measure/counters.ts';
+import { Digest } from '../measure/digest.ts';
+import type { Run } from '../measure/result.ts';
+import { fanOut } from '../runtime/trace.ts';
+import { runTimed } from '../schedule/timed.ts';
+import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
+import type { Plan, Recordings } from '../workload/workload.ts';
+
+/** Raised whenever a change of the model moves results. */
+export const MODEL_VERSION = 1;
+
+export const MOST_CPUS = 512;
+/** Instructions, at most, by which vCPUs are put out of step: about one fault's worth of time. */
+const SKEW_INSTRUCTIONS = 4096;
+
+const LOCKS_NOT_MODELLED = [
+  'page allocator: zone lock and memory cgroup charge behind the per-CPU lists',
+  'mmap_lock and page-table locks of the VMM’s address space, and of the guest’s processes',
+];
+
+export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on' };
+
+export interface Task {
+  readonly choice: Choice;
+  readonly work: Work;
+  readonly recordings: Recordings;
+  readonly vcpus: number;
+  readonly preset: Preset;
+  readonly seed: number;
+  readonly conditions: Conditions;
+  /** Factor on the price of all software work: 1 for a result, 0 and 2 for its sensitivity. */
+  readonly softwareScale: number;
+}
+
+/** Refuses what no machine can be built for, in one sentence. */
+export function checkSizes(vcpus: number, plan: Plan): void {
+  const cpus = cpusFor(demandOf(plan, vcpus));
+  if (!Number.isInteger(vcpus) || vcpus < 1)
+    badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
+  if (cpus <= MOST_CPUS) return;
+  const beside = cpus > vcpus ? ` and ${cpus - vcpus} CPU for a thread of the host` : '';
+  badInput(`${vcpus} vCPUs${beside} are more than the ${MOST_CPUS} CPUs that a machine may have`);
+}
+
+export function planOf({ work, vcpus, recordings }: Task): Plan {
+  if (!Number.isInteger(vcpus) || vcpus < 1)
+    badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
+  if (vcpus > MOST_CPUS) {
+    badInput(`${vcpus} vCPUs are more than the ${MOST_CPUS} CPUs that a machine may have`);
+  }
+  const plan = work.workload.plan(work.settings, vcpus, recordings);
+  checkSizes(vcpus, plan);
+  return plan;
+}
+
+export function runOne(task: Task): Run {
+  const plan = planOf(task);
+  const demand = demandOf(plan, task.vcpus);
+  const counters = new Counters({
+    cpus: cpusFor(demand),
+    participants: task.vcpus,
+    exitNames: traceNames.exits,
+    lockNames: traceNames.locks,
+  });
+  const digest = new Digest();
+  const { preset, softwareScale, conditions } = task;
+  const trace = fanOut([counters, digest]);
+  const system = assemble(task.choice, { preset, trace, softwareScale, demand, conditions });
+  seat(task, plan, system);
+  const { stuck } = runTimed(system.machine);
+  if (!counters.complete) {
+    const who = stuck.length === 0 ? 'nobody waits' : `${stuck.join(', ')} wait for ever`;
+    defect('runOne', `${task.choice.name} on ${task.work.settings.name} came to no end: ${who}`);
+  }
+  visitMemory(system.machine.memory, (words) => digest.absorb(words));
+  const measured = counters.result();
+  const seconds = measured.cycles / preset.hertz;
+  return {
+    schema: 'kpop.run/1',
+    design: task.choice.name,
+    title: task.choice.design.title,
+    workload: task.work.settings.name,
+    machine: preset.id,
+    vcpus: task.vcpus,
+    cpus: cpusFor(demand),
+    seed: task.seed,
+    modelVersion: MODEL_VERSION,
+    conditions: conditionsOf(task, plan),
+    ...measured,
+    seconds,
+    operationsPerSecond: seconds === 0 ? 0 : measured.operations / seconds,
+    memory: system.memory(),
+    digest: digest.hex(),
+    limits: [
+      ...task.choice.design.leavesOut,
+      ...task.work.workload.leavesOut,
+      `machine: ${preset.leavesOut}`,
+    ],
+    assumes: assumptionsOf(task),
+    locksNotModelled: LOCKS_NOT_MODELLED,
+  };
+}
+
+function demandOf(plan: Plan, vcpus: number): Demand {
+  const { pagesPerVcpu, stride } = plan;
+  return { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+}
+
+function seat(task: Task, plan: Plan, system: System): void {
+  const { vcpus, seed } = task;
+  const skew = (vcpu: number): number => new Random(seed, vcpu).below(SKEW_INSTRUCTIONS);
+  seatPrograms(system.environments, plan, skew);
+  const { withdrawn } = plan;
+  if (withdrawn === undefined) return;
+  system.machine.hostThread(vcpus, 'host', (me) =>
+    hostPart(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),
+  );
+}
+
+/** The counting conditions of DESIGN.md section 5, as they held. */
+function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
+  return {
+    pages: '4k',
+    l1: task.conditions.l1,
+    'fault-around': 1,
+    tick: 'none',
+    apicv: task.conditions.apicv,
+    upper: plan.stride === 1 ? 'present' : 'absent',
+  };
+}
+
+function assumptionsOf({ choice, work }: Task): readonly string[] {
+  const axes = Object.entries(choice.axes).map(([name, value]) => `${name}=${value}`);
+  const parameters = work.settings.all();
+  const { workload } = work;
+  return [
+    `design ${choice.design.id}: ${axes.length === 0 ? 'no axes' : axes.join(', ')}`,
+    `workload ${workload.id}: ${parameters === '' ? 'no parameters' : parameters}; ` +
+      `an operation is ${workload.operation}`,
+    `it stands for ${workload.standsFor}`,
+    ...workload.assumes,
+    `each vCPU begins up to ${SKEW_INSTRUCTIONS} instructions late, drawn from the seed`,
+  ];
+}

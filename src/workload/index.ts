@@ -1,0 +1,57 @@
+/** The workloads, the text by which one is chosen, and how its programs get onto their vCPUs. */
+import { badInput } from '../base/bad-input.ts';
+import { suggestion } from '../base/nearest.ts';
+import { type Environment, guestBody, hostBody } from '../guest/program/environment.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
+import { programs, trace } from './recorded.ts';
+import { type Plan, readSettings, type Settings, type Workload } from './workload.ts';
+
+export const workloads: readonly Workload[] = [
+  touch,
+  refault,
+  unmap,
+  cpuid,
+  munmap,
+  trace,
+  programs,
+];
+
+/** A workload with its parameters. */
+export interface Work {
+  readonly workload: Workload;
+  readonly settings: Settings;
+}
+
+/** Reads `id`, `id:parameter=value,parameter=value` or `trace:<file>,parameter=value`. */
+export function parseWorkload(text: string): Work {
+  const colon = text.indexOf(':');
+  const id = colon < 0 ? text : text.slice(0, colon);
+  const ids = workloads.map((each) => each.id);
+  const workload =
+    workloads.find((each) => each.id === id) ??
+    badInput(`unknown workload ${id === '' ? '(none given)' : id}${suggestion(id, ids)}`);
+  const settings = readSettings(workload, text, colon < 0 ? undefined : text.slice(colon + 1));
+  return { workload, settings };
+}
+
+/** Gives every vCPU its program; `skew`: instructions that each runs before its first act. */
+export function seatPrograms(
+  environments: readonly Environment[],
+  plan: Plan,
+  skew: (vcpu: number) => number,
+): void {
+  for (const env of environments) {
+    env.cpu.push(guestBody(env, plan.program, skew(env.index)));
+  }
+}
+
+/** Body of the thread of the host that takes part, if the plan has one. */
+export function hostPart(
+  cpu: Context,
+  vcpus: number,
+  act: (cpu: Context) => Routine<void>,
+): Routine<void> {
+  return hostBody(cpu, vcpus, act);
+}

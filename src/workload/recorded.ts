@@ -1,0 +1,145 @@
+/** Workloads that replay recorded programs as processes: one trace, and the main job. */
+import { type Life, recorded } from '../guest/program/recorded.ts';
+import type { Recording } from './recording.ts';
+import type { Parameter, Plan, Settings, Workload } from './workload.ts';
+
+/** Frames that a vCPU's share of the pool may waste in batches. */
+const SPARE = 64;
+/** Twice as many entries, at most, has the smallest TLB of a preset. */
+const MOST_FILTER = 768;
+
+export const BUNDLED = 'bundled:';
+const SORT = `${BUNDLED}sort`;
+const GZIP = `${BUNDLED}gzip`;
+const SERVER = `${BUNDLED}redis`;
+
+const NOT_IN_TRACES = [
+  'what the guest’s kernel reads and writes on a program’s behalf, files, system calls, waiting',
+  'a recorded program’s threads: each recording runs on one vCPU',
+  'addresses are those under valgrind; code and data pages are all anonymous memory',
+];
+
+function reclaim(runs: string, by: string): Parameter {
+  return {
+    name: 'reclaim',
+    unit: 'runs',
+    default: by,
+    describe: `after every how many ${runs} the free frames are reported and taken back; 0 = never`,
+    range: [0, 1_000_000],
+  };
+}
+
+function filter(by: string): Parameter {
+  return {
+    name: 'filter',
+    unit: 'pages',
+    default: by,
+    describe: 'pages of the LRU list that lines are left out by; 0 = as recorded',
+    range: [0, MOST_FILTER],
+  };
+}
+
+export const trace: Workload = {
+  id: 'trace',
+  title: 'every vCPU runs a recorded program as a process, again and again',
+  operation: 'an access as recorded (a line of the trace)',
+  standsFor: 'the recorded program in a guest: exec, demand paging, its working set, exit',
+  assumes: [
+    'the owner takes back at once what the guest reports as free, page by page',
+    'a line left out by a wider filter would have hit the TLB (src/workload/recording.ts)',
+  ],
+  leavesOut: NOT_IN_TRACES,
+  conditions: ['l1'],
+  file: 'a trace file',
+  parameters: [
+    {
+      name: 'times',
+      unit: 'runs per vCPU',
+      default: '1',
+      describe: 'how often each vCPU runs the program',
+      range: [1, 100_000],
+    },
+    reclaim('runs', '1'),
+    filter('0'),
+  ],
+  recordings: (settings) => [settings.file],
+  plan(settings, vcpus, recordings): Plan {
+    const recording = recordings.get(settings.file)!;
+    const lives = Array.from({ length: settings.number('times') }, (_, i) =>
+      lifeOf(recording, recording.accesses, isReported(settings, i)),
+    );
+    return planOf(new Array<readonly Life[]>(vcpus).fill(lives), framesOf(recording) * vcpus);
+  },
+};
+
+export const programs: Workload = {
+  id: 'programs',
+  title: 'the main job: recorded programs run and exit while the owner reclaims their pages',
+  operation: 'a page that a process touches for the first time',
+  standsFor:
+    'a guest that builds software or answers requests by short processes (sort, gzip), beside a ' +
+    'server that fills 80 MB and reads it at random (redis)',
+  assumes: [
+    'even vCPUs begin with sort, odd ones with gzip, and all alternate; vCPU 0 runs redis at the end',
+    'after every second exit (reclaim=2) the guest reports the frames as free and the owner takes ' +
+      'them back, so that half of the processes find their second-stage entries gone',
+    'a line left out by the wider filter would have hit the TLB (src/workload/recording.ts)',
+  ],
+  leavesOut: NOT_IN_TRACES,
+  conditions: ['l1'],
+  parameters: [
+    {
+      name: 'runs',
+      unit: 'program runs per vCPU',
+      default: '20',
+      describe: 'how many processes each vCPU runs, sort and gzip alternating',
+      range: [1, 100_000],
+    },
+    reclaim('runs of a vCPU', '2'),
+    filter('64'),
+    {
+      name: 'server',
+      unit: '',
+      default: 'yes',
+      describe: 'whether vCPU 0 runs redis at the end',
+      values: ['yes', 'no'],
+    },
+  ],
+  recordings: (settings) =>
+    settings.text('server') === 'yes' ? [SORT, GZIP, SERVER] : [SORT, GZIP],
+  plan(settings, vcpus, recordings): Plan {
+    const small = [recordings.get(SORT)!, recordings.get(GZIP)!];
+    const lives = Array.from({ length: vcpus }, (_, vcpu) =>
+      Array.from({ length: settings.number('runs') }, (_, i) => {
+        const recording = small[(vcpu + i) % small.length]!;
+        return lifeOf(recording, recording.pages, isReported(settings, i));
+      }),
+    );
+    let frames = Math.max(...small.map(framesOf)) * vcpus;
+    const server = recordings.get(SERVER);
+    if (server !== undefined) {
+      lives[0]!.push(lifeOf(server, server.pages, false));
+      frames += framesOf(server);
+    }
+    return planOf(lives, frames);
+  },
+};
+
+function isReported(settings: Settings, run: number): boolean {
+  const every = settings.number('reclaim');
+  return every > 0 && (run + 1) % every === 0;
+}
+
+function lifeOf(recording: Recording, operations: number, reported: boolean): Life {
+  return { lines: recording.lines, operations, reported };
+}
+
+/** Frames that a process of the recording holds. */
+function framesOf(recording: Recording): number {
+  return recording.pages + recording.tables;
+}
+
+function planOf(lives: readonly (readonly Life[])[], frames: number): Plan {
+  const pagesPerVcpu = Math.ceil(frames / lives.length) + SPARE;
+  return { program: recorded(lives), pagesPerVcpu, stride: 1 };
+}
