@@ -8,9 +8,9 @@ import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import { type ExitTable, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
-import { VECTOR_CALL } from '../machine/instruction.ts';
+import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field, fieldAt } from '../machine/vmcs.ts';
+import { Field, fieldAt, IPI_VIRTUALISATION } from '../machine/vmcs.ts';
 import type { Routine } from '../runtime/act.ts';
 import { Rcu } from '../sync/rcu.ts';
 
@@ -18,20 +18,37 @@ import { Rcu } from '../sync/rcu.ts';
 export const EPTP_FLAGS = 0x5e;
 const FRAME_BYTES = 4096;
 
+/** What the VMCSs of a VM's vCPUs have in common. */
+export interface VmcsOptions {
+  /** Frame of the second-stage root, in the hypervisor's own memory. */
+  readonly root: number;
+  /** VPID of the first vCPU. */
+  readonly vpid: number;
+  readonly virtualIpis: boolean;
+}
+
+/** Writes a VMCS in a frame of `platform`'s own memory; its frame number. */
+export function makeVmcs(platform: Platform, index: number, options: VmcsOptions): number {
+  const vmcs = platform.arena.frames(1);
+  const put = (field: number, value: number): void => {
+    platform.boot.write(fieldAt(vmcs, field), value);
+  };
+  put(Field.eptp, options.root * FRAME_BYTES + EPTP_FLAGS);
+  put(Field.vpid, options.vpid + index);
+  put(Field.tertiaryControls, options.virtualIpis ? IPI_VIRTUALISATION : 0);
+  return vmcs;
+}
+
 /** One vCPU per guest context, on the CPU of the same number. */
 export function addVcpus(
-  machine: Machine,
   vm: Vm,
   guests: readonly GuestContext[],
-  root: number,
+  options: VmcsOptions,
   exits: ExitTable,
 ): void {
   guests.forEach((guest, i) => {
-    const vmcs = vm.platform.arena.frames(1);
-    machine.memory.write(fieldAt(vmcs, Field.eptp), root * FRAME_BYTES + EPTP_FLAGS);
-    machine.memory.write(fieldAt(vmcs, Field.vpid), i + 1);
     guest.homeCpu = i;
-    new Vcpu(vm, i, i, { guest, vmcs, exits });
+    new Vcpu(vm, i, i, { guest, vmcs: makeVmcs(vm.platform, i, options), exits });
   });
 }
 
@@ -51,6 +68,7 @@ export function startVcpus(machine: Machine, vm: Vm): void {
     const v = vm.vcpus[cpu.id] ?? defect('startVcpus', `CPU ${cpu.id} runs no vCPU`);
     return answerCalls(host, v);
   });
+  machine.hostVectors.set(VECTOR_KICK, nothing); // the exit was the point
 }
 
 // biome-ignore lint/correctness/useYield: a thread without anything to boot

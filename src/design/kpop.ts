@@ -15,12 +15,10 @@ import { kpopInvalidate } from '../hypervisor/mmu/kpop/unmap.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { answerCall, type Owner } from '../hypervisor/owner.ts';
 import type { ExitHandler } from '../hypervisor/vcpu.ts';
-import { VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field, fieldAt } from '../machine/vmcs.ts';
 import type { Routine } from '../runtime/act.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, EPTP_FLAGS, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
 import { hostExits, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
@@ -79,8 +77,8 @@ export const kpop: Design = {
       shards: axes['shards'] === '1' ? '1' : 'gib',
       run: axes['run'] === 'separate' ? 'separate' : 'fused',
     });
-    startL0(machine, l1, vm);
-    startL2(machine, l1, vm, hypervisor, guest);
+    startL0(machine, l1, vm, conditions.apicv === 'on');
+    startL2(l1, vm, hypervisor, guest);
     return {
       machine,
       environments: guest.environments,
@@ -92,26 +90,20 @@ export const kpop: Design = {
 };
 
 /** L0's threads for L1's vCPUs; L1's hypercalls are KPOP's, or those of any guest to its owner. */
-function startL0(machine: Machine, l1: L1, vm: KpopVm): void {
+function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): void {
   const owner = tdpOwner(l1.mmu);
   const vmcall: ExitHandler = function* call(cpu, v) {
     if (yield* answerKpopCall(cpu, v, vm)) return;
     if (yield* answerCall(cpu, owner, v.active.guest)) yield* retire(cpu, v, 0);
   };
-  addVcpus(machine, l1.vm, l1.contexts, l1.mmu.root, hostExits(handleViolation(l1.mmu), vmcall));
+  const options = { root: l1.mmu.root, vpid: 1, virtualIpis };
+  addVcpus(l1.vm, l1.contexts, options, hostExits(handleViolation(l1.mmu), vmcall));
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   startVcpus(machine, l1.vm);
-  machine.hostVectors.set(VECTOR_KICK, nothing);
 }
 
 /** L2's vCPUs as objects of L0, and L1's threads that run them. */
-function startL2(
-  machine: Machine,
-  l1: L1,
-  vm: KpopVm,
-  hypervisor: KpopGuest,
-  guest: GuestVm,
-): void {
+function startL2(l1: L1, vm: KpopVm, hypervisor: KpopGuest, guest: GuestVm): void {
   const owner: Owner = {
     unmap: (cpu, ranges) => hypervisor.invalidate(cpu, ranges),
     // biome-ignore lint/correctness/useYield: L1 has no tables to remove
@@ -121,14 +113,13 @@ function startL2(
     frameOf: (cpu, gfn) => hypervisor.backing.resident(cpu, gfn),
   };
   guest.contexts.forEach((l2, i) => {
-    const vmcs = vm.space.platform.arena.frames(1);
-    const eptp = vm.space.rootFrame * FRAME_BYTES + EPTP_FLAGS;
-    machine.memory.write(fieldAt(vmcs, Field.eptp), eptp);
-    machine.memory.write(fieldAt(vmcs, Field.vpid), L2_VPIDS + i);
+    const options = { root: vm.space.rootFrame, vpid: L2_VPIDS, virtualIpis: false };
+    const vmcs = makeVmcs(vm.space.platform, i, options);
     const running = runningL2(vm, l2, vmcs);
     vm.vcpus.push({ state: l1.toHost(hypervisor.statePage(i)), guest: l2, running });
     l2.homeCpu = i;
     const context = l1.contexts[i]!;
+    context.vector = nothing; // L1 is only ever kicked out of its RUN
     context.push(kpopVcpuThread(context, hypervisor, owner, l2));
   });
 }

@@ -4,6 +4,7 @@
 
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
+import { emulateIcr } from '../hypervisor/emulate-icr.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
@@ -33,7 +34,7 @@ export const tdp: Design = {
     'the page allocator and mmap_lock, which bound real hosts before the mmu_lock does',
   ],
   isolates: 'the price of one second-stage fault without nesting',
-  build(machine, demand, axes): System {
+  build(machine, demand, axes, conditions): System {
     const platform = hostPlatform(machine);
     const vm: Vm = { name: 'guest', platform, vcpus: [] };
     const guest = buildGuestVm(machine, demand, 1);
@@ -46,7 +47,8 @@ export const tdp: Design = {
       faultLock: axes['lock'] === 'write' ? 'write' : 'read',
     });
     const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
-    addVcpus(machine, vm, guest.contexts, mmu.root, exits);
+    const virtualIpis = conditions.apicv === 'on';
+    addVcpus(vm, guest.contexts, { root: mmu.root, vpid: 1, virtualIpis }, exits);
     mmu.rcu = attachRcu(platform, [vm]);
     startVcpus(machine, vm);
     return {
@@ -81,19 +83,24 @@ export function hostExits(violation: ExitHandler, vmcall: ExitHandler): ExitTabl
     [ExitReason.externalInterrupt, ignoreInterrupt],
     [ExitReason.eptViolation, violation],
     [ExitReason.cpuid, emulateCpuid],
+    [ExitReason.msrWrite, emulateIcr],
     [ExitReason.vmcall, vmcall],
   ]);
 }
 
-/** Bytes of the tables reachable from the root. */
-export function tableBytes(machine: Machine, mmu: TdpMmu): number {
+/** Bytes of the tables reachable from the root; `toHost` says where the MMU's memory lies. */
+export function tableBytes(
+  machine: Machine,
+  mmu: TdpMmu,
+  toHost: (at: number) => number = (at) => at,
+): number {
   const { memory } = machine;
   const { format } = mmu;
   const count = (table: number, level: number): number => {
     if (level === 0) return 1;
     let tables = 1;
     for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
-      const at = memory.indexOf(table * 4096 + index * 8);
+      const at = memory.indexOf(toHost(table * 4096 + index * 8));
       const entry = format.decode({ lo: memory.words[at]!, hi: memory.words[at + 1]! }, level);
       if (entry.kind === 'table') tables += count(entry.pfn, level - 1);
     }

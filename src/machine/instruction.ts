@@ -24,6 +24,8 @@ export const Instruction = {
   access: FIRST_INSTRUCTION + 11,
   /** REP STOS over a whole page. */
   zeroFrame: FIRST_INSTRUCTION + 12,
+  /** A run of VMREADs or VMWRITEs between a VMCS and a copy of it in memory; root mode only. */
+  copyFields: FIRST_INSTRUCTION + 14,
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
   /** A stretch of a program's own instructions that touch nothing new. */
@@ -114,6 +116,21 @@ export function work(cpu: Context, count: number, label: string): Act {
 /** Sets all words of frame `pfn` of the context's own memory to zero. */
 export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
   return cpu.instruct(Instruction.zeroFrame, pfn, 0, 0, undefined, label);
+}
+
+/** Fields to move between two frames, one of which is a VMCS. */
+export interface FieldCopy {
+  readonly fields: readonly number[];
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Moves fields one by one, each at the price of a VMCS access and of a field copied. Nobody else can
+ * see either side, so the run is one act.
+ */
+export function copyFields(cpu: Context, copy: FieldCopy, label: string): Act {
+  return cpu.instruct(Instruction.copyFields, 0, 0, 0, copy, label);
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
-import { Instruction } from './instruction.ts';
+import { type FieldCopy, Instruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { performAccess } from './perform-access.ts';
@@ -66,6 +66,9 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
     }
     case Instruction.zeroFrame:
       zero(m, cpu, act.at);
+      break;
+    case Instruction.copyFields:
+      moveFields(m, cpu, act.operand as FieldCopy);
       break;
     case Instruction.cpuid:
       cpu.now += price.cpuid;
@@ -124,6 +127,18 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
   }
   frame.state = 'done';
   return Outcome.advanced;
+}
+
+function moveFields(m: Machine, cpu: Cpu, copy: FieldCopy): void {
+  const each = m.cost.hardware.vmcsAccess + m.cost.software[Unit.fieldCopied]!;
+  cpu.now += copy.fields.length * each;
+  const { memory } = m;
+  const to = memory.place(fieldAt(copy.to, 0));
+  const from = memory.place(fieldAt(copy.from, 0));
+  for (const index of copy.fields) {
+    memory.words[to + 2 * index] = memory.words[from + 2 * index]!;
+    memory.words[to + 2 * index + 1] = memory.words[from + 2 * index + 1]!;
+  }
 }
 
 function ringBell(m: Machine, cpu: Cpu, frame: Frame): number {

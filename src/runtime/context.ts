@@ -191,6 +191,14 @@ export class Context {
     return this.#offer(Op.choose, 0, count, 0, label, 'full');
   }
 
+  /** The same memory act as `act`, at another address: how a trapped store is carried out. */
+  sameAs(act: Act, at: number, label: string): Act {
+    const offer = this.#offer(act.op, at, act.lo, act.hi, label, act.order);
+    offer.seenLo = act.seenLo;
+    offer.seenHi = act.seenHi;
+    return offer;
+  }
+
   /** A machine instruction (`machine/instruction.ts` defines the codes). */
   instruct(op: number, at: number, lo: number, hi: number, operand: unknown, label: string): Act {
     const act = this.#offer(op, at, lo, hi, label, 'full');

@@ -8,7 +8,7 @@ import { defect } from '../../base/assert.ts';
 import { answerCall, type Owner } from '../../hypervisor/owner.ts';
 import { EXIT_NAMES, ExitReason } from '../../machine/exit.ts';
 import type { GuestContext } from '../../machine/guest.ts';
-import { vmcall } from '../../machine/instruction.ts';
+import { sendIpi, VECTOR_KICK, vmcall } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
@@ -54,9 +54,19 @@ function* handle(
     case ExitReason.vmcall:
       if (yield* answerCall(cpu, owner, l2)) retire(cpu, l2, state, 0);
       return;
+    case ExitReason.msrWrite:
+      return yield* sendIpiOf(cpu, l2, state);
     default:
       defect('kpopVcpuThread', `no handler for ${EXIT_NAMES[reason] ?? reason}`);
   }
+}
+
+/** L2's ICR write: post the vector in the sibling's virtual APIC, and interrupt the L1 CPU it is on. */
+function* sendIpiOf(cpu: GuestContext, l2: GuestContext, state: number): Routine<void> {
+  const { act } = l2.top;
+  l2.siblings[act.at]!.pending.push(act.lo);
+  if (act.at !== cpu.seat) yield sendIpi(cpu, act.at, VECTOR_KICK, 'l1.ipi');
+  retire(cpu, l2, state, 0);
 }
 
 /** Retires L2's instruction: registers and instruction pointer are in the state page. */

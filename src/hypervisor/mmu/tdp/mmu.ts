@@ -7,7 +7,7 @@
  * Leaves out: several roots per VM, memslot changes, dirty logging, huge pages, the lockless fast
  * path, yielding zaps, NX recovery (later steps).
  */
-import type { TableFormat } from '../../../machine/format/format.ts';
+import type { Judge, WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
@@ -16,7 +16,7 @@ import { type RwLock, rwlock } from '../../../sync/rwlock.ts';
 import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
 import type { Vm } from '../../vcpu.ts';
-import { MmuWords } from '../common.ts';
+import { MmuWords, type PageRange } from '../common.ts';
 
 const LINE_BYTES = 64;
 /** Frames that a CPU keeps zeroed for new tables: one per level below the root. */
@@ -24,7 +24,7 @@ const SPARE_TABLES = 4;
 
 export interface TdpOptions {
   readonly vm: Vm;
-  readonly format: TableFormat;
+  readonly format: WalkedFormat;
   readonly backing: AnonymousBacking;
   readonly lockClass: 'l0.mmu' | 'l1.mmu';
   /** How a fault holds the mmu_lock: KVM holds it for reading since 5.12, for writing before. */
@@ -34,7 +34,7 @@ export interface TdpOptions {
 export class TdpMmu {
   readonly vm: Vm;
   readonly platform: Platform;
-  readonly format: TableFormat;
+  readonly format: WalkedFormat;
   readonly backing: AnonymousBacking;
   readonly faultLock: 'read' | 'write';
   readonly words: number;
@@ -44,7 +44,12 @@ export class TdpMmu {
   /** Set once all vCPUs exist: table frames are given back through it. */
   rcu: Rcu | undefined;
   /** Asked before a page is mapped writable: a shadowed guest table must stay write-protected. */
-  isTracked: (cpu: Context, gfn: number) => boolean = () => false;
+  isTracked: (cpu: Context, gfn: number) => Routine<boolean> = neverTracked;
+  /**
+   * Another MMU maps the same memory under this lock: drops what it maps of a range and says whether
+   * TLBs may hold some of it.
+   */
+  alsoZap: (cpu: Context, range: PageRange) => Routine<boolean> = zapNothing;
   readonly #spares: number;
 
   constructor(options: TdpOptions) {
@@ -60,6 +65,11 @@ export class TdpMmu {
     this.root = arena.frames(1);
     this.#spares = arena.take(vm.platform.cpus * LINE_BYTES);
     vm.platform.boot.write(this.words + MmuWords.at.root, this.root);
+  }
+
+  /** Masks of the accessed and dirty bits, for walks in software. */
+  get walked(): Judge {
+    return this.format.judge;
   }
 
   /** Before any lock is taken: so many zeroed frames are at hand that a walk cannot run out. */
@@ -89,4 +99,14 @@ export class TdpMmu {
     cpu.write(spares + count * 8, frame);
     cpu.write(spares, count);
   }
+}
+
+// biome-ignore lint/correctness/useYield: without a shadow nothing is looked up
+function* neverTracked(): Routine<boolean> {
+  return false;
+}
+
+// biome-ignore lint/correctness/useYield: without a shadow nothing is zapped
+function* zapNothing(): Routine<boolean> {
+  return false;
 }

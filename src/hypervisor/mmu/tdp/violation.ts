@@ -25,7 +25,7 @@ export function handleViolation(mmu: TdpMmu, trackedWrite?: TrackedWrite): ExitH
     const access = accessOf(qualification);
     const isPresent = (qualification & PRESENT) !== 0;
     if (trackedWrite !== undefined && access === 'write' && isPresent) {
-      if (mmu.isTracked(cpu, gfn)) return yield* trackedWrite(cpu, v, gpa);
+      if (yield* mmu.isTracked(cpu, gfn)) return yield* trackedWrite(cpu, v, gpa);
     }
     const outcome = yield* tdpFault(cpu, mmu, { gfn, access });
     if (outcome === 'absent') defect('violation', `guest page 0x${gfn.toString(16)} is no memory`);

@@ -25,7 +25,10 @@ export function* tdpUnmap(
   yield* writeLock(cpu, mmu.lock, 'tdp.unmap.lock');
   yield* openInvalidation(cpu, mmu.words, ranges);
   let zapped = 0;
-  for (const range of ranges) zapped += yield* zapRange(cpu, mmu, range);
+  for (const range of ranges) {
+    zapped += yield* zapRange(cpu, mmu, range);
+    if (yield* mmu.alsoZap(cpu, range)) zapped++;
+  }
   if (zapped > 0) yield* flushRemote(cpu, mmu.vm);
   yield* writeUnlock(cpu, mmu.lock, 'tdp.unmap.unlock');
   if (pages === 'free') yield* freePages(cpu, mmu, ranges);

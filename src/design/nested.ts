@@ -1,0 +1,173 @@
+/**
+ * L1 runs KVM on emulated VMX and EPT: the same run loop and TDP MMU as `tdp`, over its own memory;
+ * L0 emulates its entries and exits and shadows its EPT12.
+ */
+import { OwnerCall } from '../abi/owner.ts';
+import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import { answerCalls } from '../hypervisor/flush/request-kick.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { ShadowMmu } from '../hypervisor/mmu/shadow/mmu.ts';
+import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
+import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
+import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import type { NestedVm } from '../hypervisor/nested/state.ts';
+import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
+import { vmxExits } from '../hypervisor/nested/vmx.ts';
+import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import type { Platform } from '../hypervisor/platform.ts';
+import { vcpuThread } from '../hypervisor/run-loop.ts';
+import type { Vcpu, Vm } from '../hypervisor/vcpu.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import { VECTOR_CALL, vmcall } from '../machine/instruction.ts';
+import type { Machine } from '../machine/machine.ts';
+import { Field, fieldAt } from '../machine/vmcs.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { buildGuestVm, type GuestVm } from './guest-vm.ts';
+import { addVcpus, attachRcu, nothing, startVcpus } from './host.ts';
+import { buildL1, type L1 } from './l1.ts';
+import { type Axes, type Conditions, type Design, hostPlatform, type System } from './system.ts';
+import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
+
+/** VPID02 of L2's vCPUs start here; L1's are below. */
+const L2_VPIDS = 1024;
+
+export const nested: Design = {
+  id: 'nested',
+  title: 'KVM on KVM: L0 shadows the EPT of L1',
+  axes: {
+    vmcs: {
+      values: ['shadowed', 'trapped'],
+      default: 'shadowed',
+      describe: 'VMCS shadowing: whether hot VMREADs and VMWRITEs of L1 go without an exit',
+    },
+    unsync: {
+      values: ['off'],
+      default: 'off',
+      describe: 'whether a shadowed leaf table may be written without an exit until it is synced',
+    },
+    storeflush: {
+      values: ['lazy', 'now'],
+      default: 'lazy',
+      describe: 'a trapped table store flushes at once (KVM 6.12) or leaves it to the INVEPT of L1',
+    },
+  },
+  source: 'Linux 6.12 arch/x86/kvm/vmx/nested.c and mmu/mmu.c; primer/x86.md section 4',
+  leavesOut: [
+    'unsync, prefetch, write flooding, quotas of shadow pages',
+    'control checks by meaning (they are counted), MSR bitmaps, VMX preemption timer',
+    'reclaim of the pages that hold the plain data of L1',
+  ],
+  isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
+  build(machine, demand, axes, conditions): System {
+    const host = hostPlatform(machine);
+    const guest = buildGuestVm(machine, demand, 2);
+    const l1 = buildL1(machine, host, demand, guest.memory, conditions);
+    const vm = nestedVm(machine, host, l1, axes);
+    startL0(machine, l1, vm, conditions);
+    const mmu = startL1(machine, l1, guest);
+    return {
+      machine,
+      environments: guest.environments,
+      hostInvalidate: (cpu, gfns) =>
+        tdpUnmap(cpu, l1.mmu, rangesOf(l1PagesOf(machine, l1, mmu, gfns)), 'keep'),
+      memory: () => memoryOf(machine, l1, vm, mmu),
+    };
+  },
+};
+
+function nestedVm(machine: Machine, host: Platform, l1: L1, axes: Axes): NestedVm {
+  const vm: NestedVm = {
+    tdp: l1.mmu,
+    shadow: new ShadowMmu(host, machine.translator.secondStage, l1.pages),
+    vmcsShadowing: axes['vmcs'] !== 'trapped',
+    storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
+    unflushed: host.arena.take(64),
+    vcpus: l1.contexts.map(() => ({
+      vmcs12: 0,
+      cached: host.arena.frames(1),
+      shadowVmcs: host.arena.frames(1),
+      vmcs02: host.arena.frames(1),
+      dirty: true,
+      invalidated: false,
+      root: 0,
+      rootGfn: 0,
+      running: undefined,
+    })),
+  };
+  l1.mmu.isTracked = (cpu, gfn) => vm.shadow.isTracked(cpu, gfn);
+  l1.mmu.alsoZap = (cpu, range) => zapShadowOf(cpu, vm, range);
+  return vm;
+}
+
+/** The host takes pages of L1: what the shadow maps of them goes too, and any flush still owed. */
+function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boolean> {
+  let removed = num(yield cpu.exchange(vm.unflushed, 0, 'nested.owed-flush')) !== 0;
+  for (let gfn = range.first; gfn < range.end; gfn++) {
+    if ((yield* zapReverse(cpu, vm.shadow, gfn)) === 'cached') removed = true;
+  }
+  return removed;
+}
+
+function startL0(machine: Machine, l1: L1, vm: NestedVm, conditions: Conditions): void {
+  const violation = handleViolation(l1.mmu, (cpu, v, gpa) => trackedWrite(cpu, v, gpa, vm));
+  const exits = new Map([
+    ...hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu))),
+    ...vmxExits(vm),
+  ]);
+  const virtualIpis = conditions.apicv === 'on';
+  addVcpus(l1.vm, l1.contexts, { root: l1.mmu.root, vpid: 1, virtualIpis }, exits);
+  l1.vm.vcpus.forEach((v, i) => {
+    const { vmcs02 } = vm.vcpus[i]!;
+    l1.vm.platform.boot.write(fieldAt(vmcs02, Field.vpid), L2_VPIDS + v.index);
+  });
+  l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
+  startVcpus(machine, l1.vm);
+}
+
+/** L1's hypervisor: the parts of `tdp`, on L1's platform. */
+function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
+  const { platform } = l1;
+  const vm: Vm = { name: 'l2', platform, vcpus: [] };
+  const mmu = new TdpMmu({
+    vm,
+    format: machine.translator.secondStage,
+    backing: new AnonymousBacking(platform, slotsOf(guest.memory)),
+    lockClass: 'l1.mmu',
+    faultLock: 'read',
+  });
+  const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
+  addVcpus(vm, guest.contexts, { root: mmu.root, vpid: 1, virtualIpis: false }, exits);
+  mmu.rcu = attachRcu(platform, [vm]);
+  vm.vcpus.forEach((v, i) => {
+    const context = l1.contexts[i]!;
+    context.vector = (vector) => (vector === VECTOR_CALL ? answerCalls(context, v) : nothing());
+    context.push(l1Thread(context, v));
+  });
+  return mmu;
+}
+
+function* l1Thread(cpu: GuestContext, v: Vcpu): Routine<void> {
+  yield* vcpuThread(cpu, v, nothing());
+  yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
+}
+
+function l1PagesOf(machine: Machine, l1: L1, mmu: TdpMmu, gfns: readonly number[]): number[] {
+  const read = (at: number): number => machine.memory.read(l1.toHost(at));
+  return gfns.map((gfn) => mmu.backing.peekFrame({ read }, gfn));
+}
+
+function memoryOf(
+  machine: Machine,
+  l1: L1,
+  vm: NestedVm,
+  mmu: TdpMmu,
+): { tableBytes: number; bookBytes: number } {
+  const shadow = vm.shadow.bytes((at) => machine.memory.read(at));
+  const ept12 = tableBytes(machine, mmu, l1.toHost);
+  return {
+    tableBytes: tableBytes(machine, l1.mmu) + ept12 + shadow.tables,
+    bookBytes: shadow.books,
+  };
+}

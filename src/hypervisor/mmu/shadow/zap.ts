@@ -1,0 +1,61 @@
+/**
+ * Dropping entries and pages of the shadow MMU, under the mmu_lock held for writing. Each function
+ * says whether TLBs may still hold what it removed; the caller flushes before it relies on it.
+ */
+import type { Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import { type EntryOf, type ShadowMmu, ShadowPage } from './mmu.ts';
+
+/** Whether something that hardware may have cached was removed. */
+export type Removed = 'cached' | 'nothing';
+
+/** Empties one entry: a leaf leaves the reverse map, a link leaves its child's parent list. */
+export function* zapEntry(cpu: Context, mmu: ShadowMmu, of: EntryOf): Routine<Removed> {
+  const { format } = mmu;
+  const level = cpu.read(of.page + ShadowPage.at.level);
+  const at = mmu.entry(cpu, of);
+  const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'shadow.zap.clear'), level);
+  if (old.kind === 'empty') return 'nothing';
+  const word = mmu.mapped(cpu, of);
+  const target = cpu.read(word) - 1;
+  cpu.write(word, 0);
+  if (old.kind === 'leaf') mmu.removeReverse(cpu, target, of);
+  else mmu.removeParent(cpu, target, of);
+  return 'cached';
+}
+
+/** The guest wrote entry `index` of a shadowed table: what mirrors it is void. */
+export function* zapWritten(
+  cpu: Context,
+  mmu: ShadowMmu,
+  gfn: number,
+  index: number,
+): Routine<Removed> {
+  let removed: Removed = 'nothing';
+  for (const page of yield* mmu.pagesOf(cpu, gfn)) {
+    if ((yield* zapEntry(cpu, mmu, { page, index })) === 'cached') removed = 'cached';
+  }
+  return removed;
+}
+
+/** The guest frame is no table any more: its SPs go. Frames may be reused after a flush. */
+export function* unshadow(cpu: Context, mmu: ShadowMmu, gfn: number): Routine<number[]> {
+  const frames: number[] = [];
+  for (const page of yield* mmu.pagesOf(cpu, gfn)) {
+    for (const parent of mmu.parentsOf(cpu, page)) yield* zapEntry(cpu, mmu, parent);
+    const entries = 1 << mmu.format.geometry.indexBits;
+    for (let index = 0; index < entries; index++) yield* zapEntry(cpu, mmu, { page, index });
+    const { table, mapped } = yield* mmu.forget(cpu, page);
+    frames.push(table, mapped);
+  }
+  return frames;
+}
+
+/** Empties every leaf that maps a guest page: the host takes the page away. */
+export function* zapReverse(cpu: Context, mmu: ShadowMmu, gfn: number): Routine<Removed> {
+  let removed: Removed = 'nothing';
+  for (const leaf of mmu.reverseOf(cpu, gfn)) {
+    if ((yield* zapEntry(cpu, mmu, leaf)) === 'cached') removed = 'cached';
+  }
+  return removed;
+}

@@ -1,0 +1,114 @@
+/**
+ * Nested VM entry and exit, emulated: checks, merging VMCS12 into VMCS02, and on the way back saving
+ * L2's state and loading L1's. Both are software of L0 around a plain hardware entry or exit.
+ */
+
+import type { GuestContext } from '../../machine/guest.ts';
+import { copyFields, invept, vmptrld } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { Field, fieldAt } from '../../machine/vmcs.ts';
+import { completeAct } from '../../machine/world-switch.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { Event } from '../../runtime/trace.ts';
+import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
+import { flushRemote } from '../flush/request-kick.ts';
+import { ShadowPage } from '../mmu/shadow/mmu.ts';
+import type { Vcpu } from '../vcpu.ts';
+import { l2Exits } from './exits.ts';
+import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, EXIT_ALWAYS, HOST_STATE, SHADOWED } from './fields.ts';
+import { protectTables } from './protect.ts';
+import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
+
+const FRAME_BYTES = 4096;
+const EPTP_FLAGS = 0x5e;
+
+/** L1 executed VMLAUNCH or VMRESUME. */
+export function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
+  const nested = nestedOf(vm, v);
+  const l2 = v.own.guest.top.act.operand as GuestContext;
+  if (vm.vmcsShadowing) {
+    yield copyFields(
+      cpu,
+      { fields: SHADOWED, from: nested.shadowVmcs, to: nested.cached },
+      'nested.in',
+    );
+  }
+  cpu.spend(Unit.controlChecked, CHECKS);
+  yield vmptrld(cpu, nested.vmcs02, 'nested.entry.vmcs02');
+  v.loaded = nested.vmcs02;
+  const fields = nested.dirty ? [...ENTRY_ALWAYS, ...ENTRY_RARE] : ENTRY_ALWAYS;
+  nested.dirty = false;
+  yield copyFields(cpu, { fields, from: nested.cached, to: nested.vmcs02 }, 'nested.merge');
+  nested.running ??= {
+    guest: l2,
+    vmcs: nested.vmcs02,
+    exits: l2Exits(vm),
+    beforeEntry: (me, vcpu) => beforeL2(me, vcpu, vm),
+  };
+  v.active = nested.running;
+}
+
+/** Interrupts for L1 come first; then the root of the shadow must be current. */
+function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
+  const nested = nestedOf(vm, v);
+  if (v.own.guest.pending.length !== 0) {
+    yield* reflect(cpu, v, vm, { reason: 1, qualification: 0, guestPhysical: 0 });
+    return true;
+  }
+  if (nested.root === 0) yield* loadRoot(cpu, v, vm, nested);
+  if (nested.invalidated) {
+    nested.invalidated = false;
+    const root = cpu.read(nested.root + ShadowPage.at.table);
+    yield invept(cpu, root, 'nested.entry.flush');
+  }
+  return false;
+}
+
+/** Finds or makes the SP that mirrors EPT12's root, under the lock of L1's VM. */
+function* loadRoot(cpu: Context, v: Vcpu, vm: NestedVm, nested: NestedVcpu): Routine<void> {
+  const { tdp, shadow } = vm;
+  yield* shadow.topUp(cpu);
+  const eptp12 = cpu.read(fieldAt(nested.cached, Field.eptp));
+  const gfn = Math.floor(eptp12 / FRAME_BYTES);
+  yield* writeLock(cpu, tdp.lock, 'nested.root.lock');
+  const { page, made } = yield* shadow.get(cpu, gfn, shadow.format.geometry.levels - 1);
+  if (made && (yield* protectTables(cpu, tdp, [gfn]))) yield* flushRemote(cpu, v.vm);
+  yield* writeUnlock(cpu, tdp.lock, 'nested.root.unlock');
+  nested.root = page;
+  nested.rootGfn = gfn;
+  const eptp02 = cpu.read(page + ShadowPage.at.table) * FRAME_BYTES + EPTP_FLAGS;
+  cpu.write(fieldAt(nested.vmcs02, Field.eptp), eptp02);
+}
+
+export interface ReflectedExit {
+  readonly reason: number;
+  readonly qualification: number;
+  readonly guestPhysical: number;
+}
+
+/** Delivers an exit of L2 to L1: L1's VM entry instruction returns. */
+export function* reflect(cpu: Context, v: Vcpu, vm: NestedVm, exit: ReflectedExit): Routine<void> {
+  const nested = nestedOf(vm, v);
+  yield copyFields(
+    cpu,
+    { fields: EXIT_ALWAYS, from: nested.vmcs02, to: nested.cached },
+    'nested.out',
+  );
+  cpu.write(fieldAt(nested.cached, Field.exitReason), exit.reason);
+  cpu.write(fieldAt(nested.cached, Field.exitQualification), exit.qualification);
+  cpu.write(fieldAt(nested.cached, Field.exitGuestPhysical), exit.guestPhysical);
+  yield vmptrld(cpu, v.own.vmcs, 'nested.exit.vmcs01');
+  v.loaded = v.own.vmcs;
+  yield copyFields(cpu, { fields: HOST_STATE, from: nested.cached, to: v.own.vmcs }, 'nested.host');
+  if (vm.vmcsShadowing) {
+    yield copyFields(
+      cpu,
+      { fields: SHADOWED, from: nested.cached, to: nested.shadowVmcs },
+      'nested.publish',
+    );
+  }
+  v.active = v.own;
+  cpu.note(Event.nested, exit.reason, v.own.guest.level);
+  completeAct(v.own.guest.top, 0);
+}

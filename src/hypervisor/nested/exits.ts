@@ -1,0 +1,131 @@
+/**
+ * Exits of L2 while L1 runs it through emulated VMX: L0's own (interrupts, faults that the shadow can
+ * answer), or L1's.
+ */
+import { ExitReason } from '../../machine/exit.ts';
+import { type Entry, indexAt } from '../../machine/format/format.ts';
+import { vmread } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { Field } from '../../machine/vmcs.ts';
+import { num, type Routine, won } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
+import { flushRemote } from '../flush/request-kick.ts';
+import { accessOf, beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
+import { fetchShadow, type GuestStep } from '../mmu/shadow/fetch.ts';
+import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
+import { reflect } from './entry.ts';
+import { protectTables } from './protect.ts';
+import { type NestedVm, nestedOf } from './state.ts';
+
+const FRAME_BYTES = 4096;
+
+export function l2Exits(vm: NestedVm): ExitTable {
+  const toL1: ExitHandler = function* handToL1(cpu, v) {
+    const reason = num(yield vmread(cpu, Field.exitReason, 'nested.reason'));
+    yield* reflect(cpu, v, vm, { reason, qualification: 0, guestPhysical: 0 });
+  };
+  return new Map<number, ExitHandler>([
+    [ExitReason.eptViolation, (cpu, v) => violation(cpu, v, vm)],
+    [ExitReason.externalInterrupt, hostInterrupt],
+    [ExitReason.cpuid, toL1],
+    [ExitReason.vmcall, toL1],
+    [ExitReason.msrWrite, toL1],
+  ]);
+}
+
+// biome-ignore lint/correctness/useYield: the interrupt was handled when the thread unmasked
+function* hostInterrupt(): Routine<void> {
+  // What is pending for L1 is seen before the next entry.
+}
+
+function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
+  const hardware = num(yield vmread(cpu, Field.exitQualification, 'nested.violation.why'));
+  const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'nested.violation.where'));
+  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: accessOf(hardware) };
+  yield* vm.shadow.topUp(cpu);
+  const seq = yield* beginLookup(cpu, vm.tdp.words);
+  const walk = yield* walkEpt12(cpu, v, vm, fault);
+  if (walk.missing) {
+    const qualification = (hardware & ~0x38) | walk.rights;
+    const reason = ExitReason.eptViolation;
+    return yield* reflect(cpu, v, vm, { reason, qualification, guestPhysical: gpa });
+  }
+  yield* fill(cpu, v, vm, fault, walk, seq);
+}
+
+interface Walk {
+  readonly steps: readonly GuestStep[];
+  /** The guest's tables do not permit the access: L1's business. */
+  readonly missing: boolean;
+  /** Rights found, as qualification bits 3-5. */
+  readonly rights: number;
+}
+
+/** Walks EPT12 in L1's memory by software, and sets its accessed and dirty bits as hardware would. */
+function* walkEpt12(cpu: Context, v: Vcpu, vm: NestedVm, fault: Stage2Fault): Routine<Walk> {
+  const { format } = vm.shadow;
+  const steps: GuestStep[] = [];
+  let tableGfn = nestedOf(vm, v).rootGfn;
+  let rights = 0x38;
+  for (let level = format.geometry.levels - 1; level >= 0; level--) {
+    cpu.spend(Unit.levelWalked, 1);
+    const frame = yield* vm.tdp.backing.find(cpu, tableGfn);
+    const at = frame * FRAME_BYTES + indexAt(format.geometry, fault.gfn, level) * 8;
+    const entry = format.decode(yield cpu.load(at, 'nested.walk.look'), level);
+    if (entry.kind !== 'table' && entry.kind !== 'leaf') return { steps, missing: true, rights: 0 };
+    rights &= (entry.read ? 8 : 0) | (entry.write ? 16 : 0) | (entry.execute ? 32 : 0);
+    if (level === 0 && !permits(rights, fault.access)) return { steps, missing: true, rights };
+    const marked = yield* markUsed(cpu, vm, at, entry, level, fault.access === 'write');
+    if (marked === undefined) return { steps: [], missing: false, rights };
+    steps.push({ level, tableGfn, at, entry: marked });
+    tableGfn = entry.pfn;
+  }
+  return { steps, missing: false, rights };
+}
+
+function permits(rights: number, access: Stage2Fault['access']): boolean {
+  const bit = { read: 8, write: 16, execute: 32 }[access];
+  return (rights & bit) !== 0;
+}
+
+/** The entry with A (and D for a written leaf) set; undefined if L1 changed it meanwhile. */
+function* markUsed(
+  cpu: Context,
+  vm: NestedVm,
+  at: number,
+  entry: Entry,
+  level: number,
+  write: boolean,
+): Routine<Entry | undefined> {
+  const needsDirty = level === 0 && write && !entry.dirty;
+  if (entry.accessed && !needsDirty) return entry;
+  const { accessedMask, dirtyMask } = vm.tdp.walked;
+  const lo = entry.lo | accessedMask | (needsDirty ? dirtyMask : 0);
+  const marked = vm.shadow.format.decode({ lo, hi: entry.hi }, level);
+  return won(yield cpu.casWord(at, entry, marked, 'nested.walk.mark')) ? marked : undefined;
+}
+
+/** The pure L0 miss: EPT12 has the page, the shadow has not. */
+function* fill(
+  cpu: Context,
+  v: Vcpu,
+  vm: NestedVm,
+  fault: Stage2Fault,
+  walk: Walk,
+  seq: number,
+): Routine<void> {
+  const last = walk.steps[walk.steps.length - 1];
+  if (last === undefined) return; // a race with L1: L2 tries again
+  const gfn = last.entry.pfn;
+  const pfn = yield* vm.tdp.backing.find(cpu, gfn);
+  const { tdp, shadow } = vm;
+  yield* writeLock(cpu, tdp.lock, 'nested.fill.lock');
+  if (!(yield* isStale(cpu, tdp.words, seq, gfn))) {
+    const leaf = { gfn, pfn, write: fault.access === 'write' };
+    const root = nestedOf(vm, v).root;
+    const { shadowed } = yield* fetchShadow(cpu, shadow, root, fault.gfn, walk.steps, leaf);
+    if (yield* protectTables(cpu, tdp, shadowed)) yield* flushRemote(cpu, v.vm);
+  }
+  yield* writeUnlock(cpu, tdp.lock, 'nested.fill.unlock');
+}

@@ -1,0 +1,53 @@
+/**
+ * What L0 keeps for one L1 vCPU that runs guests of its own: which VMCS12 is current, its cached copy,
+ * the VMCS02 that hardware runs, and the shadow of the guest's EPT12. Private to the vCPU's thread,
+ * except the pages it points to.
+ *
+ * Source: arch/x86/kvm/vmx/nested.c (facts; primer/x86.md 4.1).
+ */
+import type { GuestContext } from '../../machine/guest.ts';
+import type { ShadowMmu } from '../mmu/shadow/mmu.ts';
+import type { TdpMmu } from '../mmu/tdp/mmu.ts';
+import type { Running, Vcpu } from '../vcpu.ts';
+
+/** What all vCPUs of one L1 VM share. */
+export interface NestedVm {
+  /** L0's MMU for L1: its lock protects the shadow too, and its backing says what L1 pages are. */
+  readonly tdp: TdpMmu;
+  readonly shadow: ShadowMmu;
+  /** Whether VMREAD and VMWRITE of shadowed fields go without an exit. */
+  readonly vmcsShadowing: boolean;
+  /** Whether a trapped table store flushes TLBs at once, or leaves that to L1's INVEPT. */
+  readonly storeFlush: 'now' | 'lazy';
+  /** Word: something was zapped without a flush since the last one; atomic. */
+  readonly unflushed: number;
+  readonly vcpus: NestedVcpu[];
+}
+
+export interface NestedVcpu {
+  /** L1 frame of the current VMCS12; 0 = none. */
+  vmcs12: number;
+  /** Host frame of the cached copy. */
+  readonly cached: number;
+  /** Host frame of the shadow VMCS. */
+  readonly shadowVmcs: number;
+  readonly vmcs02: number;
+  /** L1 wrote a field outside the shadowed set since the last entry. */
+  dirty: boolean;
+  /** L1 executed INVEPT: the root is looked up again, and hardware flushes. */
+  invalidated: boolean;
+  /** Header of the SP of EPT12's root, and the EPT12 root it mirrors; 0 = none. */
+  root: number;
+  rootGfn: number;
+  /** Runs L2; made when L1 first enters it. */
+  running: Running | undefined;
+}
+
+export function nestedOf(vm: NestedVm, v: Vcpu): NestedVcpu {
+  return vm.vcpus[v.index]!;
+}
+
+/** The L2 that runs on this vCPU. */
+export function l2Of(nested: NestedVcpu): GuestContext {
+  return nested.running!.guest;
+}

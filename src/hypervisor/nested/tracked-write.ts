@@ -1,0 +1,56 @@
+/**
+ * L1 stored to one of its EPT12 tables: the page is write-protected in EPT01, so the store exited. L0
+ * performs it on L1's behalf and drops what mirrored the old entry.
+ *
+ * The architecture lets stale translations live until L1's INVEPT, so the drop needs no flush of its
+ * own for L1's sake (`storeflush=lazy`); but then the host must flush before it takes a page that such a
+ * translation may still reach, hence the `unflushed` word. KVM flushes at once (`storeflush=now`).
+ */
+import { defect } from '../../base/assert.ts';
+import { Instruction } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { completeAct } from '../../machine/world-switch.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
+import { advance } from '../emulate.ts';
+import { flushRemote } from '../flush/request-kick.ts';
+import { unshadow, zapWritten } from '../mmu/shadow/zap.ts';
+import type { Vcpu } from '../vcpu.ts';
+import type { NestedVm } from './state.ts';
+
+const FRAME_BYTES = 4096;
+
+export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm): Routine<void> {
+  const gfn = Math.floor(gpa / FRAME_BYTES);
+  const { act, word } = v.active.guest.top;
+  if (act.op === Instruction.zeroFrame) return yield* reuse(cpu, v, vm, gfn);
+  const frame = yield* vm.tdp.backing.resident(cpu, gfn);
+  if (frame < 0) defect('trackedWrite', `table page ${gfn} of L1 is not resident`);
+  cpu.spend(Unit.instructionEmulated, 1);
+  const done = yield cpu.sameAs(act, frame * FRAME_BYTES + (gpa % FRAME_BYTES), 'tracked.store');
+  completeAct(v.active.guest.top, done.lo, done.hi, done.ok);
+  const changed = word.ok;
+  yield* advance(cpu);
+  if (changed) yield* drop(cpu, v, vm, gfn, (gpa % FRAME_BYTES) / 8);
+}
+
+function* drop(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number, index: number): Routine<void> {
+  yield* writeLock(cpu, vm.tdp.lock, 'tracked.lock');
+  if ((yield* zapWritten(cpu, vm.shadow, gfn, index)) === 'cached') {
+    if (vm.storeFlush === 'now') yield* flushRemote(cpu, v.vm);
+    else yield cpu.store(vm.unflushed, 1, 'tracked.unflushed');
+  }
+  yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.unlock');
+}
+
+/** A whole-page write: L1 uses the page for something new, so it is no table any more. */
+function* reuse(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number): Routine<void> {
+  yield* writeLock(cpu, vm.tdp.lock, 'tracked.reuse.lock');
+  const frames = yield* unshadow(cpu, vm.shadow, gfn);
+  if (frames.length > 0) yield* flushRemote(cpu, v.vm);
+  yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.reuse.unlock');
+  // Hardware may have kept pointers to these tables until the flush; it is done.
+  for (const frame of frames) vm.tdp.platform.frames.give(cpu, frame);
+  // L1 tries again: the page is writable at its next violation.
+}
