@@ -128,6 +128,7 @@ export class Machine implements Engine {
     const arrived = cpu.takeArrival();
     if (cpu.guest === undefined) {
       cpu.latched.push(arrived);
+      if (cpu.current === undefined) this.#interruptIdle(cpu);
     } else if (arrived.notifies !== cpu.guest) {
       // A notification for the guest that runs is processed by hardware, without an exit.
       cpu.latched.push(arrived);
@@ -142,6 +143,15 @@ export class Machine implements Engine {
       defect('Machine.finished', `${context.name}: a guest's code never returns`);
     }
     cpu.current = undefined;
+    this.#interruptIdle(cpu);
+  }
+
+  /** A CPU whose thread has ended goes on answering interrupts, as an idle one does. */
+  #interruptIdle(cpu: Cpu): void {
+    const { host } = cpu;
+    if (host === undefined) return;
+    while (cpu.latched.length !== 0 && host.finished) this.#interruptHost(cpu, host);
+    if (!host.finished) cpu.current = host;
   }
 
   #interruptHost(cpu: Cpu, host: Context): number {

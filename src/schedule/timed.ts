@@ -22,7 +22,8 @@ export function runTimed(engine: Engine): TimedResult {
   const queue = new Queue(engine.processors.length);
   const blocked = new Set<Processor>();
   engine.onWake((processor, cycle) => {
-    if (!blocked.has(processor)) return; // it is running or queued: it will see the interrupt
+    // A processor that runs or is queued will see the interrupt by itself.
+    if (!blocked.has(processor) && processor.current !== undefined) return;
     queue.push(processor.id, Math.max(cycle, processor.now));
   });
   for (const p of engine.processors) if (p.current !== undefined) queue.push(p.id, p.now);
@@ -32,7 +33,8 @@ export function runTimed(engine: Engine): TimedResult {
   while (queue.size > 0) {
     const time = queue.earliest;
     const processor = engine.processors[queue.pop()]!;
-    if (blocked.delete(processor)) processor.now = Math.max(processor.now, time);
+    blocked.delete(processor);
+    processor.now = Math.max(processor.now, time); // it may have been blocked or idle
     steps += runUntilLater(engine, processor, queue, blocked);
     if (processor.now > cycles) cycles = processor.now;
   }
@@ -49,11 +51,16 @@ function runUntilLater(
 ): number {
   let steps = 0;
   for (;;) {
-    const context = processor.current;
-    if (context === undefined) return steps;
     if (processor.interruptAt <= processor.now) {
       engine.interrupt(processor);
       continue;
+    }
+    const context = processor.current;
+    if (context === undefined) {
+      if (processor.interruptAt < Number.POSITIVE_INFINITY) {
+        queue.push(processor.id, processor.interruptAt);
+      }
+      return steps;
     }
     const frame = context.frames[context.frames.length - 1]!;
     if (frame.state === 'offered') {
