@@ -1,6 +1,6 @@
 /**
- * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler and
- * its final words can be visited, the system has its vCPUs ready for programs.
+ * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler
+ * and its final words can be visited, the system has its vCPUs ready for programs.
  */
 import { EXIT_NAMES } from '../machine/exit.ts';
 import { Machine } from '../machine/machine.ts';
@@ -13,6 +13,7 @@ import type { Conditions, Demand, System } from './system.ts';
 
 export interface Site {
   readonly preset: Preset;
+  readonly cpus: number;
   readonly trace: TraceSink;
   /** Factor on the price of all software work. */
   readonly softwareScale: number;
@@ -31,7 +32,7 @@ export function cpusFor(demand: Demand): number {
 export function assemble(choice: Choice, site: Site): System {
   const machine = new Machine({
     preset: site.preset,
-    cpus: cpusFor(site.demand),
+    cpus: site.cpus,
     trace: site.trace,
     softwareScale: site.softwareScale,
   });

@@ -1,10 +1,11 @@
 /** The designs, and the text by which one is chosen: `tdp`, `tdp:lock=write`. */
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
+import { kpop } from './kpop.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
 
-export const designs: readonly Design[] = [tdp];
+export const designs: readonly Design[] = [tdp, kpop];
 
 /** A design with a value for each of its axes. */
 export interface Choice {

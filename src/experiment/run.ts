@@ -1,6 +1,6 @@
 /**
- * One run: a design on a machine of its own, a workload on its vCPUs, simulated in time from boot to
- * the end, as the document "kpop.run/1". The same task gives the same document, digest included.
+ * One run: a design on a machine of its own, a workload on its vCPUs, simulated in time from boot
+ * to the end, as the document "kpop.run/1". The same task gives the same document, digest included.
  */
 import { defect } from '../base/assert.ts';
 import { badInput } from '../base/bad-input.ts';
@@ -36,6 +36,8 @@ export interface Task {
   readonly work: Work;
   readonly recordings: Recordings;
   readonly vcpus: number;
+  /** Physical CPUs; by default one for each vCPU and each thread of the host beside them. */
+  readonly cpus?: number;
   readonly preset: Preset;
   readonly seed: number;
   readonly conditions: Conditions;
@@ -43,32 +45,31 @@ export interface Task {
   readonly softwareScale: number;
 }
 
-/** Refuses what no machine can be built for, in one sentence. */
-export function checkSizes(vcpus: number, plan: Plan): void {
-  const cpus = cpusFor(demandOf(plan, vcpus));
+/** What the workload needs; refuses what no machine can be built for, in one sentence. */
+export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
   if (!Number.isInteger(vcpus) || vcpus < 1)
     badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
-  if (cpus <= MOST_CPUS) return;
-  const beside = cpus > vcpus ? ` and ${cpus - vcpus} CPU for a thread of the host` : '';
-  badInput(`${vcpus} vCPUs${beside} are more than the ${MOST_CPUS} CPUs that a machine may have`);
-}
-
-export function planOf({ work, vcpus, recordings }: Task): Plan {
-  if (!Number.isInteger(vcpus) || vcpus < 1)
-    badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
-  if (vcpus > MOST_CPUS) {
-    badInput(`${vcpus} vCPUs are more than the ${MOST_CPUS} CPUs that a machine may have`);
-  }
+  const most = `more than the ${MOST_CPUS} CPUs that a machine may have`;
+  if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
-  checkSizes(vcpus, plan);
+  const needed = cpusFor(demandOf(plan, vcpus));
+  if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
+  if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
+  if (cpus !== undefined && cpus < needed) {
+    badInput(
+      `${cpus} CPUs are too few: a thread does not leave its CPU in this version of kpop, so ` +
+        `${work.workload.id} with ${vcpus} vCPUs needs ${needed}`,
+    );
+  }
   return plan;
 }
 
 export function runOne(task: Task): Run {
   const plan = planOf(task);
   const demand = demandOf(plan, task.vcpus);
+  const cpus = task.cpus ?? cpusFor(demand);
   const counters = new Counters({
-    cpus: cpusFor(demand),
+    cpus,
     participants: task.vcpus,
     exitNames: traceNames.exits,
     lockNames: traceNames.locks,
@@ -76,7 +77,7 @@ export function runOne(task: Task): Run {
   const digest = new Digest();
   const { preset, softwareScale, conditions } = task;
   const trace = fanOut([counters, digest]);
-  const system = assemble(task.choice, { preset, trace, softwareScale, demand, conditions });
+  const system = assemble(task.choice, { preset, cpus, trace, softwareScale, demand, conditions });
   seat(task, plan, system);
   const { stuck } = runTimed(system.machine);
   if (!counters.complete) {
@@ -93,7 +94,7 @@ export function runOne(task: Task): Run {
     workload: task.work.settings.name,
     machine: preset.id,
     vcpus: task.vcpus,
-    cpus: cpusFor(demand),
+    cpus,
     seed: task.seed,
     modelVersion: MODEL_VERSION,
     conditions: conditionsOf(task, plan),

@@ -128,7 +128,7 @@ export const unmap: Workload = {
   operation: 'one range of one page',
   standsFor: 'ballooning, free-page reporting, MADV_FREE in the VMM: memory leaves a running guest',
   assumes: [
-    'the ranges are not adjacent; all of them are handed over in one hypercall list after the other',
+    'the ranges are not adjacent; they are handed over by hypercall, as many as a list holds',
     'the other vCPUs are in guest mode when it begins, and wait there for its end',
   ],
   leavesOut: ['the virtio queue of a balloon: a hypercall with a list stands for it'],
@@ -188,8 +188,8 @@ export const munmap: Workload = {
   plan(settings, vcpus): Plan {
     if (vcpus > MOST_SHARERS) {
       badInput(
-        `workload munmap: at most ${MOST_SHARERS} vCPUs, because the guest’s kernel notes who runs ` +
-          `an address space in one word; ${vcpus} were asked for`,
+        `workload munmap: at most ${MOST_SHARERS} vCPUs, because the guest’s kernel notes in one ` +
+          `word who runs an address space; ${vcpus} were asked for`,
       );
     }
     const threads = settings.number('threads') === 0 ? vcpus : settings.number('threads');

@@ -80,9 +80,9 @@ export const programs: Workload = {
     'a guest that builds software or answers requests by short processes (sort, gzip), beside a ' +
     'server that fills 80 MB and reads it at random (redis)',
   assumes: [
-    'even vCPUs begin with sort, odd ones with gzip, and all alternate; vCPU 0 runs redis at the end',
-    'after every second exit (reclaim=2) the guest reports the frames as free and the owner takes ' +
-      'them back, so that half of the processes find their second-stage entries gone',
+    'even vCPUs begin with sort, odd ones with gzip, and all alternate; vCPU 0 ends with redis',
+    'after every second exit (reclaim=2) the guest reports the frames as free and the owner ' +
+      'takes them back, so that half of the processes find their second-stage entries gone',
     'a line left out by the wider filter would have hit the TLB (src/workload/recording.ts)',
   ],
   leavesOut: NOT_IN_TRACES,

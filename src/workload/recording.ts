@@ -4,12 +4,12 @@
  *
  * Widening keeps a line unless its page is among the `filter` pages referenced last and was
  * referenced in the same way since it came among them. A page that comes back so soon has its
- * translation, with the right it needs, in any LRU TLB with as many entries; a TLB fed with the kept
- * lines alone does not see the references that keep such pages recent, so it should have at least
- * twice as many. Whatever the TLB, the first access of each kind to each page is kept, so page
- * faults, second-stage faults and dirty bits are those of all lines; what can differ is how often a
- * TLB walks again. Measured with 1536 entries, 12 ways, round robin: 64 pages lose 2 to 3 % of the
- * misses of sort and gzip (394 of 401, 302 of 310) and 0.5 % of redis' (50,066 of 50,318).
+ * translation, with the right it needs, in any LRU TLB with as many entries; a TLB fed with the
+ * kept lines alone does not see the references that keep such pages recent, so it should have at
+ * least twice as many. Whatever the TLB, the first access of each kind to each page is kept, so
+ * page faults, second-stage faults and dirty bits are those of all lines; what can differ is how
+ * often a TLB walks again. Measured with 1536 entries, 12 ways, round robin: 64 pages lose 2 to 3 %
+ * of the misses of sort and gzip (394 of 401, 302 of 310) and 0.5 % of redis' (50,066 of 50,318).
  */
 import { ACCESS, type AccessLines } from '../guest/program/replay.ts';
 import { FETCH, type PageTrace, READ } from './trace/page-trace.ts';

@@ -63,8 +63,8 @@ export function cpuids(count: number): Program {
 }
 
 /**
- * vCPU 0 gives `ranges` ranges of one page back to the owner in one call while all the others are in
- * guest mode; then it runs on.
+ * vCPU 0 gives `ranges` ranges of one page back to the owner in one call while all the others are
+ * in guest mode; then it runs on.
  */
 export function unmap(ranges: number): Program {
   const free: number[] = [];

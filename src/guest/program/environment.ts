@@ -1,7 +1,7 @@
 /**
  * What a program of the exam gets: its vCPU, its kernel, and the bells by which all vCPUs line up
- * before and after the measured part. Events `begin` and `end` open and close the count of each CPU;
- * nobody does measured work before all have begun, and nobody leaves before all have ended.
+ * before and after the measured part. Events `begin` and `end` open and close the count of each
+ * CPU; nobody does measured work before all have begun, and nobody leaves before all have ended.
  */
 
 import { OwnerCall } from '../../abi/owner.ts';

@@ -1,0 +1,77 @@
+/**
+ * One simulation as it travels to a thread: everything by name or as shared memory, because a
+ * design is code and code does not travel.
+ */
+
+import { Violation } from '../base/assert.ts';
+import { BadInput } from '../base/bad-input.ts';
+import { type Choice, parseDesign } from '../design/index.ts';
+import type { Conditions } from '../design/system.ts';
+import { runOne, type Task } from '../experiment/run.ts';
+import { findPreset } from '../machine/preset/index.ts';
+import type { Run } from '../measure/result.ts';
+import { parseWorkload } from '../workload/index.ts';
+import type { Recordings } from '../workload/workload.ts';
+import { type Failure, failureOf } from './failure.ts';
+import { inDesign, loadDesign, type UserBundle } from './user-design.ts';
+
+/** How a design was named on the command line; `bundle` if it is a file. */
+export interface NamedDesign {
+  readonly text: string;
+  readonly axes: string | undefined;
+  readonly bundle: UserBundle | undefined;
+}
+
+/** What all simulations of one command share. */
+export interface Common {
+  readonly workload: string;
+  readonly recordings: Recordings;
+  readonly machine: string;
+  readonly cpus: number | undefined;
+  readonly seed: number;
+  readonly conditions: Conditions;
+}
+
+export interface Piece {
+  readonly design: NamedDesign;
+  readonly vcpus: number;
+  readonly softwareScale: number;
+}
+
+export type Answer = { readonly run: Run } | { readonly failure: Failure };
+
+export async function chooseDesign(named: NamedDesign): Promise<Choice> {
+  return named.bundle === undefined
+    ? parseDesign(named.text)
+    : await loadDesign(named.bundle, named.axes);
+}
+
+export async function taskOf(common: Common, piece: Piece): Promise<Task> {
+  const { recordings, seed, conditions, cpus } = common;
+  const { vcpus, softwareScale } = piece;
+  return {
+    choice: await chooseDesign(piece.design),
+    work: parseWorkload(common.workload),
+    preset: findPreset(common.machine),
+    recordings,
+    vcpus,
+    ...(cpus === undefined ? {} : { cpus }),
+    seed,
+    conditions,
+    softwareScale,
+  };
+}
+
+/** Simulates; whatever a user's own design throws is the user's to mend. */
+export async function answerPiece(common: Common, piece: Piece): Promise<Answer> {
+  try {
+    return { run: runOne(await taskOf(common, piece)) };
+  } catch (error) {
+    const { bundle } = piece.design;
+    const isTheirs = !(error instanceof BadInput || error instanceof Violation);
+    if (bundle === undefined || !isTheirs) return { failure: failureOf(error) };
+    const failure = failureOf(error);
+    if (failure.status === 2) return { failure };
+    return { failure: { ...failureOf(inDesign(bundle, error)), stack: failure.stack } };
+  }
+}

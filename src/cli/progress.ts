@@ -1,0 +1,28 @@
+/** One line on stderr about long work, rewritten in place; nothing unless stderr is a terminal. */
+import type { Run } from '../measure/result.ts';
+
+export class Progress {
+  readonly #pieces: number;
+  #done = 0;
+  #shown = false;
+
+  constructor(pieces: number) {
+    this.#pieces = pieces;
+    this.#show('');
+  }
+
+  done(run: Run): void {
+    this.#done++;
+    this.#show(`, last: ${run.design} with ${run.vcpus} vCPUs`);
+  }
+
+  end(): void {
+    if (this.#shown) process.stderr.write('\r\x1b[K');
+  }
+
+  #show(last: string): void {
+    if (!process.stderr.isTTY) return;
+    this.#shown = true;
+    process.stderr.write(`\r\x1b[Ksimulations: ${this.#done} of ${this.#pieces} done${last}`);
+  }
+}
