@@ -142,9 +142,8 @@ function memoryOf(
   hypervisor: KpopGuest,
 ): { tableBytes: number; bookBytes: number } {
   const tables = countTables(machine, vm.space, vm.space.root);
-  const peek = (at: number): number => machine.memory.read(at);
   const peekL1 = (at: number): number => machine.memory.read(l1.toHost(at));
-  const books = tables * (FRAME_BYTES + TableWords.bytes) + vm.space.reverse.bytes(peek);
+  const books = tables * (2 * FRAME_BYTES + TableWords.bytes) + vm.space.reverse.bytes;
   return {
     tableBytes: tableBytes(machine, l1.mmu) + tables * FRAME_BYTES,
     bookBytes: books + hypervisor.book.bytes(peekL1),

@@ -15,6 +15,8 @@ import { decodeIntent, type Intent, isLocked, LOCKED, tableIntent } from './inte
 import { type Space, TableWords } from './space.ts';
 
 const FRAME_BYTES = 4096;
+/** Words of a header that name a frame of the table page. */
+const FRAMES = [TableWords.at.hardware, TableWords.at.intents, TableWords.at.items];
 
 /** A place for one page: the words of its intent and its hardware entry, and its table page. */
 export interface Place {
@@ -22,6 +24,8 @@ export interface Place {
   readonly index: number;
   readonly intent: number;
   readonly hardware: number;
+  /** The word that links this entry into the reverse map. */
+  readonly item: number;
 }
 
 export function placeAt(cpu: Context, table: number, index: number): Place {
@@ -30,6 +34,7 @@ export function placeAt(cpu: Context, table: number, index: number): Place {
     index,
     intent: cpu.read(table + TableWords.at.intents) * FRAME_BYTES + index * 8,
     hardware: cpu.read(table + TableWords.at.hardware) * FRAME_BYTES + index * 8,
+    item: cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8,
   };
 }
 
@@ -82,22 +87,21 @@ function* linkTable(cpu: Context, space: Space, place: Place, level: number): Ro
 
 function* newTable(cpu: Context, space: Space, level: number): Routine<number> {
   const header = yield* space.headers.take(cpu);
-  const hardware = yield* space.platform.frames.take(cpu);
-  yield zeroFrame(cpu, hardware, 'kpop.table.zero');
-  const intents = yield* space.platform.frames.take(cpu);
-  yield zeroFrame(cpu, intents, 'kpop.table.zero-intents');
-  cpu.write(header + TableWords.at.hardware, hardware);
-  cpu.write(header + TableWords.at.intents, intents);
+  for (const frameAt of FRAMES) {
+    const frame = yield* space.platform.frames.take(cpu);
+    yield zeroFrame(cpu, frame, 'kpop.table.zero');
+    cpu.write(header + frameAt, frame);
+  }
   cpu.write(header + TableWords.at.level, level);
   return header;
 }
 
 function discardTable(cpu: Context, space: Space, header: number): void {
-  space.platform.frames.give(cpu, cpu.read(header + TableWords.at.hardware));
-  space.platform.frames.give(cpu, cpu.read(header + TableWords.at.intents));
-  for (const word of [TableWords.at.hardware, TableWords.at.intents, TableWords.at.level]) {
-    cpu.write(header + word, 0);
+  for (const frameAt of FRAMES) {
+    space.platform.frames.give(cpu, cpu.read(header + frameAt));
+    cpu.write(header + frameAt, 0);
   }
+  cpu.write(header + TableWords.at.level, 0);
   space.headers.give(cpu, header);
 }
 

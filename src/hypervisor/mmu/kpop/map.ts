@@ -26,7 +26,6 @@ export interface MapElement {
 interface Backed {
   readonly pfn: number;
   readonly seq: number;
-  readonly item: number;
 }
 
 /** Installs one intent; idempotent, and never over a different one. */
@@ -34,16 +33,12 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
   if (!space.reverse.has(element.l1gfn)) return Status.fault;
   const place = (yield* findPlace(cpu, space, element.l2gfn, 'make'))!;
   const backed = yield* lookUp(cpu, space, element.l1gfn);
-  if (backed.pfn < 0) {
-    space.reverse.discard(cpu, backed.item);
-    return Status.fault;
-  }
+  if (backed.pfn < 0) return Status.fault;
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);
     const refusal = refuse(intent, element);
     if (refusal !== undefined) {
       yield* unlockEntry(cpu, space, place, encode(intent));
-      space.reverse.discard(cpu, backed.item);
       return refusal;
     }
     if (intent.payload > num(yield cpu.load(space.doneGen, 'kpop.map.done'))) {
@@ -54,7 +49,6 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
     }
     if (num(yield cpu.load(space.fence(element.l2gfn), 'kpop.map.fence')) > element.epoch) {
       yield* unlockEntry(cpu, space, place, encode(intent));
-      space.reverse.discard(cpu, backed.item);
       return Status.stale;
     }
     yield* install(cpu, space, place, element, backed);
@@ -73,10 +67,9 @@ function refuse(intent: Intent, element: MapElement): number | undefined {
 
 /** M1: the L1 page's frame with a snapshot of its bucket's sequence; may sleep, holds nothing. */
 function* lookUp(cpu: Context, space: Space, l1gfn: number): Routine<Backed> {
-  const item = yield* space.reverse.prepare(cpu);
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
   const pfn = yield* space.l1Memory.find(cpu, l1gfn);
-  return { pfn, seq, item };
+  return { pfn, seq };
 }
 
 /**
@@ -92,7 +85,7 @@ function* install(
 ): Routine<boolean> {
   const { reverse } = space;
   const { l1gfn } = target;
-  yield* reverse.add(cpu, l1gfn, backed.item, place);
+  yield* reverse.add(cpu, l1gfn, place);
   yield cpu.fence('kpop.map.barrier');
   const moved =
     num(yield cpu.load(reverse.inProgress(l1gfn), 'kpop.map.in-progress')) !== 0 ||
@@ -142,7 +135,6 @@ export function* kpopFill(
   const unchanged = intent.state === 'valid' && intent.payload === seen.payload && backed.pfn >= 0;
   if (!unchanged || hardware.kind === 'leaf') {
     yield* unlockEntry(cpu, space, place, encode(intent));
-    space.reverse.discard(cpu, backed.item);
     return 'retry'; // somebody else was faster
   }
   const target = { l1gfn: intent.payload, prot: intent.prot };

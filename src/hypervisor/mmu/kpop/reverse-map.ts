@@ -1,26 +1,32 @@
 /**
  * From an L1 page to the entries that map it, because the host's invalidations arrive by L1 page.
- * One list head per L1 page; a spinlock and the invalidation counters per bucket of 2 MiB.
+ * One list head per L1 page, whose lowest bit locks the list; invalidation counters per bucket of 2 MiB,
+ * which faults only read. (The proposal has one spinlock per bucket: CPUs whose pages were allocated
+ * from the same 2 MiB then meet there; measured, and given up for the bit.)
+ *
+ * An entry maps one L1 page at most, so its item is a word of its own table page (a third frame beside
+ * hardware entries and intents): the map never allocates, and nothing can fail under the entry lock.
  *
  * The counters and the list form a store/load pair: the mapper adds its item and then reads the
  * counters, the invalidator raises a counter and then reads the lists (primer/x86.md 6.3, M4/N1).
  */
-import { Slab } from '../../../alloc/slab.ts';
-import type { Routine } from '../../../runtime/act.ts';
+import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
-import { atomic, atomicLine, layout, plain, plainLine } from '../../../runtime/layout.ts';
-import { lock, type Spinlock, spinlock, unlock } from '../../../sync/spinlock.ts';
+import { atomic, atomicLine, layout } from '../../../runtime/layout.ts';
+import { Event } from '../../../runtime/trace.ts';
+import { lockClass } from '../../../sync/lock-class.ts';
 import type { Platform } from '../../platform.ts';
+import type { Place } from './entry.ts';
 
 const BUCKET_PAGES = 512;
+/** Headers start cache lines, so a link has room for an index below a header's address. */
+const HEADER_BYTES = 64;
+const INDEXES = 512;
 
-export const BucketWords = layout('kpop.bucket', {
-  lock: atomicLine,
-  inProgress: atomic,
-  seq: atomic,
-});
+export const BucketWords = layout('kpop.bucket', { inProgress: atomicLine, seq: atomic });
 
-const ItemWords = layout('kpop.item', { next: plainLine, table: plain, index: plain });
+const CLASS = lockClass('kpop.rmap');
+const LOCKED = 1;
 
 /** An entry that maps an L1 page: its table page's header and its index there. */
 export interface Mapping {
@@ -31,74 +37,57 @@ export interface Mapping {
 export class ReverseMap {
   readonly #buckets: number;
   readonly #heads: number;
-  readonly #items: Slab;
   readonly #pages: number;
+  /** Where the item of an entry lies. */
+  readonly #itemOf: (cpu: Context, mapping: Mapping) => number;
 
-  constructor(platform: Platform, l1Pages: number) {
+  constructor(
+    platform: Platform,
+    l1Pages: number,
+    itemOf: (cpu: Context, mapping: Mapping) => number,
+  ) {
     const { arena } = platform;
     this.#pages = l1Pages;
+    this.#itemOf = itemOf;
     this.#buckets = arena.take(Math.ceil(l1Pages / BUCKET_PAGES) * BucketWords.bytes);
     this.#heads = arena.take(l1Pages * 8);
-    this.#items = new Slab(arena, platform.frames, ItemWords.bytes, platform.cpus);
   }
 
   has(l1gfn: number): boolean {
     return l1gfn >= 0 && l1gfn < this.#pages;
   }
 
-  /** An item for later use, taken while allocation is allowed. */
-  prepare(cpu: Context): Routine<number> {
-    return this.#items.take(cpu);
+  *add(cpu: Context, l1gfn: number, place: Place): Routine<void> {
+    const first = yield* this.#lock(cpu, l1gfn);
+    cpu.write(place.item, first);
+    yield* this.#unlock(cpu, l1gfn, linkTo(place));
   }
 
-  /** Gives an unused item back. */
-  discard(cpu: Context, item: number): void {
-    this.#items.give(cpu, item);
-  }
-
-  *add(cpu: Context, l1gfn: number, item: number, mapping: Mapping): Routine<void> {
-    const bucket = this.#lockOf(l1gfn);
-    const head = this.#heads + l1gfn * 8;
-    yield* lock(cpu, bucket, 'kpop.rmap.lock');
-    cpu.write(item + ItemWords.at.table, mapping.table);
-    cpu.write(item + ItemWords.at.index, mapping.index);
-    cpu.write(item + ItemWords.at.next, cpu.read(head));
-    cpu.write(head, item);
-    yield* unlock(cpu, bucket, 'kpop.rmap.unlock');
-  }
-
-  *remove(cpu: Context, l1gfn: number, mapping: Mapping): Routine<void> {
-    const bucket = this.#lockOf(l1gfn);
-    yield* lock(cpu, bucket, 'kpop.rmap.lock');
-    let link = this.#heads + l1gfn * 8;
-    let item = cpu.read(link);
-    while (item !== 0 && !this.#is(cpu, item, mapping)) {
-      link = item + ItemWords.at.next;
-      item = cpu.read(link);
+  *remove(cpu: Context, l1gfn: number, place: Place): Routine<void> {
+    const wanted = linkTo(place);
+    const first = yield* this.#lock(cpu, l1gfn);
+    const next = cpu.read(place.item);
+    if (first === wanted) return yield* this.#unlock(cpu, l1gfn, next);
+    for (let link = first; link !== 0; ) {
+      const at = this.#itemOf(cpu, mappingOf(link));
+      link = cpu.read(at);
+      if (link !== wanted) continue;
+      cpu.write(at, next);
+      break;
     }
-    if (item !== 0) {
-      cpu.write(link, cpu.read(item + ItemWords.at.next));
-      cpu.write(item + ItemWords.at.table, 0);
-      cpu.write(item + ItemWords.at.index, 0);
-    }
-    yield* unlock(cpu, bucket, 'kpop.rmap.unlock');
-    if (item !== 0) this.#items.give(cpu, item);
+    yield* this.#unlock(cpu, l1gfn, first);
   }
 
   /** Copies the mappings of one page; the list may change as soon as this returns. */
   *collect(cpu: Context, l1gfn: number): Routine<Mapping[]> {
-    const bucket = this.#lockOf(l1gfn);
     const found: Mapping[] = [];
-    yield* lock(cpu, bucket, 'kpop.rmap.lock');
-    let item = cpu.read(this.#heads + l1gfn * 8);
-    while (item !== 0) {
-      found.push({
-        table: cpu.read(item + ItemWords.at.table),
-        index: cpu.read(item + ItemWords.at.index),
-      });
-      item = cpu.read(item + ItemWords.at.next);
+    const first = yield* this.#lock(cpu, l1gfn);
+    for (let link = first; link !== 0; ) {
+      const mapping = mappingOf(link);
+      found.push(mapping);
+      link = cpu.read(this.#itemOf(cpu, mapping));
     }
-    yield* unlock(cpu, bucket, 'kpop.rmap.unlock');
+    yield* this.#unlock(cpu, l1gfn, first);
     return found;
   }
 
@@ -110,24 +99,40 @@ export class ReverseMap {
     return this.#bucket(l1gfn) + BucketWords.at.seq;
   }
 
-  /** Bytes of items in use and of the fixed arrays. */
-  bytes(peek: (at: number) => number): number {
-    const buckets = Math.ceil(this.#pages / BUCKET_PAGES) * BucketWords.bytes;
-    return this.#items.bytesInUse(peek) + this.#pages * 8 + buckets;
+  /** Bytes of the fixed arrays; items are part of their table pages. */
+  get bytes(): number {
+    return this.#pages * 8 + Math.ceil(this.#pages / BUCKET_PAGES) * BucketWords.bytes;
   }
 
-  #is(cpu: Context, item: number, mapping: Mapping): boolean {
-    return (
-      cpu.read(item + ItemWords.at.table) === mapping.table &&
-      cpu.read(item + ItemWords.at.index) === mapping.index
-    );
+  /** Takes the list's bit; the list's first link. */
+  *#lock(cpu: Context, l1gfn: number): Routine<number> {
+    const head = this.#heads + l1gfn * 8;
+    cpu.note(Event.want, CLASS, 0);
+    let seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.lock'));
+    const free = seen % 2 === 0;
+    while (seen % 2 !== 0) {
+      yield cpu.wait([head], () => cpu.peek(head) % 2 === 0, 'kpop.rmap.wait');
+      seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.relock'));
+    }
+    cpu.note(Event.acquire, CLASS, free ? 0 : 1);
+    return seen / 2;
   }
 
-  #lockOf(l1gfn: number): Spinlock {
-    return spinlock(this.#bucket(l1gfn) + BucketWords.at.lock, 'kpop.rmap');
+  /** Publishes the first link and drops the bit. */
+  *#unlock(cpu: Context, l1gfn: number, first: number): Routine<void> {
+    cpu.note(Event.release, CLASS, 0);
+    yield cpu.store(this.#heads + l1gfn * 8, first * 2, 'kpop.rmap.unlock');
   }
 
   #bucket(l1gfn: number): number {
     return this.#buckets + Math.floor(l1gfn / BUCKET_PAGES) * BucketWords.bytes;
   }
+}
+
+function linkTo(mapping: Mapping): number {
+  return (mapping.table / HEADER_BYTES) * INDEXES + mapping.index;
+}
+
+function mappingOf(link: number): Mapping {
+  return { table: Math.floor(link / INDEXES) * HEADER_BYTES, index: link % INDEXES };
 }

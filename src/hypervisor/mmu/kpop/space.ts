@@ -33,10 +33,11 @@ export const CpuWords = layout('kpop.cpu', {
   kick: atomic,
 });
 
-/** A table page: frame of its hardware entries, frame of its intents, its conservative label. */
+/** A table page: frames of its hardware entries, intents and reverse items, and its label. */
 export const TableWords = layout('kpop.table', {
   hardware: plainLine,
   intents: plain,
+  items: plain,
   level: plain,
   /** Largest flush label issued for a change inside this table. */
   label: atomic,
@@ -45,6 +46,7 @@ export const TableWords = layout('kpop.table', {
 /** Epoch fences, hashed by the L2 page's 2 MiB group. */
 const FENCES = 256;
 const FENCE_GROUP = 512;
+const FRAME_BYTES = 4096;
 
 export interface SpaceOptions {
   readonly platform: Platform;
@@ -85,7 +87,9 @@ export class Space {
     this.lock = spinlock(lockAt, options.scope === 'global' ? 'kpop.global' : 'kpop.vm');
     this.cpuWords = arena.take(platform.cpus * CpuWords.bytes);
     this.headers = new Slab(arena, platform.frames, TableWords.bytes, platform.cpus);
-    this.reverse = new ReverseMap(platform, options.l1Pages);
+    this.reverse = new ReverseMap(platform, options.l1Pages, (cpu, { table, index }) => {
+      return cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8;
+    });
     this.#fences = arena.take(FENCES * 8);
     this.root = arena.place(TableWords);
     this.rootFrame = this.#bootTable(arena, (at, value) => boot.write(at, value));
@@ -117,6 +121,7 @@ export class Space {
     const hardware = arena.frames(1);
     write(this.root + TableWords.at.hardware, hardware);
     write(this.root + TableWords.at.intents, arena.frames(1));
+    write(this.root + TableWords.at.items, arena.frames(1));
     write(this.root + TableWords.at.level, this.format.geometry.levels - 1);
     return hardware;
   }
