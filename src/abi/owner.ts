@@ -7,7 +7,7 @@ export const OwnerCall = {
   reclaim: 1,
   /** The vCPU has nothing more to do, ever. */
   done: 2,
-  /** The owner removes all its tables for the guest range given as first page, page count. */
+  /** The owner removes its tables for an aligned range: registers 1, 2 = first page, page count. */
   removeTables: 3,
 } as const;
 

@@ -5,20 +5,21 @@
  */
 import { Arena } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
-import { GuestKernel, type PageSource } from '../guest/kernel/kernel.ts';
+import { GuestKernel } from '../guest/kernel/kernel.ts';
 import { kernelServices } from '../guest/kernel/services.ts';
 import { answerShootdown } from '../guest/kernel/unmap.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Routine } from '../runtime/act.ts';
-import type { Context } from '../runtime/context.ts';
+import { dataPages, dataWords } from './guest-memory.ts';
 import type { Demand } from './system.ts';
 
 const FRAME_BYTES = 4096;
 /** Tables of a process with a scattered address space, and lists of the CPUs, in frames. */
 const TABLES_PER_VCPU = 160;
+/** Call words, tags and user words of the kernel, in bytes. */
+const KERNEL_WORDS_PER_VCPU = 512;
 
 export interface GuestVm {
   readonly contexts: readonly GuestContext[];
@@ -28,14 +29,15 @@ export interface GuestVm {
 }
 
 export function buildGuestVm(machine: Machine, demand: Demand, level: number): GuestVm {
-  const { vcpus, stride } = demand;
-  const pool = vcpus * (TABLES_PER_VCPU + (stride === 1 ? demand.pagesPerVcpu : 0)) + 64;
-  const arenaFrames = 8 + Math.ceil((pool * 8) / FRAME_BYTES) + 2 * vcpus;
+  const { vcpus } = demand;
+  const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
+  const words = pool * 8 + dataWords(demand) + vcpus * KERNEL_WORDS_PER_VCPU;
+  const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus;
   const arena = new Arena(1, arenaFrames);
   const region = { base: arenaFrames, limit: arenaFrames + pool };
   const frames = new Frames(arena, region, vcpus);
   const contexts = Array.from({ length: vcpus }, (_, i) => machine.guest(level, `guest.${i}`));
-  const data = stride === 1 ? frames : new StridedPages(region.limit, stride, demand);
+  const data = dataPages(arena, region.limit, demand);
   const kernel = new GuestKernel({
     arena,
     frames,
@@ -57,38 +59,6 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
     vcpus,
     hostThreads: demand.hostThreads,
   }));
-  const base = { first: 0, end: region.limit };
-  const strided = data instanceof StridedPages ? data.ranges() : [];
-  return { contexts, environments, memory: [base, ...strided] };
-}
-
-/** Data pages far apart, so that each lies under tables of its own (condition `upper=absent`). */
-class StridedPages implements PageSource {
-  readonly #first: number;
-  readonly #stride: number;
-  readonly #perVcpu: number;
-  readonly #vcpus: number;
-  readonly #used: number[]; // of each vCPU: private to its context
-
-  constructor(after: number, stride: number, demand: Demand) {
-    this.#stride = stride;
-    this.#first = (Math.floor(after / stride) + 1) * stride;
-    this.#perVcpu = demand.pagesPerVcpu;
-    this.#vcpus = demand.vcpus;
-    this.#used = new Array<number>(demand.vcpus).fill(0);
-  }
-
-  // biome-ignore lint/correctness/useYield: a source may need steps; this one does not
-  *take(cpu: Context): Routine<number> {
-    const used = this.#used[cpu.seat]!;
-    this.#used[cpu.seat] = used + 1;
-    return this.#first + (cpu.seat * this.#perVcpu + used) * this.#stride;
-  }
-
-  ranges(): PageRange[] {
-    return Array.from({ length: this.#vcpus * this.#perVcpu }, (_, i) => {
-      const first = this.#first + i * this.#stride;
-      return { first, end: first + 1 };
-    });
-  }
+  const own = { first: 0, end: region.limit };
+  return { contexts, environments, memory: [own, ...data.ranges] };
 }

@@ -44,6 +44,11 @@ export class Rcu {
     yield* this.advance(cpu, count + 1 === CAPACITY ? 'wait' : 'try');
   }
 
+  /** Whether this CPU has frames whose grace period may be over: a look at private words. */
+  hasWaiting(cpu: Context): boolean {
+    return cpu.read(this.#base + cpu.seat * this.#stride + BATCH_BYTES) !== 0;
+  }
+
   /** Frees the waiting batch if its grace period is over, then lets the collected one wait. */
   *advance(cpu: Context, patience: 'try' | 'wait'): Routine<void> {
     const collecting = this.#base + cpu.seat * this.#stride;

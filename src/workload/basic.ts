@@ -4,6 +4,7 @@ import {
   cpuids,
   refault as refaultProgram,
   touch as touchProgram,
+  touchAfterRemoval,
   unmap as unmapProgram,
 } from '../guest/program/basic.ts';
 import { shared } from '../guest/program/shared.ts';
@@ -74,7 +75,7 @@ export const touch: Workload = {
           `not fit into guest memory; with ${vcpus} vCPUs it holds ${most} for each`,
       );
     }
-    return { program: touchProgram(left), pagesPerVcpu: left, stride };
+    return { program: touchAfterRemoval(left, stride), pagesPerVcpu: left, stride };
   },
 };
 

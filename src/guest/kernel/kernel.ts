@@ -24,9 +24,11 @@ const PCIDS = 4095;
 export const CallWords = layout('guest.calls', { called: atomicLine, answered: atomicLine });
 const LINE_BYTES = 64;
 
-/** Where the kernel takes data pages from: its pool, or a source of the workload's choice. */
+/** Where the kernel takes data pages from. */
 export interface PageSource {
   take(cpu: Context): Routine<number>;
+  /** Takes a page back; false if it is none of this source's. */
+  give(cpu: Context, frame: number): boolean;
 }
 
 export interface KernelOptions {
@@ -34,7 +36,7 @@ export interface KernelOptions {
   readonly frames: Frames;
   readonly format: TableFormat;
   readonly vcpus: readonly GuestContext[];
-  readonly data?: PageSource;
+  readonly data: PageSource;
 }
 
 export class GuestKernel {
@@ -50,7 +52,7 @@ export class GuestKernel {
     this.frames = options.frames;
     this.format = options.format;
     this.vcpus = options.vcpus;
-    this.#data = options.data ?? options.frames;
+    this.#data = options.data;
     this.#calls = options.arena.take(options.vcpus.length * CallWords.bytes);
     this.#users = options.arena.take(options.vcpus.length * LINE_BYTES);
     this.#pcids = options.arena.take(options.vcpus.length * LINE_BYTES);
@@ -92,7 +94,12 @@ export class GuestKernel {
     const rights = { read: true, write: true, execute: true, user: true };
     const leaf = this.format.leaf({ pfn: frame, level: 0, rights });
     if (won(yield cpu.casWord(at, seen, leaf, 'kernel.fault.commit'))) return;
-    this.frames.give(cpu, frame);
+    this.free(cpu, frame);
+  }
+
+  /** Gives a frame, of data or of a table, back to where it came from. */
+  free(cpu: Context, frame: number): void {
+    if (!this.#data.give(cpu, frame)) this.frames.give(cpu, frame);
   }
 
   /** The leaf table that serves `page`, made if it does not exist. */

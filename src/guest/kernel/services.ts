@@ -41,7 +41,7 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
     exit: (cpu, process) => exitProcess(kernel, cpu, process),
     report: (cpu, frames) => reportFree(cpu, frames, region.lists + cpu.seat * FRAME_BYTES),
     recycle(cpu, frames): void {
-      for (let i = frames.length - 1; i >= 0; i--) kernel.frames.give(cpu, frames[i]!);
+      for (let i = frames.length - 1; i >= 0; i--) kernel.free(cpu, frames[i]!);
     },
     frameOf: (cpu, process, page) => frameOf(kernel, cpu, process, page),
   };

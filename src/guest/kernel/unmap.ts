@@ -30,7 +30,7 @@ export function* munmap(
   if (frames.length === 0) return;
   yield* flushHere(cpu, process, first, end);
   yield* shootDown(kernel, cpu, process);
-  for (const frame of frames) kernel.frames.give(cpu, frame);
+  for (const frame of frames) kernel.free(cpu, frame);
 }
 
 function* flushHere(

@@ -2,7 +2,8 @@
  * The counting programs: `touch`, `refault`, `cpuid`, `unmap`. Each is the smallest program that
  * causes one kind of event a known number of times.
  */
-import { bell, cpuid, ring } from '../../machine/instruction.ts';
+import { OwnerCall } from '../../abi/owner.ts';
+import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
 import type { Routine } from '../../runtime/act.ts';
 import { Event } from '../../runtime/trace.ts';
 import type { Process } from '../common/process.ts';
@@ -24,6 +25,33 @@ export function touch(pages: number): Program {
     },
     *run(env: Environment): Routine<void> {
       yield* replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));
+    },
+  };
+}
+
+/**
+ * As `touch`, but each page is one of a pair under second-stage tables of their own. The owner had
+ * tables for the first page of each pair and has removed them; the second pages are touched. `stride`
+ * (guest pages, as far as one upper-level entry spans) is the distance between pairs and what is
+ * removed around each. What is recycled of the tables, and who still watches it, is up to the system.
+ */
+export function touchAfterRemoval(pairs: number, stride: number): Program {
+  const processes = new Map<number, Process>();
+  return {
+    *setUp(env: Environment): Routine<void> {
+      const { cpu, kernel, index } = env;
+      const process = yield* kernel.exec(cpu);
+      processes.set(index, process);
+      yield* kernel.prepareTables(cpu, process, DATA, 2 * pairs);
+      yield* replay(cpu, kernel, process, writes(DATA, pairs));
+      for (let page = DATA; page < DATA + pairs; page++) {
+        const first = yield* kernel.frameOf(cpu, process, page);
+        yield vmcall(cpu, OwnerCall.removeTables, [first, stride], 'program.remove');
+      }
+    },
+    *run(env: Environment): Routine<void> {
+      const process = processes.get(env.index)!;
+      yield* replay(env.cpu, env.kernel, process, writes(DATA + pairs, pairs));
     },
   };
 }

@@ -16,6 +16,7 @@ import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { advance } from '../emulate.ts';
 import { flushRemote } from '../flush/request-kick.ts';
 import { unshadow, zapWritten } from '../mmu/shadow/zap.ts';
+import { tdpFault } from '../mmu/tdp/fault.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { NestedVm } from './state.ts';
 
@@ -52,5 +53,5 @@ function* reuse(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number): Routine<void>
   yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.reuse.unlock');
   // Hardware may have kept pointers to these tables until the flush; it is done.
   for (const frame of frames) vm.tdp.platform.frames.give(cpu, frame);
-  // L1 tries again: the page is writable at its next violation.
+  yield* tdpFault(cpu, vm.tdp, { gfn, access: 'write' }); // and L1 tries again
 }

@@ -74,6 +74,7 @@ export class TdpMmu {
 
   /** Before any lock is taken: so many zeroed frames are at hand that a walk cannot run out. */
   *topUp(cpu: Context): Routine<void> {
+    if (this.rcu?.hasWaiting(cpu)) yield* this.rcu.advance(cpu, 'try');
     const spares = this.#spares + cpu.seat * LINE_BYTES;
     let count = cpu.read(spares);
     while (count < SPARE_TABLES) {

@@ -2,6 +2,7 @@
  * Removing access in the TDP MMU: leaves are exchanged for empty entries under the write lock, remote
  * TLBs are flushed before the lock is dropped, and only then are pages and tables given back.
  */
+import { defect } from '../../../base/assert.ts';
 import { pagesAt } from '../../../machine/format/format.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import type { Routine } from '../../../runtime/act.ts';
@@ -49,7 +50,7 @@ function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<number>
   let zapped = 0;
   let gfn = range.first;
   while (gfn < range.end) {
-    const table = yield* leafTable(cpu, mmu, gfn);
+    const table = yield* tableAt(cpu, mmu, gfn, 0);
     const span = pagesAt(geometry, table < 0 ? -table : 1);
     const end = Math.min(range.end, (Math.floor(gfn / span) + 1) * span);
     if (table >= 0) zapped += yield* zapLeaves(cpu, mmu, table, { first: gfn, end });
@@ -58,11 +59,11 @@ function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<number>
   return zapped;
 }
 
-/** The leaf table that serves `gfn`, or minus the level of the entry that is absent above it. */
-function* leafTable(cpu: Context, mmu: TdpMmu, gfn: number): Routine<number> {
+/** The table of `target` level that serves `gfn`, or minus the level of the entry absent above it. */
+function* tableAt(cpu: Context, mmu: TdpMmu, gfn: number, target: number): Routine<number> {
   const { format } = mmu;
   let table = mmu.root;
-  for (let level = format.geometry.levels - 1; level > 0; level--) {
+  for (let level = format.geometry.levels - 1; level > target; level--) {
     cpu.spend(Unit.levelWalked, 1);
     const at = entryAt(format.geometry, table, gfn, level);
     const seen = format.decode(yield cpu.load(at, 'tdp.zap.look'), level);
@@ -87,27 +88,37 @@ function* zapLeaves(cpu: Context, mmu: TdpMmu, table: number, range: PageRange):
 }
 
 /**
- * Removes every table below the root entries that serve the range, as a memslot wipe does: the
- * parent entry is emptied, each child entry is frozen so that a racing fault retries, TLBs are
- * flushed, and the frames are given back after a grace period.
+ * Removes the tables that serve an aligned range as large as one upper-level entry: the entry is
+ * emptied, each used entry below is frozen so that a racing fault retries, TLBs are flushed, and the
+ * frames are given back after a grace period.
  */
 export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
   const { format } = mmu;
-  const top = format.geometry.levels - 1;
+  const level = levelSpanning(mmu, range);
   const removed: number[] = [];
   yield* writeLock(cpu, mmu.lock, 'tdp.remove.lock');
-  const span = pagesAt(format.geometry, top);
-  for (let gfn = Math.floor(range.first / span) * span; gfn < range.end; gfn += span) {
-    const at = entryAt(format.geometry, mmu.root, gfn, top);
-    const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.remove.unlink'), top);
-    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, top - 1, removed);
+  const table = yield* tableAt(cpu, mmu, range.first, level);
+  if (table >= 0) {
+    const at = entryAt(format.geometry, table, range.first, level);
+    const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.remove.unlink'), level);
+    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, removed);
   }
   if (removed.length > 0) yield* flushRemote(cpu, mmu.vm);
   yield* writeUnlock(cpu, mmu.lock, 'tdp.remove.unlock');
-  for (const table of removed) {
-    if (mmu.rcu === undefined) mmu.platform.frames.give(cpu, table);
-    else yield* mmu.rcu.defer(cpu, table);
+  for (const frame of removed) {
+    if (mmu.rcu === undefined) mmu.platform.frames.give(cpu, frame);
+    else yield* mmu.rcu.defer(cpu, frame);
   }
+}
+
+/** Level whose entries span exactly the range. */
+function levelSpanning(mmu: TdpMmu, range: PageRange): number {
+  const { geometry } = mmu.format;
+  for (let level = geometry.levels - 1; level > 0; level--) {
+    const span = pagesAt(geometry, level);
+    if (range.end - range.first === span && range.first % span === 0) return level;
+  }
+  return defect('tdpRemoveTables', `no entry spans pages ${range.first} to ${range.end}`);
 }
 
 /** Freezes every used entry of an unlinked table and of those below it; lists their frames. */
