@@ -3,16 +3,17 @@ import { badInput } from '../base/bad-input.ts';
 import {
   cpuids,
   refault as refaultProgram,
-  touch as touchProgram,
   touchAfterRemoval,
+  touch as touchProgram,
   unmap as unmapProgram,
 } from '../guest/program/basic.ts';
 import { shared } from '../guest/program/shared.ts';
 import type { Parameter, Plan, Settings, Workload } from './workload.ts';
 
-/** Frames that a vCPU's share of the pool may waste: batches, tables beyond the kernel's own. */
+/** Pages that a vCPU may have taken in a batch and not used. */
 const SPARE = 64;
-const TABLE_PAGES = 512;
+/** Data pages of a vCPU lie within a GiB of its own. */
+const MOST_PER_VCPU = (1 << 18) - SPARE;
 /** Pages of all vCPUs together: what a host of this size holds, and a simulation endures. */
 const MOST_PAGES = 1 << 20;
 const MOST_STRIDED = 1 << 14;
@@ -33,7 +34,7 @@ const pages: Parameter = {
   unit: 'pages of 4 KiB per vCPU',
   default: '256',
   describe: 'how many pages each vCPU writes to, once each',
-  range: [1, MOST_PAGES],
+  range: [1, MOST_PER_VCPU],
 };
 
 const none = (): readonly string[] => [];
@@ -64,7 +65,7 @@ export const touch: Workload = {
     const stride = STRIDES[settings.text('stride')]!;
     if (stride === 1) {
       const count = countOf(settings, 'pages', vcpus, MOST_PAGES);
-      return { program: touchProgram(count), pagesPerVcpu: withTables(count), stride };
+      return { program: touchProgram(count), pagesPerVcpu: count + SPARE, stride };
     }
     const fits = Math.min(MOST_STRIDED, GUEST_FRAMES / stride - 2);
     const most = Math.floor(fits / vcpus);
@@ -96,7 +97,7 @@ export const refault: Workload = {
     const count = countOf(settings, 'pages', vcpus, MOST_PAGES);
     const withdrawn: number[] = [];
     const program = refaultProgram(count, (gfn) => withdrawn.push(gfn));
-    return { program, pagesPerVcpu: withTables(count), stride: 1, withdrawn };
+    return { program, pagesPerVcpu: count + SPARE, stride: 1, withdrawn };
   },
 };
 
@@ -140,14 +141,13 @@ export const unmap: Workload = {
       unit: 'ranges of one page',
       default: '64',
       describe: 'how many ranges are given back',
-      range: [1, MOST_PAGES / 2],
+      range: [1, MOST_PER_VCPU / 2],
     },
   ],
   recordings: none,
-  plan(settings, vcpus): Plan {
+  plan(settings): Plan {
     const ranges = settings.number('ranges');
-    const perVcpu = Math.ceil(withTables(2 * ranges) / vcpus) + SPARE;
-    return { program: unmapProgram(ranges), pagesPerVcpu: perVcpu, stride: 1 };
+    return { program: unmapProgram(ranges), pagesPerVcpu: 2 * ranges + SPARE, stride: 1 };
   },
 };
 
@@ -199,13 +199,9 @@ export const munmap: Workload = {
     }
     const perRound = settings.number('pages');
     const program = shared({ threads, rounds: settings.number('rounds'), pages: perRound });
-    return { program, pagesPerVcpu: withTables(perRound), stride: 1 };
+    return { program, pagesPerVcpu: perRound + SPARE, stride: 1 };
   },
 };
-
-function withTables(count: number): number {
-  return count + Math.ceil(count / TABLE_PAGES) + SPARE;
-}
 
 function countOf(settings: Settings, name: string, vcpus: number, most: number): number {
   const count = settings.number(name);

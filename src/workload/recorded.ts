@@ -3,7 +3,7 @@ import { type Life, recorded } from '../guest/program/recorded.ts';
 import type { Recording } from './recording.ts';
 import type { Parameter, Plan, Settings, Workload } from './workload.ts';
 
-/** Frames that a vCPU's share of the pool may waste in batches. */
+/** Pages that a vCPU may have taken in a batch and not used. */
 const SPARE = 64;
 /** Twice as many entries, at most, has the smallest TLB of a preset. */
 const MOST_FILTER = 768;
@@ -68,7 +68,7 @@ export const trace: Workload = {
     const lives = Array.from({ length: settings.number('times') }, (_, i) =>
       lifeOf(recording, recording.accesses, isReported(settings, i)),
     );
-    return planOf(new Array<readonly Life[]>(vcpus).fill(lives), framesOf(recording) * vcpus);
+    return planOf(new Array<readonly Life[]>(vcpus).fill(lives), recording.pages);
   },
 };
 
@@ -115,13 +115,9 @@ export const programs: Workload = {
         return lifeOf(recording, recording.pages, isReported(settings, i));
       }),
     );
-    let frames = Math.max(...small.map(framesOf)) * vcpus;
     const server = recordings.get(SERVER);
-    if (server !== undefined) {
-      lives[0]!.push(lifeOf(server, server.pages, false));
-      frames += framesOf(server);
-    }
-    return planOf(lives, frames);
+    if (server !== undefined) lives[0]!.push(lifeOf(server, server.pages, false));
+    return planOf(lives, Math.max(...[...recordings.values()].map(({ pages }) => pages)));
   },
 };
 
@@ -134,12 +130,6 @@ function lifeOf(recording: Recording, operations: number, reported: boolean): Li
   return { lines: recording.lines, operations, reported };
 }
 
-/** Frames that a process of the recording holds. */
-function framesOf(recording: Recording): number {
-  return recording.pages + recording.tables;
-}
-
-function planOf(lives: readonly (readonly Life[])[], frames: number): Plan {
-  const pagesPerVcpu = Math.ceil(frames / lives.length) + SPARE;
-  return { program: recorded(lives), pagesPerVcpu, stride: 1 };
+function planOf(lives: readonly (readonly Life[])[], pages: number): Plan {
+  return { program: recorded(lives), pagesPerVcpu: pages + SPARE, stride: 1 };
 }

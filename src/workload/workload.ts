@@ -20,7 +20,7 @@ export interface Parameter {
 /** What a run of the workload needs and does. */
 export interface Plan {
   readonly program: Program;
-  /** Guest pages that the programs of one vCPU take, on average over the vCPUs. */
+  /** Guest pages that the programs of one vCPU hold at a time, their tables not counted. */
   readonly pagesPerVcpu: number;
   /** Distance between the guest frames of data pages; 1 = consecutive. */
   readonly stride: number;
