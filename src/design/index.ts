@@ -2,10 +2,11 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { kpop } from './kpop.ts';
+import { nested } from './nested.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
 
-export const designs: readonly Design[] = [tdp, kpop];
+export const designs: readonly Design[] = [tdp, nested, kpop];
 
 /** A design with a value for each of its axes. */
 export interface Choice {
