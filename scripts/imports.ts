@@ -16,7 +16,12 @@ export interface Import {
   readonly name: string;
   /** Path of the imported file, for a relative import. */
   readonly to: string | undefined;
+  /** `import type`: gone when the code runs, so it makes no cycle of files. */
+  readonly typeOnly: boolean;
 }
+
+/** The statement at a file name: `import type … from './x.ts'` or `export type …`. */
+const typeImport = /(?:^|\n)\s*(?:import|export)\s+type\s[^;]*$/;
 
 /** `new URL('./worker.js', import.meta.url)` counts as an import: it names a file to load. */
 const urlImport = /new URL\(\s*['"](\.[^'"]+)['"],\s*import\.meta\.url/g;
@@ -32,7 +37,8 @@ export function importsOf(source: SourceFile): Import[] {
   }
   return found.map(({ name, at }) => {
     const to = name.startsWith('.') ? posix.join(posix.dirname(from), name) : undefined;
-    return { from, line: lineAt(text, at), name, to };
+    const typeOnly = typeImport.test(text.slice(Math.max(0, at - 2000), at));
+    return { from, line: lineAt(text, at), name, to, typeOnly };
   });
 }
 
@@ -133,9 +139,10 @@ function graphOf(imports: readonly Import[], name: (path: string) => string | un
 
 function findCycles(imports: readonly Import[]): Finding[] {
   const findings: Finding[] = [];
-  for (const cycle of cyclesIn(graphOf(imports, (path) => path))) {
+  const running = imports.filter((one) => !one.typeOnly);
+  for (const cycle of cyclesIn(graphOf(running, (path) => path))) {
     const inCycle = (path: string | undefined) => path !== undefined && cycle.includes(path);
-    const first = imports.find(({ from, to }) => inCycle(from) && inCycle(to))!;
+    const first = running.find(({ from, to }) => inCycle(from) && inCycle(to))!;
     const says = `imports ${first.name}: a cycle of files: ${cycle.join(', ')}`;
     findings.push({ path: first.from, line: first.line, says });
   }

@@ -58,7 +58,10 @@ export function targetProt(word: number): number {
   return word % PROT_SPAN;
 }
 
-/** The vCPU's state page, shared by L1 and L0: byte offsets. Exit record first, fused list after. */
+/**
+ * The vCPU's state page, shared by L1 and L0: byte offsets. Exit record first, fused list
+ * after.
+ */
 export const StatePage = {
   exitReason: 0,
   exitQualification: 8,

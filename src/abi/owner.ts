@@ -1,6 +1,6 @@
 /**
- * Hypercalls from a guest kernel to whoever owns its memory: L0 in `tdp`, L1 in `nested` and `kpop`.
- * They stand for virtio-balloon and free-page reporting, whose queues are left out.
+ * Hypercalls from a guest kernel to whoever owns its memory: L0 in `tdp`, L1 in `nested` and
+ * `kpop`. They stand for virtio-balloon and free-page reporting, whose queues are left out.
  */
 export const OwnerCall = {
   /** Pages are free: registers 1, 2 = guest-physical address of a list, number of elements. */

@@ -1,6 +1,7 @@
 /**
  * A region of one level's physical memory, handed out in pieces while the level is being built. The
- * arena itself is a boot-time object: after boot nobody takes from it, and what it gave out is words.
+ * arena itself is a boot-time object: after boot nobody takes from it, and what it gave out is
+ * words.
  */
 import { defect } from '../base/assert.ts';
 import type { Layout } from '../runtime/layout.ts';

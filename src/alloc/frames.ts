@@ -1,6 +1,7 @@
 /**
  * Frames of one level's memory: a list per CPU, refilled in batches from a region, as the per-CPU
- * page lists of a kernel. Freed frames go to the list of the CPU that frees them, last in first out.
+ * page lists of a kernel. Freed frames go to the list of the CPU that frees them, last in first
+ * out.
  *
  * Leaves out: the zone lock behind the per-CPU lists and its contention (one atomic counter stands
  * for it), orders above 0, NUMA nodes, reclaim. A frame costs the same in every design.

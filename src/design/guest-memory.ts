@@ -80,7 +80,6 @@ class FarApart implements DataPages {
     });
   }
 
-  // biome-ignore lint/correctness/useYield: a source may need steps; this one does not
   *take(cpu: Context): Routine<number> {
     const used = this.#used[cpu.seat]!;
     this.#used[cpu.seat] = used + 1;

@@ -71,7 +71,6 @@ export function startVcpus(machine: Machine, vm: Vm): void {
   machine.hostVectors.set(VECTOR_KICK, nothing); // the exit was the point
 }
 
-// biome-ignore lint/correctness/useYield: a thread without anything to boot
 export function* nothing(): Routine<void> {
   // a thread without anything to boot
 }

@@ -92,7 +92,7 @@ export const kpop: Design = {
 /** L0's threads for L1's vCPUs; L1's hypercalls are KPOP's, or those of any guest to its owner. */
 function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): void {
   const owner = tdpOwner(l1.mmu);
-  const vmcall: ExitHandler = function* call(cpu, v) {
+  const vmcall: ExitHandler = function* call(cpu, v): Routine<void> {
     if (yield* answerKpopCall(cpu, v, vm)) return;
     if (yield* answerCall(cpu, owner, v.active.guest)) yield* retire(cpu, v, 0);
   };
@@ -106,7 +106,6 @@ function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): vo
 function startL2(l1: L1, vm: KpopVm, hypervisor: KpopGuest, guest: GuestVm): void {
   const owner: Owner = {
     unmap: (cpu, ranges) => hypervisor.invalidate(cpu, ranges),
-    // biome-ignore lint/correctness/useYield: L1 has no tables to remove
     *removeTables(): Routine<void> {
       // a KPOP guest hypervisor keeps no tables
     },

@@ -1,7 +1,8 @@
 /**
  * A guest hypervisor's place in the stack: its VM in L0 with EPT01, its contexts, and the platform
- * that its hypervisor parts stand on. Its memory is guest-physical memory of L0's, mapped by L0 like
- * any other guest's; only what firmware and boot would have touched is there when the exam begins.
+ * that its hypervisor parts stand on. Its memory is guest-physical memory of L0's, mapped by L0
+ * like any other guest's; only what firmware and boot would have touched is there when the exam
+ * begins.
  */
 import { Arena } from '../alloc/arena.ts';
 import { type BootMemory, Frames } from '../alloc/frames.ts';

@@ -1,6 +1,7 @@
 /**
- * VM exits: basic exit reasons of the Intel SDM (vol. 3, appendix C), and what the processor records
- * about one. The guest-state area stays in the guest context; what a handler reads lies in the VMCS.
+ * VM exits: basic exit reasons of the Intel SDM (vol. 3, appendix C), and what the processor
+ * records about one. The guest-state area stays in the guest context; what a handler reads lies in
+ * the VMCS.
  */
 
 export const ExitReason = {

@@ -3,7 +3,8 @@
  * guest-physical (L1's hypervisor and every kernel work through a direct map of their memory); its
  * program accesses are linear and walked in two dimensions.
  *
- * Leaves out: the kernel's own stage-1 walk of its direct map (global huge mappings, taken as cached).
+ * Leaves out: the kernel's own stage-1 walk of its direct map (global huge mappings, taken as
+ * cached).
  */
 
 import type { Routine } from '../runtime/act.ts';
@@ -77,8 +78,8 @@ export class GuestContext extends Context {
   }
 
   /**
-   * Goes through accesses of `lines` from `from` on as long as nobody else could notice; returns the
-   * first that has to be offered as an act. A scheduler that explores never goes ahead.
+   * Goes through accesses of `lines` from `from` on as long as nobody else could notice; returns
+   * the first that has to be offered as an act. A scheduler that explores never goes ahead.
    */
   runAhead(lines: AccessLines, from: number): number {
     return this.#privately(this, lines, from);

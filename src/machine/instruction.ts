@@ -126,8 +126,8 @@ export interface FieldCopy {
 }
 
 /**
- * Moves fields one by one, each at the price of a VMCS access and of a field copied. Nobody else can
- * see either side, so the run is one act.
+ * Moves fields one by one, each at the price of a VMCS access and of a field copied. Nobody else
+ * can see either side, so the run is one act.
  */
 export function copyFields(cpu: Context, copy: FieldCopy, label: string): Act {
   return cpu.instruct(Instruction.copyFields, 0, 0, 0, copy, label);

@@ -76,7 +76,8 @@ export class Lines {
       let bits = this.#sharers[line * this.#stride + w]!;
       if (w === cpu >> 5) bits &= ~(1 << (cpu & 31));
       if (bits === 0) continue;
-      // The lowest and the highest sharer of a word bound its distance: CPUs are numbered by socket.
+      // The lowest and the highest sharer of a word bound its distance: CPUs are numbered by
+      // socket.
       for (const bit of [31 - Math.clz32(bits), 31 - Math.clz32(bits & -bits)]) {
         const distance = this.#prices.transfer(w * 32 + bit, cpu);
         if (distance > worst) {

@@ -1,7 +1,8 @@
 /**
  * Physical memory: the one place where shared state lives (DESIGN.md law 1). Words are 64 bit, held
  * as two 32-bit halves in one Int32Array, low half first. Frames are 4 KiB and materialise on the
- * first write, so that a machine with millions of data frames costs only its tables, locks and books.
+ * first write, so that a machine with millions of data frames costs only its tables, locks and
+ * books.
  *
  * Leaves out: byte accesses, memory types, ECC. A frame that nobody wrote reads as zero, or, for a
  * dump of a real machine (`holes: 'absent'`), is a hole.

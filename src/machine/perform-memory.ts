@@ -1,6 +1,6 @@
 /**
- * Memory acts: loads, stores and locked operations on 64-bit words, fences, waits. In guest mode the
- * address is guest-physical and is translated by the second stage first; if that fails, the act
+ * Memory acts: loads, stores and locked operations on 64-bit words, fences, waits. In guest mode
+ * the address is guest-physical and is translated by the second stage first; if that fails, the act
  * stays offered and the guest exits: the answer is always "again".
  */
 import { type Act, Op, type Word } from '../runtime/act.ts';

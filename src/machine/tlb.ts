@@ -3,12 +3,13 @@
  * vol. 3, "Caching Translation Information"; primer/x86.md 1.3); *policy* is only the geometry of
  * the array and its replacement.
  *
- * Three kinds of mappings, each with its paging-structure caches: linear (VPID, PCID), guest-physical
- * (EP4TA), combined (VPID, PCID, EP4TA). A distinct tag is interned as a *space*, a small integer; an
- * invalidation of a whole tag gives the space a new integer, so its old entries never match again.
+ * Three kinds of mappings, each with its paging-structure caches: linear (VPID, PCID),
+ * guest-physical (EP4TA), combined (VPID, PCID, EP4TA). A distinct tag is interned as a *space*, a
+ * small integer; an invalidation of a whole tag gives the space a new integer, so its old entries
+ * never match again.
  *
- * Leaves out: the split of L1 and L2 TLBs by page size; entries are 4 KiB pieces of whatever leaf was
- * walked, as hardware does when the two stages differ in size. Global pages.
+ * Leaves out: the split of L1 and L2 TLBs by page size; entries are 4 KiB pieces of whatever leaf
+ * was walked, as hardware does when the two stages differ in size. Global pages.
  */
 import { defect } from '../base/assert.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Address translation of guests: the TLB of the CPU first, then a walk whose results fill it. A
- * second-stage failure is a VM exit with the manual's qualification; it also drops what this CPU has
- * cached for the faulting address (Intel SDM vol. 3, 28.4.3.1).
+ * second-stage failure is a VM exit with the manual's qualification; it also drops what this CPU
+ * has cached for the faulting address (Intel SDM vol. 3, 28.4.3.1).
  *
  * Leaves out: the PDE cache above the leaf table's level (upper paging-structure entries save the
  * references of levels that the leaf-table cache saves as well).
@@ -115,8 +115,8 @@ export class Translator {
   }
 
   /**
-   * Translates a program's linear page. OK: cached and usable. 'guest': its own tables fault, code in
-   * `guestFaultCode`. 'exit': the second stage failed and the guest has exited.
+   * Translates a program's linear page. OK: cached and usable. 'guest': its own tables fault, code
+   * in `guestFaultCode`. 'exit': the second stage failed and the guest has exited.
    */
   linear(cpu: Cpu, guest: GuestContext, page: number, access: Access): 'ok' | 'guest' | 'exit' {
     const { regime } = guest;

@@ -7,6 +7,7 @@
  * MSR load lists, event injection through the VMCS (virtual interrupts are posted).
  */
 import { defect } from '../base/assert.ts';
+import type { Word } from '../runtime/act.ts';
 import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
@@ -73,6 +74,11 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
   cpu.guest = undefined;
   cpu.current = cpu.host;
   cpu.host!.top.state = 'done'; // its VM entry has returned
+}
+
+/** The same with the word of another act: a trapped store that somebody else carried out. */
+export function completeActLike(frame: Frame, word: Word): void {
+  completeAct(frame, word.lo, word.hi, word.ok);
 }
 
 /** Completes the act that `frame` offered, with a value: how an emulated instruction retires. */

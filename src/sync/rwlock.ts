@@ -1,8 +1,8 @@
 /**
  * A fair reader-writer lock as the kernel's qrwlock: one word counts readers from bit 9 up, bit 8
- * says that a writer waits, bits 7:0 that one holds the lock; whoever does not get it at once queues
- * on a spinlock in the next word. A reader adds and subtracts on the one word, so readers hold the
- * lock together and still move its line from CPU to CPU: that is what bounds them.
+ * says that a writer waits, bits 7:0 that one holds the lock; whoever does not get it at once
+ * queues on a spinlock in the next word. A reader adds and subtracts on the one word, so readers
+ * hold the lock together and still move its line from CPU to CPU: that is what bounds them.
  *
  * Source of the protocol: kernel/locking/qrwlock.c (facts only).
  */

@@ -1,7 +1,7 @@
 /**
  * A fair spinlock in one word: the low half is the ticket now served, the high half the next one to
- * draw. Waiting is one act, and a hand-over moves one line to the next waiter only: the traffic of a
- * queued lock (qspinlock), with the layout of a ticket lock.
+ * draw. Waiting is one act, and a hand-over moves one line to the next waiter only: the traffic of
+ * a queued lock (qspinlock), with the layout of a ticket lock.
  *
  * Leaves out: paravirtual kicks, preemption of the holder.
  */

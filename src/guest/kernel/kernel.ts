@@ -1,6 +1,6 @@
 /**
- * A small guest kernel: processes, demand paging, munmap with TLB shootdown, context switch. Its page
- * tables are real long-mode tables in guest memory, edited by atomic stores through the second
+ * A small guest kernel: processes, demand paging, munmap with shootdown, context switch. Its
+ * page tables are real long-mode tables in guest memory, edited by atomic stores through the second
  * stage; its frames come from per-CPU lists.
  *
  * Leaves out: mmap_lock and page-table locks (programs here have one thread each, or share only

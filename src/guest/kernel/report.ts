@@ -1,6 +1,6 @@
 /**
- * Free-page reporting: the kernel tells the owner of its memory which pages it does not need, so that
- * the owner can take their frames. The list is written into a page of the guest and passed by
+ * Free-page reporting: the kernel tells the owner of its memory which pages it does not need, so
+ * that the owner can take their frames. The list is written into a page of the guest and passed by
  * address; reported pages are isolated until the call returns.
  */
 import { OwnerCall, REPORT_ELEMENT_BYTES, REPORT_LIMIT } from '../../abi/owner.ts';

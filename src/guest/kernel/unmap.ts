@@ -1,5 +1,5 @@
 /**
- * Taking pages away from an address space: munmap with TLB shootdown, and the end of a process.
+ * Taking pages away from an address space: munmap with shootdown, and the end of a process.
  */
 import type { GuestContext } from '../../machine/guest.ts';
 import { invlpg, loadCr3, sendIpi, VECTOR_CALL } from '../../machine/instruction.ts';

@@ -61,7 +61,10 @@ function* handle(
   }
 }
 
-/** L2's ICR write: post the vector in the sibling's virtual APIC, and interrupt the L1 CPU it is on. */
+/**
+ * L2's ICR write: post the vector in the sibling's virtual APIC, and interrupt the L1 CPU it is
+ * on.
+ */
 function* sendIpiOf(cpu: GuestContext, l2: GuestContext, state: number): Routine<void> {
   const { act } = l2.top;
   l2.siblings[act.at]!.pending.push(act.lo);

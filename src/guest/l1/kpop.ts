@@ -1,9 +1,9 @@
 /**
- * A guest hypervisor that lives by KPOP: it resolves L2's faults from its own memory, notes them in its
- * book, and tells L0 by hypercall. It has no tables, no VMCS and no TLB to flush.
+ * A guest hypervisor that lives by KPOP: it resolves L2's faults from its own memory, notes them
+ * in its book, and tells L0 by hypercall. It has no tables, no VMCS and no TLB to flush.
  *
- * Steps F1-F7 and V1-V6 of primer/x86.md 6.6 (proposal); the order reservation, barrier, epoch is one
- * half of the pair whose other half is `invalidate`.
+ * Steps F1-F7 and V1-V6 of primer/x86.md 6.6 (proposal); the order reservation, barrier, epoch is
+ * one half of the pair whose other half is `invalidate`.
  */
 import {
   FUSED_RECORD_BYTES,

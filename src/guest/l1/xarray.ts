@@ -1,9 +1,9 @@
 /**
- * An XArray in L1's memory: a radix tree of nodes with 64 slots, read without a lock, stored to under
- * one spinlock per array. Slots are atomic words; what they mean is the business of the book.
+ * An XArray in L1's memory: a radix tree of nodes with 64 slots, read without a lock, stored to
+ * under one spinlock per array. Slots are atomic words; what they mean is the business of the book.
  *
- * Source: lib/xarray.c of Linux (facts). Leaves out: marks, multi-index entries, shrinking (nodes stay
- * once they exist), a height that grows (it is fixed by the largest index).
+ * Source: lib/xarray.c of Linux (facts). Leaves out: marks, multi-index entries, shrinking (nodes
+ * stay once they exist), a height that grows (it is fixed by the largest index).
  */
 import type { Arena } from '../../alloc/arena.ts';
 import type { Slab } from '../../alloc/slab.ts';

@@ -31,9 +31,10 @@ export function touch(pages: number): Program {
 
 /**
  * As `touch`, but each page is one of a pair under second-stage tables of their own. The owner had
- * tables for the first page of each pair and has removed them; the second pages are touched. `stride`
- * (guest pages, as far as one upper-level entry spans) is the distance between pairs and what is
- * removed around each. What is recycled of the tables, and who still watches it, is up to the system.
+ * tables for the first page of each pair and has removed them; the second pages are touched.
+ * `stride` (guest pages, as far as one upper-level entry spans) is the distance between pairs and
+ * what is removed around each. What is recycled of the tables, and who still watches it, is up to
+ * the system.
  */
 export function touchAfterRemoval(pairs: number, stride: number): Program {
   const processes = new Map<number, Process>();
@@ -110,7 +111,8 @@ export function unmap(ranges: number): Program {
       free.push(...frames.filter((_, i) => i % 2 === 0));
     },
     *run(env: Environment): Routine<void> {
-      // The others stay in guest mode until they have come back from whatever the unmapping cost them.
+      // The others stay in guest mode until they have come back from whatever the unmapping cost
+      // them.
       if (env.index !== 0) return yield* awaitBell(env.cpu, UNMAPPED, 1);
       yield* env.kernel.report(env.cpu, free);
       env.cpu.note(Event.operation, ranges, 0);

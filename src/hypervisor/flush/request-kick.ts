@@ -1,8 +1,8 @@
 /**
- * KVM's remote flush: set a request on every vCPU, look at each one's mode, interrupt those in guest
- * mode and wait until they have answered (`kvm_make_all_cpus_request`). The flush itself happens
- * at each vCPU's next entry. Requests are written before modes are read; the entry writes its mode
- * before it reads requests; both sides have a full barrier in between (primer/x86.md 2.5).
+ * KVM's remote flush: set a request on every vCPU, look at each one's mode, interrupt those in
+ * guest mode and wait until they have answered (`kvm_make_all_cpus_request`). The flush itself
+ * happens at each vCPU's next entry. Requests are written before modes are read; the entry writes
+ * its mode before it reads requests; both sides have a full barrier in between (primer/x86.md 2.5).
  */
 import { sendIpi, VECTOR_CALL } from '../../machine/instruction.ts';
 import { num, type Routine } from '../../runtime/act.ts';

@@ -1,7 +1,7 @@
 /**
- * L0 runs L2 for L1: faults whose intent is known are filled here, everything else goes back to L1 as
- * the result of its RUN, with an exit record in the state page. No VMCS of L1's exists, nothing is
- * merged, and L1 reads the record as plain memory.
+ * L0 runs L2 for L1: faults whose intent is known are filled here, everything else goes back to L1
+ * as the result of its RUN, with an exit record in the state page. No VMCS of L1's exists, nothing
+ * is merged, and L1 reads the record as plain memory.
  */
 import {
   PROT_EXECUTE,
@@ -48,7 +48,7 @@ export function runningL2(vm: KpopVm, guest: GuestContext, vmcs: number): Runnin
 }
 
 function l2Exits(vm: KpopVm): ExitTable {
-  const toL1: ExitHandler = function* reflect(cpu, v) {
+  const toL1: ExitHandler = function* reflect(cpu, v): Routine<void> {
     yield* returnToL1(cpu, v, vm, num(yield vmread(cpu, Field.exitReason, 'kpop.return.reason')));
   };
   return new Map<number, ExitHandler>([
@@ -60,7 +60,6 @@ function l2Exits(vm: KpopVm): ExitTable {
   ]);
 }
 
-// biome-ignore lint/correctness/useYield: the interrupt was handled when the thread unmasked
 function* afterInterrupt(): Routine<void> {
   // What is pending for L1 is seen before the next entry.
 }

@@ -1,7 +1,7 @@
 /**
  * What the second-stage MMUs share: the words of the invalidation protocol between a fault and the
- * unmapping of its page (KVM's mmu_invalidate_seq and in-progress range), where entries lie, and the
- * words that handlers speak.
+ * unmapping of its page (KVM's mmu_invalidate_seq and in-progress range), where entries lie, and
+ * the words that handlers speak.
  */
 import { type Geometry, indexAt } from '../../machine/format/format.ts';
 import { num, type Routine } from '../../runtime/act.ts';
@@ -21,7 +21,10 @@ export interface Stage2Fault {
   readonly access: 'read' | 'write' | 'execute';
 }
 
-/** `mapped`: installed; `present`: somebody else did; `retry`: a race was lost; `absent`: no memory. */
+/**
+ * `mapped`: installed; `present`: somebody else did; `retry`: a race was lost; `absent`: no
+ * memory.
+ */
 export type FaultOutcome = 'mapped' | 'present' | 'retry' | 'absent';
 
 export const MmuWords = layout('kvm.mmu', {

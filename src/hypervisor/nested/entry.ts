@@ -1,23 +1,23 @@
 /**
- * Nested VM entry and exit, emulated: checks, merging VMCS12 into VMCS02, and on the way back saving
- * L2's state and loading L1's. Both are software of L0 around a plain hardware entry or exit.
+ * Nested VM entry and exit, emulated: checks, merging VMCS12 into VMCS02, and on the way back
+ * saving L2's state and loading L1's. Both are software of L0 around a plain hardware entry or
+ * exit.
  */
 
 import type { GuestContext } from '../../machine/guest.ts';
 import { copyFields, invept, vmptrld } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field, fieldAt } from '../../machine/vmcs.ts';
-import { completeAct } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
-import { Event } from '../../runtime/trace.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { flushRemote } from '../flush/request-kick.ts';
 import { ShadowPage } from '../mmu/shadow/mmu.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { l2Exits } from './exits.ts';
-import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, EXIT_ALWAYS, HOST_STATE, SHADOWED } from './fields.ts';
+import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, SHADOWED } from './fields.ts';
 import { protectTables } from './protect.ts';
+import { reflect } from './reflect.ts';
 import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
 
 const FRAME_BYTES = 4096;
@@ -79,36 +79,4 @@ function* loadRoot(cpu: Context, v: Vcpu, vm: NestedVm, nested: NestedVcpu): Rou
   nested.rootGfn = gfn;
   const eptp02 = cpu.read(page + ShadowPage.at.table) * FRAME_BYTES + EPTP_FLAGS;
   cpu.write(fieldAt(nested.vmcs02, Field.eptp), eptp02);
-}
-
-export interface ReflectedExit {
-  readonly reason: number;
-  readonly qualification: number;
-  readonly guestPhysical: number;
-}
-
-/** Delivers an exit of L2 to L1: L1's VM entry instruction returns. */
-export function* reflect(cpu: Context, v: Vcpu, vm: NestedVm, exit: ReflectedExit): Routine<void> {
-  const nested = nestedOf(vm, v);
-  yield copyFields(
-    cpu,
-    { fields: EXIT_ALWAYS, from: nested.vmcs02, to: nested.cached },
-    'nested.out',
-  );
-  cpu.write(fieldAt(nested.cached, Field.exitReason), exit.reason);
-  cpu.write(fieldAt(nested.cached, Field.exitQualification), exit.qualification);
-  cpu.write(fieldAt(nested.cached, Field.exitGuestPhysical), exit.guestPhysical);
-  yield vmptrld(cpu, v.own.vmcs, 'nested.exit.vmcs01');
-  v.loaded = v.own.vmcs;
-  yield copyFields(cpu, { fields: HOST_STATE, from: nested.cached, to: v.own.vmcs }, 'nested.host');
-  if (vm.vmcsShadowing) {
-    yield copyFields(
-      cpu,
-      { fields: SHADOWED, from: nested.cached, to: nested.shadowVmcs },
-      'nested.publish',
-    );
-  }
-  v.active = v.own;
-  cpu.note(Event.nested, exit.reason, v.own.guest.level);
-  completeAct(v.own.guest.top, 0);
 }

@@ -1,6 +1,6 @@
 /**
- * Exits of L2 while L1 runs it through emulated VMX: L0's own (interrupts, faults that the shadow can
- * answer), or L1's.
+ * Exits of L2 while L1 runs it through emulated VMX: L0's own (interrupts, faults that the shadow
+ * can answer), or L1's.
  */
 import { ExitReason } from '../../machine/exit.ts';
 import { type Entry, indexAt } from '../../machine/format/format.ts';
@@ -14,14 +14,14 @@ import { flushRemote } from '../flush/request-kick.ts';
 import { accessOf, beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
 import { fetchShadow, type GuestStep } from '../mmu/shadow/fetch.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
-import { reflect } from './entry.ts';
 import { protectTables } from './protect.ts';
+import { reflect } from './reflect.ts';
 import { type NestedVm, nestedOf } from './state.ts';
 
 const FRAME_BYTES = 4096;
 
 export function l2Exits(vm: NestedVm): ExitTable {
-  const toL1: ExitHandler = function* handToL1(cpu, v) {
+  const toL1: ExitHandler = function* handToL1(cpu, v): Routine<void> {
     const reason = num(yield vmread(cpu, Field.exitReason, 'nested.reason'));
     yield* reflect(cpu, v, vm, { reason, qualification: 0, guestPhysical: 0 });
   };
@@ -34,7 +34,6 @@ export function l2Exits(vm: NestedVm): ExitTable {
   ]);
 }
 
-// biome-ignore lint/correctness/useYield: the interrupt was handled when the thread unmasked
 function* hostInterrupt(): Routine<void> {
   // What is pending for L1 is seen before the next entry.
 }
@@ -62,7 +61,10 @@ interface Walk {
   readonly rights: number;
 }
 
-/** Walks EPT12 in L1's memory by software, and sets its accessed and dirty bits as hardware would. */
+/**
+ * Walks EPT12 in L1's memory by software, and sets its accessed and dirty bits as hardware
+ * would.
+ */
 function* walkEpt12(cpu: Context, v: Vcpu, vm: NestedVm, fault: Stage2Fault): Routine<Walk> {
   const { format } = vm.shadow;
   const steps: GuestStep[] = [];

@@ -2,8 +2,8 @@
  * Which VMCS fields L0 moves at a nested entry and exit. The lists decide what nesting costs in
  * software: each element is one field copied, each copy to or from a VMCS one VMREAD or VMWRITE.
  *
- * Source: arch/x86/kvm/vmx/nested.c, prepare_vmcs02 (hot and rare parts), sync_vmcs02_to_vmcs12 (hot
- * part), load_vmcs12_host_state; facts.
+ * Source: arch/x86/kvm/vmx/nested.c, prepare_vmcs02 (hot and rare parts), sync_vmcs02_to_vmcs12
+ * (hot part), load_vmcs12_host_state; facts.
  */
 import { field, Groups, SHADOW_FIELDS } from '../../machine/vmcs.ts';
 

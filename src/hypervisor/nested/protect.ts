@@ -1,6 +1,6 @@
 /**
- * Write protection of L1's pages that are EPT12 tables: their leaves in EPT01 lose the right to write
- * and the mark that they could have it back, so that L1's stores to them trap.
+ * Write protection of L1's pages that are EPT12 tables: their leaves in EPT01 lose the right to
+ * write and the mark that they could have it back, so that L1's stores to them trap.
  */
 import { Unit } from '../../machine/preset/price.ts';
 import { type Routine, won } from '../../runtime/act.ts';
@@ -8,7 +8,10 @@ import type { Context } from '../../runtime/context.ts';
 import { entryAt } from '../mmu/common.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 
-/** Under the write lock; true if a CPU may hold a writable translation: flush before relying on it. */
+/**
+ * Under the write lock; true if a CPU may hold a writable translation: flush before relying on
+ * it.
+ */
 export function* protectTables(
   cpu: Context,
   mmu: TdpMmu,

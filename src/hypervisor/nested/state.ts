@@ -1,7 +1,7 @@
 /**
- * What L0 keeps for one L1 vCPU that runs guests of its own: which VMCS12 is current, its cached copy,
- * the VMCS02 that hardware runs, and the shadow of the guest's EPT12. Private to the vCPU's thread,
- * except the pages it points to.
+ * What L0 keeps for one L1 vCPU that runs guests of its own: which VMCS12 is current, its cached
+ * copy, the VMCS02 that hardware runs, and the shadow of the guest's EPT12. Private to the vCPU's
+ * thread, except the pages it points to.
  *
  * Source: arch/x86/kvm/vmx/nested.c (facts; primer/x86.md 4.1).
  */

@@ -1,15 +1,16 @@
 /**
- * L1 stored to one of its EPT12 tables: the page is write-protected in EPT01, so the store exited. L0
- * performs it on L1's behalf and drops what mirrored the old entry.
+ * L1 stored to one of its EPT12 tables: the page is write-protected in EPT01, so the store exited.
+ * L0 performs it on L1's behalf and drops what mirrored the old entry.
  *
- * The architecture lets stale translations live until L1's INVEPT, so the drop needs no flush of its
- * own for L1's sake (`storeflush=lazy`); but then the host must flush before it takes a page that such a
- * translation may still reach, hence the `unflushed` word. KVM flushes at once (`storeflush=now`).
+ * The architecture lets stale translations live until L1's INVEPT, so the drop needs no flush of
+ * its own for L1's sake (`storeflush=lazy`); but then the host must flush before it takes a page
+ * that such a translation may still reach, hence the `unflushed` word. KVM flushes at once
+ * (`storeflush=now`).
  */
 import { defect } from '../../base/assert.ts';
 import { Instruction } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { completeAct } from '../../machine/world-switch.ts';
+import { completeActLike } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
@@ -29,9 +30,9 @@ export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm):
   const frame = yield* vm.tdp.backing.resident(cpu, gfn);
   if (frame < 0) defect('trackedWrite', `table page ${gfn} of L1 is not resident`);
   cpu.spend(Unit.instructionEmulated, 1);
-  const done = yield cpu.sameAs(act, frame * FRAME_BYTES + (gpa % FRAME_BYTES), 'tracked.store');
-  completeAct(v.active.guest.top, done.lo, done.hi, done.ok);
-  const changed = word.ok;
+  const at = frame * FRAME_BYTES + (gpa % FRAME_BYTES);
+  completeActLike(v.active.guest.top, yield cpu.sameAs(act, at, 'tracked.store'));
+  const changed = word.ok; // a compare-and-swap may have failed
   yield* advance(cpu);
   if (changed) yield* drop(cpu, v, vm, gfn, (gpa % FRAME_BYTES) / 8);
 }

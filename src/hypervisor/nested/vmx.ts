@@ -1,6 +1,6 @@
 /**
- * L1's VMX instructions, emulated by L0: each was an exit. VMREAD and VMWRITE come here only for fields
- * outside the shadow VMCS, or for all of them when VMCS shadowing is off.
+ * L1's VMX instructions, emulated by L0: each was an exit. VMREAD and VMWRITE come here only for
+ * fields outside the shadow VMCS, or for all of them when VMCS shadowing is off.
  */
 import { ExitReason } from '../../machine/exit.ts';
 import { copyFields, vmwrite } from '../../machine/instruction.ts';

@@ -25,14 +25,16 @@ export const intelCascadeLake: Preset = {
       240,
       220,
       260,
-      'A1: raw exit+entry 441 (Gold 6252N) to 516 (Gold 6142M), half of the 480 between; the split is ours',
+      'A1: raw exit+entry 441 (Gold 6252N) to 516 (Gold 6142M), half of the 480 between; ' +
+        'the split is ours',
     ),
     vmEntry: published(240, 220, 260, 'A1: the other half of the raw exit+entry turnaround'),
     exitDispatch: published(
       670,
       650,
       700,
-      'A1: trivial exit through KVM 1150 cycles (PVM SOSP23 table 1) minus the raw transition; a lump that every exit of every design pays',
+      'A1: trivial exit through KVM 1150 cycles (PVM SOSP23 table 1) minus the raw transition; ' +
+        'a lump that every exit of every design pays',
     ),
     vmcsAccess: assumed(45, 20, 80, `A2: native VMREAD/VMWRITE 30-60 cycles, ${R}`),
     vmcsLoad: assumed(200, 75, 300, `A2: VMPTRLD 100-300 cycles, ${R}`),

@@ -1,6 +1,7 @@
 /**
  * What a preset prices: primitive hardware acts and named units of software work that the code
- * itself counts (DESIGN.md law 3). One price per unit for all designs; no price belongs to a design.
+ * itself counts (DESIGN.md law 3). One price per unit for all designs; no price belongs to a
+ * design.
  */
 
 /** Where a figure comes from; an assumed one spans at least a factor of 4 from low to high. */

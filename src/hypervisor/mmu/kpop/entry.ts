@@ -72,7 +72,8 @@ function* linkTable(cpu: Context, space: Space, place: Place, level: number): Ro
       discardTable(cpu, space, table);
       return intent.payload * 64;
     }
-    // An earlier change here may still be cached by a CPU: join its flush before anything is linked.
+    // An earlier change here may still be cached by a CPU: join its flush before anything is
+    // linked.
     if (intent.payload > num(yield cpu.load(space.doneGen, 'kpop.link.done'))) {
       yield* unlockEntry(cpu, space, place, encode(intent));
       yield* joinFlush(cpu, space, intent.payload);

@@ -1,8 +1,9 @@
 /**
  * The flush protocol: a restrictive change carries a label, a number of the AS's generation; it is
  * finished when `doneGen` has reached the label. A flush raises the generation, kicks the CPUs that
- * run the AS and have not flushed up to it, and waits for each to leave or to have flushed. Nothing is
- * held while waiting, and anybody may perform the flush that somebody else's label needs.
+ * run the AS and have not flushed up to it, and waits for each to leave or to have flushed.
+ * Nothing is held while waiting, and anybody may perform the flush that somebody else's label
+ * needs.
  *
  * Source: primer/x86.md 6.4 (proposal).
  */
@@ -52,8 +53,8 @@ function* kickAndWait(cpu: Context, space: Space, label: number): Routine<void> 
 }
 
 /**
- * Before this CPU enters the AS, interrupts off: says so, looks for a newer generation behind a full
- * barrier, flushes if there is one. True if a kick came in: back out and look again.
+ * Before this CPU enters the AS, interrupts off: says so, looks for a newer generation behind a
+ * full barrier, flushes if there is one. True if a kick came in: back out and look again.
  */
 export function* enterSpace(cpu: Context, space: Space): Routine<boolean> {
   const words = space.cpu(cpu.cpu);

@@ -1,7 +1,7 @@
 /**
- * The intent word: what L1 wants at one L2 page, apart from what hardware sees. One word carries the
- * lock bit, the state, the rights and a payload: L1's page (valid), the flush label that must be
- * finished before the page may be mapped again (empty), or the child table (table).
+ * The intent word: what L1 wants at one L2 page, apart from what hardware sees. One word carries
+ * the lock bit, the state, the rights and a payload: L1's page (valid), the flush label that must
+ * be finished before the page may be mapped again (empty), or the child table (table).
  *
  * Source: primer/x86.md 6.1 (proposal). Pure; encodings are numbers below 2^53.
  */

@@ -1,11 +1,12 @@
 /**
  * From an L1 page to the entries that map it, because the host's invalidations arrive by L1 page.
- * One list head per L1 page, whose lowest bit locks the list; invalidation counters per bucket of 2 MiB,
- * which faults only read. (The proposal has one spinlock per bucket: CPUs whose pages were allocated
- * from the same 2 MiB then meet there; measured, and given up for the bit.)
+ * One list head per L1 page, whose lowest bit locks the list; invalidation counters per bucket of
+ * 2 MiB, which faults only read. (The proposal has one spinlock per bucket: CPUs whose pages were
+ * allocated from the same 2 MiB then meet there; measured, and given up for the bit.)
  *
- * An entry maps one L1 page at most, so its item is a word of its own table page (a third frame beside
- * hardware entries and intents): the map never allocates, and nothing can fail under the entry lock.
+ * An entry maps one L1 page at most, so its item is a word of its own table page (a third frame
+ * beside hardware entries and intents): the map never allocates, and nothing can fail under the
+ * entry lock.
  *
  * The counters and the list form a store/load pair: the mapper adds its item and then reads the
  * counters, the invalidator raises a counter and then reads the lists (primer/x86.md 6.3, M4/N1).

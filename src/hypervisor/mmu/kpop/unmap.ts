@@ -69,8 +69,8 @@ function* unmapPage(cpu: Context, space: Space, gfn: number): Routine<number> {
 }
 
 /**
- * The host takes L1's pages away (or moves them): `release` is called for each page after no CPU can
- * reach it. Intents stay, so that L2's next access is filled again without L1.
+ * The host takes L1's pages away (or moves them): `release` is called for each page after no CPU
+ * can reach it. Intents stay, so that L2's next access is filled again without L1.
  */
 export function* kpopInvalidate(
   cpu: Context,

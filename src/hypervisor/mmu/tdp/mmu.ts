@@ -46,8 +46,8 @@ export class TdpMmu {
   /** Asked before a page is mapped writable: a shadowed guest table must stay write-protected. */
   isTracked: (cpu: Context, gfn: number) => Routine<boolean> = neverTracked;
   /**
-   * Another MMU maps the same memory under this lock: drops what it maps of a range and says whether
-   * TLBs may hold some of it.
+   * Another MMU maps the same memory under this lock: drops what it maps of a range and says
+   * whether TLBs may hold some of it.
    */
   alsoZap: (cpu: Context, range: PageRange) => Routine<boolean> = zapNothing;
   readonly #spares: number;
@@ -102,12 +102,10 @@ export class TdpMmu {
   }
 }
 
-// biome-ignore lint/correctness/useYield: without a shadow nothing is looked up
 function* neverTracked(): Routine<boolean> {
   return false;
 }
 
-// biome-ignore lint/correctness/useYield: without a shadow nothing is zapped
 function* zapNothing(): Routine<boolean> {
   return false;
 }

@@ -1,7 +1,7 @@
 /**
- * Boot-time mapping: what a VM's memory looks like after it has been running for a while (`l1=warm`).
- * Nobody runs yet, so tables are written as words, with the same codec and into the same tree that
- * the fault path uses.
+ * Boot-time mapping: what a VM's memory looks like after it has been running for a while
+ * (`l1=warm`). Nobody runs yet, so tables are written as words, with the same codec and into the
+ * same tree that the fault path uses.
  */
 import type { Memory } from '../../../machine/memory.ts';
 import { entryAt, type PageRange } from '../common.ts';

@@ -1,6 +1,7 @@
 /**
- * Removing access in the TDP MMU: leaves are exchanged for empty entries under the write lock, remote
- * TLBs are flushed before the lock is dropped, and only then are pages and tables given back.
+ * Removing access in the TDP MMU: leaves are exchanged for empty entries under the write lock,
+ * remote TLBs are flushed before the lock is dropped, and only then are pages and tables given
+ * back.
  */
 import { defect } from '../../../base/assert.ts';
 import { pagesAt } from '../../../machine/format/format.ts';
@@ -59,7 +60,10 @@ function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<number>
   return zapped;
 }
 
-/** The table of `target` level that serves `gfn`, or minus the level of the entry absent above it. */
+/**
+ * The table of `target` level that serves `gfn`, or minus the level of the entry absent above
+ * it.
+ */
 function* tableAt(cpu: Context, mmu: TdpMmu, gfn: number, target: number): Routine<number> {
   const { format } = mmu;
   let table = mmu.root;
@@ -89,8 +93,8 @@ function* zapLeaves(cpu: Context, mmu: TdpMmu, table: number, range: PageRange):
 
 /**
  * Removes the tables that serve an aligned range as large as one upper-level entry: the entry is
- * emptied, each used entry below is frozen so that a racing fault retries, TLBs are flushed, and the
- * frames are given back after a grace period.
+ * emptied, each used entry below is frozen so that a racing fault retries, TLBs are flushed, and
+ * the frames are given back after a grace period.
  */
 export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
   const { format } = mmu;
