@@ -37,7 +37,10 @@ export class Context {
   readonly name: string;
   /** Physical CPU it runs on; -1 while parked. */
   cpu = -1;
-  /** Number of its CPU in its own machine: the physical CPU's for a host, the vCPU's for a guest. */
+  /**
+   * Number of its CPU in its own machine: the physical CPU's for a host, the vCPU's for a
+   * guest.
+   */
   seat = -1;
   /** Interrupts are not delivered while set: IRQs off. */
   masked = false;

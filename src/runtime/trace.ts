@@ -39,7 +39,10 @@ export const Event = {
   userspace: 15,
   /** A named step of a hypervisor: a = coverage mark. */
   mark: 16,
-  /** A lock is wanted: a = lock class. The next `acquire` of the class on this CPU ends the wait. */
+  /**
+   * A lock is wanted: a = lock class. The next `acquire` of the class on this CPU ends the
+   * wait.
+   */
   want: 17,
 } as const;
 
