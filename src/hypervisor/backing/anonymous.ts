@@ -44,13 +44,15 @@ export class AnonymousBacking {
     cpu.spend(Unit.levelWalked, HOST_LEVELS);
     const word = this.#word(gfn);
     if (word < 0) return -1;
-    const seen = num(yield cpu.load(word, 'backing.look'));
-    if (seen !== 0) return seen - 1;
-    const frame = yield* this.#platform.frames.take(cpu);
-    yield zeroFrame(cpu, frame, 'backing.zero');
-    if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) return frame;
-    this.#platform.frames.give(cpu, frame); // somebody else was faster
-    return num(yield cpu.load(word, 'backing.lost')) - 1;
+    for (;;) {
+      const seen = num(yield cpu.load(word, 'backing.look'));
+      if (seen !== 0) return seen - 1;
+      const frame = yield* this.#platform.frames.take(cpu);
+      yield zeroFrame(cpu, frame, 'backing.zero');
+      if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) return frame;
+      // Somebody else was faster; by now their page may have been taken away again.
+      this.#platform.frames.give(cpu, frame);
+    }
   }
 
   /** Frame behind `gfn` if it is resident now, without making it so; -1 otherwise. */
