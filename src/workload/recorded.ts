@@ -127,7 +127,8 @@ function isReported(settings: Settings, run: number): boolean {
 }
 
 function lifeOf(recording: Recording, operations: number, reported: boolean): Life {
-  return { lines: recording.lines, operations, reported };
+  const { lines, areas } = recording;
+  return { lines, areas, operations, reported };
 }
 
 function planOf(lives: readonly (readonly Life[])[], pages: number): Plan {

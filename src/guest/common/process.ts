@@ -13,6 +13,12 @@ export interface Process {
   readonly users: number;
 }
 
+/** Pages [first, end) of an address space in which something may be mapped. */
+export interface Area {
+  readonly first: number;
+  readonly end: number;
+}
+
 export interface KernelServices {
   /** Makes the kernel's own pages resident; the boot CPU does it once. */
   boot(cpu: GuestContext): Routine<void>;
@@ -24,8 +30,8 @@ export interface KernelServices {
   /** Makes the tables for pages [first, first + count) but not the pages. */
   prepareTables(cpu: GuestContext, process: Process, first: number, count: number): Routine<void>;
   munmap(cpu: GuestContext, process: Process, first: number, end: number): Routine<void>;
-  /** Ends the process; its frames in ascending order, not yet given back. */
-  exit(cpu: GuestContext, process: Process): Routine<number[]>;
+  /** Ends the process, mapped in `areas`; its frames in ascending order, not yet given back. */
+  exit(cpu: GuestContext, process: Process, areas: readonly Area[]): Routine<number[]>;
   /** Reports ascending frames as free to the owner of the guest's memory. */
   report(cpu: GuestContext, frames: readonly number[]): Routine<void>;
   /** Gives frames back to the pool. */

@@ -38,7 +38,7 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
       }
     },
     munmap: (cpu, process, first, end) => munmap(kernel, cpu, process, first, end),
-    exit: (cpu, process) => exitProcess(kernel, cpu, process),
+    exit: (cpu, process, areas) => exitProcess(kernel, cpu, process, areas),
     report: (cpu, frames) => reportFree(cpu, frames, region.lists + cpu.seat * FRAME_BYTES),
     recycle(cpu, frames): void {
       for (let i = frames.length - 1; i >= 0; i--) kernel.free(cpu, frames[i]!);

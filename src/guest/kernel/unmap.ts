@@ -1,10 +1,12 @@
 /**
  * Taking pages away from an address space: munmap with shootdown, and the end of a process.
  */
+
+import { pagesAt } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { invlpg, loadCr3, sendIpi, VECTOR_CALL } from '../../machine/instruction.ts';
 import { num, type Routine } from '../../runtime/act.ts';
-import type { Process } from '../common/process.ts';
+import type { Area, Process } from '../common/process.ts';
 import type { GuestKernel } from './kernel.ts';
 
 const FRAME_BYTES = 4096;
@@ -73,32 +75,53 @@ export function* answerShootdown(kernel: GuestKernel, cpu: GuestContext): Routin
 
 /**
  * Ends a process: its tables are dismantled and the frames returned to the caller in ascending
- * order, not yet in the pool, so that they can be reported to the owner first.
+ * order, not yet in the pool, so that they can be reported to the owner first. Only entries within
+ * `areas` are looked at, as a kernel goes by its list of mapped areas.
  */
 export function* exitProcess(
   kernel: GuestKernel,
   cpu: GuestContext,
   process: Process,
+  areas: readonly Area[],
 ): Routine<number[]> {
   yield loadCr3(cpu, 0, 0, 'keep', 'kernel.exit.leave');
   const frames: number[] = [];
-  yield* dismantle(kernel, cpu, process.root, kernel.format.geometry.levels - 1, frames);
+  const top = { table: process.root, level: kernel.format.geometry.levels - 1, firstPage: 0 };
+  yield* dismantle(kernel, cpu, top, areas, frames);
   return frames.sort((a, b) => a - b);
+}
+
+interface Subtree {
+  readonly table: number;
+  readonly level: number;
+  /** First page that the table maps. */
+  readonly firstPage: number;
 }
 
 function* dismantle(
   kernel: GuestKernel,
   cpu: GuestContext,
-  table: number,
-  level: number,
+  { table, level, firstPage }: Subtree,
+  areas: readonly Area[],
   frames: number[],
 ): Routine<void> {
   const { format } = kernel;
-  for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
-    const at = table * FRAME_BYTES + index * 8;
-    const seen = format.decode(yield cpu.load(at, 'kernel.exit.look'), level);
-    if (seen.kind === 'leaf') frames.push(seen.pfn);
-    if (seen.kind === 'table') yield* dismantle(kernel, cpu, seen.pfn, level - 1, frames);
+  const span = pagesAt(format.geometry, level);
+  const entries = 1 << format.geometry.indexBits;
+  let index = 0;
+  for (const area of areas) {
+    index = Math.max(index, Math.floor((area.first - firstPage) / span));
+    const end = Math.min(entries, Math.ceil((area.end - firstPage) / span));
+    for (; index < end; index++) {
+      const at = table * FRAME_BYTES + index * 8;
+      const seen = format.decode(yield cpu.load(at, 'kernel.exit.look'), level);
+      if (seen.kind === 'leaf') frames.push(seen.pfn);
+      if (seen.kind !== 'table') continue;
+      const below = firstPage + index * span;
+      const within = areas.filter((each) => each.first < below + span && each.end > below);
+      const subtree = { table: seen.pfn, level: level - 1, firstPage: below };
+      yield* dismantle(kernel, cpu, subtree, within, frames);
+    }
   }
   frames.push(table);
 }

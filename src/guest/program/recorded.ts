@@ -4,12 +4,17 @@
  * takes the pages; the next process that gets those frames faults in the second stage again.
  */
 import type { Routine } from '../../runtime/act.ts';
+import type { Area } from '../common/process.ts';
 import type { Environment, Program } from './environment.ts';
 import { type AccessLines, replay } from './replay.ts';
+
+export type { Area } from '../common/process.ts';
 
 /** One life of a process. */
 export interface Life {
   readonly lines: AccessLines;
+  /** Where its pages lie, ascending. */
+  readonly areas: readonly Area[];
   /** What a complete life counts as. */
   readonly operations: number;
   /** Whether the frames that it leaves are reported as free before they are used again. */
@@ -31,7 +36,7 @@ export function recorded(lives: readonly (readonly Life[])[]): Program {
 function* live({ cpu, kernel }: Environment, life: Life): Routine<void> {
   const process = yield* kernel.exec(cpu);
   yield* replay(cpu, kernel, process, life.lines, life.operations);
-  const frames = yield* kernel.exit(cpu, process);
+  const frames = yield* kernel.exit(cpu, process, life.areas);
   if (life.reported) yield* kernel.report(cpu, frames);
   kernel.recycle(cpu, frames);
 }
