@@ -18,7 +18,7 @@ export interface PoolResult {
 /** Runs all pieces; rejects with the first failure. */
 export async function runPieces(common: Common, pieces: readonly Piece[]): Promise<PoolResult> {
   const runs = new Array<Run | undefined>(pieces.length).fill(undefined);
-  const waiting = orderOf(pieces);
+  const queue = new Queue(pieces);
   const workers = new Set<Worker>();
   const progress = new Progress(pieces.length);
   let interrupted = false;
@@ -34,11 +34,13 @@ export async function runPieces(common: Common, pieces: readonly Piece[]): Promi
       Array.from({ length: count }, async () => {
         const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: common });
         workers.add(worker);
-        for (let i = waiting.shift(); i !== undefined; i = waiting.shift()) {
+        for (let i = queue.take(); i !== undefined; i = queue.take()) {
+          const began = performance.now();
           const answer = interrupted ? undefined : await ask(worker, pieces[i]!);
           if (answer === undefined) return;
           if ('failure' in answer) throw new FailureError(answer.failure);
           runs[i] = answer.run;
+          queue.finished(pieces[i]!, performance.now() - began);
           progress.done(answer.run);
         }
       }),
@@ -51,9 +53,41 @@ export async function runPieces(common: Common, pieces: readonly Piece[]): Promi
   return { runs, interrupted };
 }
 
-/** Numbers of the pieces in the order in which they start. */
-function orderOf(pieces: readonly Piece[]): number[] {
-  return pieces.map((_, i) => i);
+/**
+ * Which piece to start next: of the smallest number of vCPUs that is left, first a piece of every
+ * design, then those that take longest, so that no core idles at the end.
+ */
+class Queue {
+  readonly #waiting: { readonly at: number; readonly kind: string; readonly vcpus: number }[];
+  /** How long a piece of a kind took, in milliseconds. */
+  readonly #took = new Map<string, number>();
+  readonly #started = new Set<string>();
+
+  constructor(pieces: readonly Piece[]) {
+    this.#waiting = pieces.map(({ design, vcpus }, at) => {
+      return { at, kind: `${design.text} ${vcpus}`, vcpus };
+    });
+  }
+
+  take(): number | undefined {
+    const least = Math.min(...this.#waiting.map(({ vcpus }) => vcpus));
+    let best: number | undefined;
+    let longest = -1;
+    this.#waiting.forEach(({ kind, vcpus }, i) => {
+      if (vcpus !== least) return;
+      const known = this.#took.get(kind) ?? 0;
+      const length = this.#started.has(kind) ? known : Number.POSITIVE_INFINITY;
+      if (length > longest) [best, longest] = [i, length];
+    });
+    if (best === undefined) return undefined;
+    const [chosen] = this.#waiting.splice(best, 1);
+    this.#started.add(chosen!.kind);
+    return chosen!.at;
+  }
+
+  finished({ design, vcpus }: Piece, took: number): void {
+    this.#took.set(`${design.text} ${vcpus}`, took);
+  }
 }
 
 /** The worker's answer; undefined if it was terminated before it had one. */

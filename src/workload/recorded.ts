@@ -81,8 +81,8 @@ export const programs: Workload = {
     'server that fills 80 MB and reads it at random (redis)',
   assumes: [
     'even vCPUs begin with sort, odd ones with gzip, and all alternate; vCPU 0 ends with redis',
-    'after every second exit (reclaim=2) the guest reports the frames as free and the owner ' +
-      'takes them back, so that half of the processes find their second-stage entries gone',
+    'after every third exit (reclaim=3) the guest reports the frames as free and the owner takes ' +
+      'them back: a third of the processes, of both programs, find their second-stage entries gone',
     'a line left out by the wider filter would have hit the TLB (src/workload/recording.ts)',
   ],
   leavesOut: NOT_IN_TRACES,
@@ -95,7 +95,7 @@ export const programs: Workload = {
       describe: 'how many processes each vCPU runs, sort and gzip alternating',
       range: [1, 100_000],
     },
-    reclaim('runs of a vCPU', '2'),
+    reclaim('runs of a vCPU', '3'),
     filter('64'),
     {
       name: 'server',
