@@ -14,7 +14,8 @@ export class Hasher {
     const high = (value / 4294967296) | 0;
     this.#a = Math.imul(this.#a ^ low, 0x01000193) + Math.imul(high, 0x27d4eb2f);
     this.#a = (this.#a << 13) | (this.#a >>> 19);
-    this.#b = Math.imul((this.#b + low) ^ (this.#b >>> 15), 0x2c1b3c6d) ^ Math.imul(high, 0x297a2d39);
+    this.#b =
+      Math.imul((this.#b + low) ^ (this.#b >>> 15), 0x2c1b3c6d) ^ Math.imul(high, 0x297a2d39);
     this.#b = (this.#b << 17) | (this.#b >>> 15);
   }
 

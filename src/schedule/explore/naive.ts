@@ -7,7 +7,7 @@
  * Bounds, each named in the report: limits on labels that a spinning processor repeats, a number of
  * preemptions, a number of executions.
  */
-import type { ExploredEngine } from './engine.ts';
+import { type ExploredEngine, Hasher } from './engine.ts';
 import { isAct, type Limit, type Move, processorOf, Stage } from './stage.ts';
 
 /** A system in its initial state, and what must hold in it. */
@@ -67,7 +67,8 @@ export function exploreNaively(options: NaiveOptions): NaiveReport {
 class Search {
   readonly #options: NaiveOptions;
   readonly #pending: Path[] = [START];
-  readonly #seen = new Set<number>();
+  /** Preemptions with which a state was reached at least. */
+  readonly #seen = new Map<number, number>();
   readonly #terminals = new Set<number>();
   #executions = 0;
   #states = 0;
@@ -122,13 +123,16 @@ class Search {
       this.#states++;
       return false;
     }
-    let print = stage.fingerprint();
-    if (this.#options.preemptions !== undefined) {
-      print = (print * 31 + at.preemptions * 8 + at.last + 1) % 9007199254740881;
-    }
-    if (this.#seen.has(print)) return true;
-    this.#seen.add(print);
-    this.#states++;
+    const bounded = this.#options.preemptions !== undefined;
+    const hasher = new Hasher();
+    hasher.add(stage.fingerprint());
+    if (bounded) hasher.add(at.last); // what may still follow depends on it
+    const print = hasher.value;
+    const spent = bounded ? at.preemptions : 0;
+    const before = this.#seen.get(print);
+    if (before !== undefined && before <= spent) return true;
+    if (before === undefined) this.#states++;
+    this.#seen.set(print, spent);
     return false;
   }
 

@@ -3,8 +3,8 @@
  * interrupt reaches it, hardware makes a move of its own there, or a free choice is answered. After
  * each move the code runs on to its next act, so that every state has all acts offered.
  *
- * Generators cannot be copied, but a context is a function of what it has observed: the state is the
- * engine's, and for each context a hash of the words and plain values it has been given.
+ * Generators cannot be copied, but a context is a function of what it has observed: the state is
+ * the engine's, and for each context a hash of the words and plain values it has been given.
  */
 import { defect } from '../../base/assert.ts';
 import { Op } from '../../runtime/act.ts';

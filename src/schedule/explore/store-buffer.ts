@@ -1,10 +1,10 @@
 /**
  * The store buffer of one processor under total store order: stores leave for memory in order, some
- * time after they were performed; the processor's own loads see them at once. Addresses are physical,
- * because a store is translated when it is performed.
+ * time after they were performed; the processor's own loads see them at once. Addresses are
+ * physical, because a store is translated when it is performed.
  *
- * Leaves out: stores narrower than the low half, and forwarding from half a word (the processor waits
- * until such a store has left).
+ * Leaves out: stores narrower than the low half, and forwarding from half a word (the processor
+ * waits until such a store has left).
  */
 
 export interface BufferedStore {
