@@ -37,7 +37,35 @@ export const LIST_HEADER_BYTES = 32;
 export const LIST_ELEMENT_BYTES = 16;
 
 /** Word offsets in bytes of the argument page's header. */
-export const ListHeader = { count: 0, epoch: 8 } as const;
+export const ListHeader = {
+  count: 0,
+  epoch: 8,
+  flags: 16,
+  /** A flush label that the call joins before it returns; of an UNMAP that ends a series. */
+  join: 24,
+} as const;
+
+/**
+ * UNMAP flag: more calls of this series follow. The call does not wait for its flush but answers
+ * with the label to join; its pages may still be used until a call that joined it has returned. So r
+ * ranges cost ceil(r / 254) calls and one flush, and L0 keeps nothing between the calls.
+ */
+export const FLAG_MORE = 1;
+
+const STATUS_SPAN = 256;
+
+/** What a hypercall answers: a status and, for some, a detail. */
+export function packAnswer(status: number, detail: number): number {
+  return detail * STATUS_SPAN + status;
+}
+
+export function answerStatus(answer: number): number {
+  return answer % STATUS_SPAN;
+}
+
+export function answerDetail(answer: number): number {
+  return Math.floor(answer / STATUS_SPAN);
+}
 
 /** MAP element: word 0 = L2 page, word 1 = L1 page and rights. UNMAP: first page, page count. */
 export const PROT_READ = 1;

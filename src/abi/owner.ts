@@ -13,5 +13,6 @@ export const OwnerCall = {
 
 /** An element of the list is two words: first page, number of pages. */
 export const REPORT_ELEMENT_BYTES = 16;
-/** Elements in one page. */
-export const REPORT_LIMIT = 256;
+/** A list may go over this many consecutive guest pages. */
+export const REPORT_PAGES = 8;
+export const REPORT_LIMIT = (REPORT_PAGES * 4096) / REPORT_ELEMENT_BYTES;

@@ -3,6 +3,8 @@
  * design. Words of the guest are formatted by the guest itself when it boots, because where its
  * memory lies is the business of whoever owns it.
  */
+
+import { REPORT_PAGES } from '../abi/owner.ts';
 import { Arena } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
 import { GuestKernel } from '../guest/kernel/kernel.ts';
@@ -32,7 +34,7 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
   const { vcpus } = demand;
   const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
   const words = pool * 8 + dataWords(demand) + vcpus * KERNEL_WORDS_PER_VCPU;
-  const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus;
+  const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus * REPORT_PAGES;
   const arena = new Arena(1, arenaFrames);
   const region = { base: arenaFrames, limit: arenaFrames + pool };
   const frames = new Frames(arena, region, vcpus);
@@ -45,7 +47,7 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
     vcpus: contexts,
     data,
   });
-  const lists = arena.frames(vcpus) * FRAME_BYTES;
+  const lists = arena.frames(vcpus * REPORT_PAGES) * FRAME_BYTES;
   const services = kernelServices(kernel, { first: 1, end: arena.end, lists });
   contexts.forEach((context, i) => {
     context.seat = i;

@@ -53,14 +53,18 @@ export function* answerCall(cpu: Context, owner: Owner, guest: GuestContext): Ro
 function* rangesOf(cpu: Context, owner: Owner, guest: GuestContext): Routine<PageRange[]> {
   const list = guest.registers[1]!;
   const count = Math.min(guest.registers[2]!, REPORT_LIMIT);
-  const frame = yield* owner.frameOf(cpu, Math.floor(list / FRAME_BYTES));
-  if (frame < 0) return [];
   const ranges: PageRange[] = [];
+  let frame = -1;
   for (let i = 0; i < count; i++) {
+    const at = list + i * REPORT_ELEMENT_BYTES;
+    if (i === 0 || at % FRAME_BYTES === 0) {
+      frame = yield* owner.frameOf(cpu, Math.floor(at / FRAME_BYTES));
+    }
+    if (frame < 0) return ranges; // no memory there: what was read so far stands
     cpu.spend(Unit.listElement, 1);
-    const at = frame * FRAME_BYTES + (list % FRAME_BYTES) + i * REPORT_ELEMENT_BYTES;
-    const first = cpu.read(at);
-    ranges.push({ first, end: first + cpu.read(at + 8) });
+    const element = frame * FRAME_BYTES + (at % FRAME_BYTES);
+    const first = cpu.read(element);
+    ranges.push({ first, end: first + cpu.read(element + 8) });
   }
   return ranges;
 }

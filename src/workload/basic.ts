@@ -141,7 +141,7 @@ export const unmap: Workload = {
       unit: 'ranges of one page',
       default: '64',
       describe: 'how many ranges are given back',
-      range: [1, MOST_PER_VCPU / 2],
+      range: [0, MOST_PER_VCPU / 2],
     },
   ],
   recordings: none,

@@ -2,6 +2,7 @@
  * The kernel as its programs see it: fault entry, process life, reporting.
  */
 
+import { REPORT_PAGES } from '../../abi/owner.ts';
 import { pagesAt } from '../../machine/format/format.ts';
 import { READ } from '../../machine/format/judge.ts';
 import type { GuestContext } from '../../machine/guest.ts';
@@ -17,7 +18,7 @@ export interface KernelRegion {
   /** Guest frames [first, end) that hold the kernel's own words. */
   readonly first: number;
   readonly end: number;
-  /** Guest-physical address of one page per vCPU for lists that are passed by address. */
+  /** Guest-physical address of REPORT_PAGES pages per vCPU for lists that are passed by address. */
   readonly lists: number;
 }
 
@@ -39,7 +40,8 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
     },
     munmap: (cpu, process, first, end) => munmap(kernel, cpu, process, first, end),
     exit: (cpu, process, areas) => exitProcess(kernel, cpu, process, areas),
-    report: (cpu, frames) => reportFree(cpu, frames, region.lists + cpu.seat * FRAME_BYTES),
+    report: (cpu, frames) =>
+      reportFree(cpu, frames, region.lists + cpu.seat * REPORT_PAGES * FRAME_BYTES),
     recycle(cpu, frames): void {
       for (let i = frames.length - 1; i >= 0; i--) kernel.free(cpu, frames[i]!);
     },

@@ -6,6 +6,9 @@
  * one half of the pair whose other half is `invalidate`.
  */
 import {
+  answerDetail,
+  answerStatus,
+  FLAG_MORE,
   FUSED_RECORD_BYTES,
   KpopCall,
   LIST_ELEMENT_BYTES,
@@ -106,8 +109,9 @@ export class KpopGuest {
       this.#fuse(cpu, { l2gfn, target, epoch });
       return;
     }
-    const status = yield* this.#call(cpu, KpopCall.map, [[l2gfn, target]], epoch); // F6
-    yield* this.settle(cpu, status);
+    const header = { epoch, flags: 0, join: 0 };
+    const answer = yield* this.#call(cpu, KpopCall.map, [[l2gfn, target]], header); // F6
+    yield* this.settle(cpu, answerStatus(answer));
   }
 
   /** F7: the answer to this vCPU's MAP is known. */
@@ -142,18 +146,27 @@ export class KpopGuest {
     for (const range of ranges) {
       if (yield* this.#scan(cpu, range)) mapped.push(range); // V3
     }
-    for (let from = 0; from < mapped.length; from += LIST_LIMIT) {
-      const elements = mapped
-        .slice(from, from + LIST_LIMIT)
-        .map((r): [number, number] => [r.first, r.end - r.first]);
-      const status = yield* this.#call(cpu, KpopCall.unmap, elements, epoch); // V4
-      if (status !== Status.ok) defect('KpopGuest.invalidate', `UNMAP answered ${status}`);
-    }
+    yield* this.#unmap(cpu, mapped, epoch); // V4
     for (const range of ranges) {
       for (let gfn = range.first; gfn < range.end; gfn++) yield* this.backing.release(cpu, gfn);
     }
     yield cpu.add(this.#words + L1Words.at.epoch, 1, 'l1.invalidate.end'); // V6
     yield cpu.add(this.#words + L1Words.at.inProgress, -1, 'l1.invalidate.close');
+  }
+
+  /** As many UNMAP calls as the list needs; only the last waits, for the flush of all. */
+  *#unmap(cpu: Context, ranges: readonly PageRange[], epoch: number): Routine<void> {
+    let join = 0;
+    for (let from = 0; from < ranges.length; from += LIST_LIMIT) {
+      const elements = ranges
+        .slice(from, from + LIST_LIMIT)
+        .map((r): [number, number] => [r.first, r.end - r.first]);
+      const flags = from + LIST_LIMIT < ranges.length ? FLAG_MORE : 0;
+      const answer = yield* this.#call(cpu, KpopCall.unmap, elements, { epoch, flags, join });
+      const status = answerStatus(answer);
+      if (status !== Status.ok) defect('KpopGuest', `UNMAP answered ${status}`);
+      join = Math.max(join, answerDetail(answer));
+    }
   }
 
   /** Whether an invalidation now covers the page. */
@@ -219,11 +232,13 @@ export class KpopGuest {
     cpu: Context,
     call: number,
     elements: readonly [number, number][],
-    epoch: number,
+    header: { readonly epoch: number; readonly flags: number; readonly join: number },
   ): Routine<number> {
     const page = this.#lists + cpu.seat * FRAME_BYTES;
     cpu.write(page + ListHeader.count, elements.length);
-    cpu.write(page + ListHeader.epoch, epoch);
+    cpu.write(page + ListHeader.epoch, header.epoch);
+    cpu.write(page + ListHeader.flags, header.flags);
+    cpu.write(page + ListHeader.join, header.join);
     elements.forEach(([first, second], i) => {
       cpu.spend(Unit.listElement, 1);
       cpu.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES, first);

@@ -14,14 +14,18 @@ import { replay, writes } from './replay.ts';
 const DATA = 0x400000;
 const UNMAPPED = bell(OWN_BELL);
 
-/** P pages per vCPU, one write each; their tables exist, the pages do not. */
+/**
+ * P pages per vCPU, one write each; their tables exist, the pages do not. One page beside them is
+ * there already, so that the owner has tables for the first of them too.
+ */
 export function touch(pages: number): Program {
   const processes = new Map<number, Process>();
   return {
     *setUp(env: Environment): Routine<void> {
       const process = yield* env.kernel.exec(env.cpu);
       processes.set(env.index, process);
-      yield* env.kernel.prepareTables(env.cpu, process, DATA, pages);
+      yield* env.kernel.prepareTables(env.cpu, process, DATA, pages + 1);
+      yield* replay(env.cpu, env.kernel, process, writes(DATA + pages, 1));
     },
     *run(env: Environment): Routine<void> {
       yield* replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));

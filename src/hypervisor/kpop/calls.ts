@@ -3,6 +3,7 @@
  * the state page. Lists are copied once before anything in them is believed.
  */
 import {
+  FLAG_MORE,
   FUSED_LIMIT,
   FUSED_RECORD_BYTES,
   KpopCall,
@@ -10,6 +11,7 @@ import {
   LIST_HEADER_BYTES,
   LIST_LIMIT,
   ListHeader,
+  packAnswer,
   RUN_REFUSED,
   StatePage,
   Status,
@@ -18,10 +20,11 @@ import {
 } from '../../abi/kpop.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
-import type { Routine } from '../../runtime/act.ts';
+import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import { advance, retire } from '../emulate.ts';
+import { joinFlush } from '../mmu/kpop/flush.ts';
 import { kpopMap } from '../mmu/kpop/map.ts';
 import { kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -55,8 +58,12 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
   const count = cpu.read(at + ListHeader.count);
   if (count > LIST_LIMIT) return Status.invalid;
   const epoch = cpu.read(at + ListHeader.epoch);
+  const isLast = (cpu.read(at + ListHeader.flags) & FLAG_MORE) === 0;
+  const join = cpu.read(at + ListHeader.join);
   const elements = copyList(cpu, at + LIST_HEADER_BYTES, count);
-  if (call === KpopCall.unmap) return yield* unmapList(cpu, vm, elements, epoch);
+  if (call === KpopCall.unmap) {
+    return yield* unmapList(cpu, vm, elements, { epoch, join, isLast });
+  }
   for (const element of elements) {
     const status = yield* mapOne(cpu, vm, element, epoch);
     if (status !== Status.ok) return status;
@@ -83,12 +90,16 @@ function* unmapList(
   cpu: Context,
   vm: KpopVm,
   elements: readonly Element[],
-  epoch: number,
+  series: { readonly epoch: number; readonly join: number; readonly isLast: boolean },
 ): Routine<number> {
   const isInside = (e: Element): boolean => e.second >= 1 && e.first + e.second <= vm.l2Pages;
   if (!elements.every(isInside)) return Status.invalid;
   const ranges = elements.map((e) => ({ first: e.first, end: e.first + e.second }));
-  yield* kpopUnmap(cpu, vm.space, ranges, epoch);
+  // A label from the future would make the generation jump; such a call is none of a series.
+  if (series.join > num(yield cpu.load(vm.space.gen, 'kpop.call.gen')) + 1) return Status.invalid;
+  const label = Math.max(yield* kpopUnmap(cpu, vm.space, ranges, series.epoch), series.join);
+  if (!series.isLast) return packAnswer(Status.ok, label);
+  if (label > 0) yield* joinFlush(cpu, vm.space, label);
   return Status.ok;
 }
 

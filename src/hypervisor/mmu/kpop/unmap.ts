@@ -21,13 +21,16 @@ import { joinFlush, nextLabel, raise } from './flush.ts';
 import { emptyIntent } from './intent.ts';
 import { type Space, TableWords } from './space.ts';
 
-/** Removes the intents of ascending ranges; on return no access uses them any more. */
+/**
+ * Removes the intents of ranges and returns the label of the flush that finishes it: no access uses
+ * the pages any more once that flush is joined.
+ */
 export function* kpopUnmap(
   cpu: Context,
   space: Space,
   ranges: readonly PageRange[],
   epoch: number,
-): Routine<void> {
+): Routine<number> {
   // The fence first: a MAP with an older epoch that comes later is refused under the entry lock.
   for (const range of ranges) {
     for (let gfn = range.first; gfn < range.end; gfn = nextGroup(gfn)) {
@@ -40,7 +43,7 @@ export function* kpopUnmap(
       target = Math.max(target, yield* unmapPage(cpu, space, gfn));
     }
   }
-  if (target > 0) yield* joinFlush(cpu, space, target);
+  return target;
 }
 
 /** First page of the next group that shares a fence. */
