@@ -3,13 +3,15 @@
  * and linked with this kpop, so nothing is written and `import … from 'kpop'` needs no
  * installation. Types are stripped, not checked. It is code: whoever runs it trusts it.
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Message, type Plugin } from 'esbuild';
+import { nearest } from '../base/nearest.ts';
 import { type Choice, chooseAxes, designs } from '../design/index.ts';
 import type { Axis, Design } from '../design/system.ts';
+import * as kpop from '../index.ts';
 import { UsageError } from './errors.ts';
 
 /** A bundled design file: what threads pass to each other. */
@@ -140,10 +142,19 @@ export function inDesign(bundle: UserBundle, error: unknown): UsageError {
   const message = error instanceof Error ? error.message.replace(/\s*\n\s*/g, '; ') : String(error);
   const missing = /does not provide an export named '([^']+)'/.exec(message)?.[1];
   if (missing !== undefined) {
-    return new UsageError(`${bundle.file}: kpop exports no ${missing}`);
+    const near = nearest(missing, Object.keys(kpop));
+    const hint = near === undefined ? '' : `; did you mean ${near}?`;
+    return new UsageError(`${lineWith(bundle.file, missing)}: kpop exports no ${missing}${hint}`);
   }
   const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
   return new UsageError(`${whereIn(bundle, error) ?? bundle.file}: ${name}${message}`);
+}
+
+/** The file, with the line that names `word` first if there is one. */
+function lineWith(file: string, word: string): string {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const at = lines.findIndex((line) => new RegExp(`\\b${word}\\b`).test(line));
+  return at < 0 ? file : `${file}:${at + 1}`;
 }
 
 /** The innermost frame of the error's stack that lies in the user's sources. */
