@@ -94,7 +94,7 @@ test('pair: the whole holds up to two preemptions, one page and two, SC and TSO'
   }
 });
 
-const deep = test.skipIf(process.env['KPOP_DEEP'] === undefined);
+const deep = test.skipIf(!('KPOP_DEEP' in process.env));
 
 deep(
   'pair: the whole holds up to three preemptions, one page and two, SC and TSO',

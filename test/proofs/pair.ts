@@ -46,6 +46,8 @@ export interface PairOptions {
   readonly preset?: Preset;
   readonly geometry?: Geometry;
   readonly trace?: TraceSink;
+  /** Guest pages that are memory; 4 unless given. */
+  readonly pages?: number;
   /** Frames of the pool. */
   readonly pool?: number;
   readonly accessDirty?: boolean;
@@ -83,7 +85,7 @@ export function buildPair(options: PairOptions): Pair {
   const platform: Platform = { name: 'l0', arena, frames, cpus, boot: machine.memory };
   const vm: Vm = { name: 'guest', platform, vcpus: [] };
   const words = arena.take(0); // where the backing's slot begins
-  const backing = new AnonymousBacking(platform, [{ base: 0, pages: PAGES }]);
+  const backing = new AnonymousBacking(platform, [{ base: 0, pages: options.pages ?? PAGES }]);
   const mmu = new TdpMmu({
     vm,
     format: machine.translator.secondStage,

@@ -5,6 +5,7 @@ import type { TdpMmu } from '../../src/hypervisor/mmu/tdp/mmu.ts';
 import { tdpUnmap } from '../../src/hypervisor/mmu/tdp/zap.ts';
 import type { GuestContext } from '../../src/machine/guest.ts';
 import { cpuid, vmcall } from '../../src/machine/instruction.ts';
+import type { Machine } from '../../src/machine/machine.ts';
 import type { Routine } from '../../src/runtime/act.ts';
 import type { Context } from '../../src/runtime/context.ts';
 import {
@@ -50,7 +51,7 @@ export function unmapping(first: number, end: number) {
   return (cpu: Context, mmu: TdpMmu): Routine<void> => tdpUnmap(cpu, mmu, [{ first, end }], 'free');
 }
 
-export function buildScene(options: SceneOptions): Scene {
+export function buildScene(options: SceneOptions): Scene & { readonly machine: Machine } {
   const pair = buildPair({ ...options, memory: new HeardMemory({ frames: 32 }) });
   const engine = new ExploredMachine(pair.machine, {
     order: options.order ?? 'sc',
@@ -59,6 +60,7 @@ export function buildScene(options: SceneOptions): Scene {
     pages: PAGES,
   });
   return {
+    machine: pair.machine,
     engine,
     always: () => staleTranslation(pair) ?? strayStore(pair, engine),
     atQuiescence: () => strayMapping(pair),

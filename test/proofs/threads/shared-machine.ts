@@ -132,8 +132,9 @@ export class ThreadEngine {
       return;
     }
     const weak = this.#weaken.get(act.label);
-    if (weak === 'drop') return complete(frame, 0, 0);
-    if (act.op === Op.wait) {
+    if (weak === 'drop') {
+      complete(frame, 0, 0);
+    } else if (act.op === Op.wait) {
       if (act.ready!()) complete(frame, 0, 0);
       else Atomics.wait(this.#control, cpu.id, this.#taken, 0.01);
     } else if (act.op < Op.fence) {
