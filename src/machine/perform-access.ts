@@ -15,10 +15,10 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
   const { act, word } = frame;
   const { access } = guest;
   if (access.began < 0) {
+    cpu.now += act.hi * m.cost.hardware.instruction; // what the program ran before it
     access.began = cpu.now;
     access.leftGuest = false;
     access.faulted = false;
-    cpu.now += act.hi * m.cost.hardware.instruction;
   }
   const outcome = m.translator.linear(cpu, guest, act.at, act.lo as Access);
   if (outcome === 'exit') return Outcome.advanced;
