@@ -30,6 +30,8 @@ export interface Access {
   kind: number;
   /** Cycle of the first try; negative when no access is under way. */
   began: number;
+  /** Cycles of the instructions before the access that are still to run; negative before them. */
+  workLeft: number;
   leftGuest: boolean;
   faulted: boolean;
 }
@@ -60,7 +62,14 @@ export class GuestContext extends Context {
   };
   /** General registers as far as hypercalls and emulation use them. */
   readonly registers = new Float64Array(8);
-  readonly access: Access = { page: 0, kind: 0, began: -1, leftGuest: false, faulted: false };
+  readonly access: Access = {
+    page: 0,
+    kind: 0,
+    began: -1,
+    workLeft: -1,
+    leftGuest: false,
+    faulted: false,
+  };
   /** Virtual interrupts posted and not yet delivered. */
   readonly pending: number[] = [];
   /** Handler of a virtual interrupt, run on top of what it interrupts. */

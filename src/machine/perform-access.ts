@@ -15,7 +15,7 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
   const { act, word } = frame;
   const { access } = guest;
   if (access.began < 0) {
-    cpu.now += act.hi * m.cost.hardware.instruction; // what the program ran before it
+    if (workBefore(m, cpu, guest, act.hi)) return Outcome.advanced;
     access.began = cpu.now;
     access.leftGuest = false;
     access.faulted = false;
@@ -35,7 +35,23 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
   if (access.leftGuest) m.trace.event(Event.fault, cpu.id, cpu.now, took, 0);
   else if (access.faulted) m.trace.event(Event.guestFault, cpu.id, cpu.now, took, 0);
   access.began = -1;
+  access.workLeft = -1;
   return Outcome.advanced;
+}
+
+/**
+ * The instructions that the program runs before the access, in stretches that no other CPU can reach
+ * into: the act stays offered between them, so that an interrupt is taken when it arrives and the walk
+ * happens in its turn. False once there is nothing left.
+ */
+function workBefore(m: Machine, cpu: Cpu, guest: GuestContext, instructions: number): boolean {
+  const { access } = guest;
+  if (access.workLeft < 0) access.workLeft = instructions * m.cost.hardware.instruction;
+  if (access.workLeft === 0) return false;
+  const stretch = Math.min(access.workLeft, m.lookahead, cpu.interruptAt - cpu.now);
+  cpu.now += stretch;
+  access.workLeft -= stretch;
+  return true;
 }
 
 /**
@@ -57,9 +73,10 @@ export function runPrivate(
   const end = pages.length;
   let { now } = cpu;
   let i = from;
-  while (i < end && now < horizon) {
-    if (tlb.lookup(space, pageOf[pages[i]!]!, 1 << kinds[i]!) < 0) break;
-    now += instructions[i]! * perInstruction;
+  while (i < end) {
+    const after = now + instructions[i]! * perInstruction;
+    if (after > horizon || tlb.lookup(space, pageOf[pages[i]!]!, 1 << kinds[i]!) < 0) break;
+    now = after;
     i++;
   }
   cpu.now = now;
