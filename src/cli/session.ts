@@ -96,12 +96,11 @@ async function checkPlan(
 }
 
 function load({ workload, settings }: Work): ReadonlyMap<string, Recording> {
-  const names = workload.recordings(settings);
   return new Map(
-    names.map((name) => {
+    workload.recordings(settings).map(({ name, filter }) => {
       const isBundled = name.startsWith(BUNDLED);
       const file = isBundled ? bundledTrace(name.slice(BUNDLED.length)) : name;
-      return [name, recordingOf(loadTrace(file), settings.number('filter'))];
+      return [name, recordingOf(loadTrace(file), filter)];
     }),
   );
 }

@@ -8,7 +8,7 @@ import {
   unmap as unmapProgram,
 } from '../guest/program/basic.ts';
 import { shared } from '../guest/program/shared.ts';
-import type { Parameter, Plan, Settings, Workload } from './workload.ts';
+import type { NeededRecording, Parameter, Plan, Settings, Workload } from './workload.ts';
 
 /** Pages that a vCPU may have taken in a batch and not used. */
 const SPARE = 64;
@@ -37,7 +37,7 @@ const pages: Parameter = {
   range: [1, MOST_PER_VCPU],
 };
 
-const none = (): readonly string[] => [];
+const none = (): readonly NeededRecording[] => [];
 
 const MAPPED = 'the guest’s own page tables exist, so that only the second stage is missing';
 const ONE_ACCESS = 'an access to a page';

@@ -9,7 +9,8 @@
  * least twice as many. Whatever the TLB, the first access of each kind to each page is kept, so
  * page faults, second-stage faults and dirty bits are those of all lines; what can differ is how
  * often a TLB walks again. Measured with 1536 entries, 12 ways, round robin: 64 pages lose 2 to 3 %
- * of the misses of sort and gzip (394 of 401, 302 of 310) and 0.5 % of redis' (50,066 of 50,318).
+ * of the misses of sort and gzip (394 of 401, 302 of 310), 128 pages 5 % of redis' (47,712 of
+ * 50,318).
  */
 import type { Area } from '../guest/program/recorded.ts';
 import { ACCESS, type AccessLines } from '../guest/program/replay.ts';

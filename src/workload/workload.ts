@@ -44,12 +44,18 @@ export interface Workload {
   readonly parameters: readonly Parameter[];
   /** What the first item of its text is, if that is no parameter. */
   readonly file?: string;
-  /** Names of the recordings that it replays: a file, or `bundled:` and a name. */
-  recordings(settings: Settings): readonly string[];
+  recordings(settings: Settings): readonly NeededRecording[];
   plan(settings: Settings, vcpus: number, recordings: Recordings): Plan;
 }
 
-/** Recordings by name, filtered as `Settings` demand. */
+export interface NeededRecording {
+  /** A file, or `bundled:` and a name. */
+  readonly name: string;
+  /** Pages of the LRU list that its lines are to be seen through; 0 = as recorded. */
+  readonly filter: number;
+}
+
+/** Recordings by name. */
 export type Recordings = ReadonlyMap<string, Recording>;
 
 /** A workload with a value for each parameter. */
