@@ -54,9 +54,9 @@ export function addVcpus(
 
 /** RCU whose readers are the vCPU threads of `vms`; what it releases are frames of `platform`. */
 export function attachRcu(platform: Platform, vms: readonly Vm[]): Rcu {
-  const modes = vms.flatMap((vm) => vm.vcpus.map((v) => v.mode));
-  const base = platform.arena.take(Rcu.bytes(platform.cpus, modes.length));
-  return new Rcu(base, modes, (cpu, frame) => platform.frames.give(cpu, frame));
+  const readers = vms.flatMap((vm) => vm.vcpus);
+  const base = platform.arena.take(Rcu.bytes(platform.cpus, readers.length));
+  return new Rcu(base, readers, (cpu, frame) => platform.frames.give(cpu, frame));
 }
 
 /** Starts the vCPU threads of the host and its answers to function calls. */

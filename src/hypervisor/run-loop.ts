@@ -23,6 +23,7 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
     cpu.spend(Unit.exitDispatch, 1);
     yield* dispatch(cpu, v);
   }
+  yield cpu.addWord(v.mode, 0, 1, 'run.ended'); // nobody waits for a thread that is no more
 }
 
 /** Mode, barrier, requests: false if something came up, and nothing was entered. */

@@ -12,7 +12,7 @@ import type { Platform } from './platform.ts';
 
 /** KVM keeps mode and requests side by side in `struct kvm_vcpu`; the call words are per CPU. */
 export const VcpuWords = layout('vcpu', {
-  /** Odd while the vCPU is in guest mode; rises at every entry and exit. */
+  /** Odd while the vCPU is in guest mode; rises at entries and exits; high half: it has ended. */
   mode: atomicLine,
   requests: atomic,
   /** Function calls asked of the vCPU's CPU, and answered by it. */

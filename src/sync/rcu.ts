@@ -12,13 +12,23 @@ import { num } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 
 const CAPACITY = 512; // frames per batch
+const TWO32 = 4294967296;
 const BATCH_BYTES = (1 + CAPACITY) * 8;
 
 /** A callback that really frees; runs after the grace period. */
 export type Release = (cpu: Context, frame: number) => void;
 
+/**
+ * A thread that may hold pointers to tables: its mode word, and the seat it runs on. When it ends for
+ * good it sets the high half of its mode.
+ */
+export interface Reader {
+  readonly mode: number;
+  readonly seat: number;
+}
+
 export class Rcu {
-  readonly #modes: readonly number[]; // mode word of every thread that may read
+  readonly #readers: readonly Reader[]; // every thread that may read
   readonly #base: number;
   readonly #stride: number;
   readonly #release: Release;
@@ -28,14 +38,17 @@ export class Rcu {
     return cpus * (2 * BATCH_BYTES + threads * 8);
   }
 
-  constructor(base: number, modes: readonly number[], release: Release) {
+  constructor(base: number, readers: readonly Reader[], release: Release) {
     this.#base = base;
-    this.#modes = modes;
-    this.#stride = 2 * BATCH_BYTES + modes.length * 8;
+    this.#readers = readers;
+    this.#stride = 2 * BATCH_BYTES + readers.length * 8;
     this.#release = release;
   }
 
-  /** Gives `frame` back once nobody can be reading it any more. */
+  /**
+   * Gives `frame` back once nobody can be reading it any more. The caller itself must not hold a
+   * pointer into the tables: it passes a quiescent state if it has to wait.
+   */
   *defer(cpu: Context, frame: number): Routine<void> {
     const collecting = this.#base + cpu.seat * this.#stride;
     const count = cpu.read(collecting);
@@ -55,8 +68,9 @@ export class Rcu {
     const waiting = collecting + BATCH_BYTES;
     const snapshot = waiting + BATCH_BYTES;
     if (cpu.read(waiting) !== 0) {
-      for (let i = 0; i < this.#modes.length; i++) {
-        const mode = this.#modes[i]!;
+      if (patience === 'wait') yield* this.#rest(cpu);
+      for (let i = 0; i < this.#readers.length; i++) {
+        const { mode } = this.#readers[i]!;
         const then = cpu.read(snapshot + i * 8);
         if (isPast(then, num(yield cpu.load(mode, 'rcu.check')))) continue;
         if (patience === 'try') return;
@@ -65,6 +79,13 @@ export class Rcu {
       this.#free(cpu, waiting);
     }
     yield* this.#begin(cpu, collecting, waiting, snapshot);
+  }
+
+  /** Own mode moves on, so that neither the caller nor another one that waits waits for it. */
+  *#rest(cpu: Context): Routine<void> {
+    for (const { mode, seat } of this.#readers) {
+      if (seat === cpu.seat) yield cpu.add(mode, 2, 'rcu.rest');
+    }
   }
 
   #free(cpu: Context, batch: number): void {
@@ -78,13 +99,13 @@ export class Rcu {
     if (count === 0) return;
     for (let i = 0; i <= count; i++) cpu.write(to + i * 8, cpu.read(from + i * 8));
     cpu.write(from, 0);
-    for (let i = 0; i < this.#modes.length; i++) {
-      cpu.write(snapshot + i * 8, num(yield cpu.load(this.#modes[i]!, 'rcu.snapshot')));
+    for (let i = 0; i < this.#readers.length; i++) {
+      cpu.write(snapshot + i * 8, num(yield cpu.load(this.#readers[i]!.mode, 'rcu.snapshot')));
     }
   }
 }
 
-/** Quiescent when seen (odd), or it has moved since: it cannot hold an old pointer. */
+/** Quiescent when seen (odd), moved since, or ended: it cannot hold an old pointer. */
 function isPast(then: number, now: number): boolean {
-  return then % 2 === 1 || now !== then;
+  return then % 2 === 1 || now !== then || now >= TWO32;
 }
