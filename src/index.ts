@@ -1,7 +1,7 @@
 /**
- * What the author of a design imports from `kpop`: what a design is, the parts that the built-in ones
- * are composed of, the machine under them, and the built-in designs to derive from. An example is
- * examples/my-design.ts; `kpop run ./mine.ts --workload touch` runs a file of one's own.
+ * What the author of a design imports from `kpop`: what a design is, the parts that the built-in
+ * ones are composed of, the machine under them, and the built-in designs to derive from. An example
+ * is examples/my-design.ts; `kpop run ./mine.ts --workload touch` runs a file of one's own.
  */
 
 // Memory and locks of any level.

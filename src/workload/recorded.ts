@@ -82,7 +82,7 @@ export const programs: Workload = {
   assumes: [
     'even vCPUs begin with sort, odd ones with gzip, and all alternate; vCPU 0 ends with redis',
     'after every fifth exit (reclaim=5) the guest reports the frames as free and the owner takes ' +
-      'them back, so that the next process, now sort, now gzip, finds its second-stage entries gone',
+      'them back: the next process, now sort, now gzip, finds its second-stage entries gone',
     'a line left out by the wider filter (64 pages, redis 128) would have hit the TLB ' +
       '(src/workload/recording.ts)',
   ],
