@@ -26,7 +26,18 @@ export function makeJudge(checker: ts.TypeChecker) {
     return offered !== undefined && kindOfType(offered) === 'act';
   };
 
+  /** A type may mention itself (a generator of generators): that mention tells nothing new. */
+  const open = new Set<ts.Type>();
+
   const kindOfType = (given: ts.Type): Kind | undefined => {
+    if (open.has(given)) return undefined;
+    open.add(given);
+    const kind = kindWithin(given);
+    open.delete(given);
+    return kind;
+  };
+
+  const kindWithin = (given: ts.Type): Kind | undefined => {
     const type = given.isTypeParameter() ? checker.getBaseConstraintOfType(given) : given;
     if (type === undefined) return undefined;
     if (type.isUnionOrIntersection()) {

@@ -25,7 +25,8 @@ const FILES: Readonly<Record<string, string | Uint8Array>> = {
     "import { tdp } from 'kpop';\nexport const a = { ...tdp, id: 'a' };\n" +
     "export const b = { ...tdp, id: 'b' };\n",
   'axis.ts':
-    "import { tdp } from 'kpop';\nexport const a = { ...tdp, id: 'a', axes: { x: { values: [] } } };\n",
+    "import { tdp } from 'kpop';\n" +
+    "export const a = { ...tdp, id: 'a', axes: { x: { values: [] } } };\n",
   'hangs.ts':
     "import { tdp } from 'kpop';\nexport const a = { ...tdp, id: 'a', build(m, d, x, c) {\n" +
     '  const system = tdp.build(m, d, x, c);\n' +

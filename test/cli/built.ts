@@ -1,6 +1,6 @@
 /**
- * The command line as a program of its own: bundled from src into the cache of node_modules once for
- * each state of the sources, so that tests need no build and never use an old one.
+ * The command line as a program of its own: bundled from src into the cache of node_modules once
+ * for each state of the sources, so that tests need no build and never use an old one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
