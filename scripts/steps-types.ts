@@ -23,7 +23,14 @@ export function makeJudge(checker: ts.TypeChecker) {
   const isRoutine = (type: ts.Type): boolean => {
     if (!generators.has(type.getSymbol()?.name ?? '')) return false;
     const offered = checker.getTypeArguments(type as ts.TypeReference)[0];
-    return offered !== undefined && kindOfType(offered) === 'act';
+    return offered !== undefined && mayBeAct(offered);
+  };
+
+  /** Looks no further than unions: a generator may offer generators of its own kind. */
+  const mayBeAct = (given: ts.Type): boolean => {
+    const type = given.isTypeParameter() ? checker.getBaseConstraintOfType(given) : given;
+    if (type === undefined) return false;
+    return type.isUnionOrIntersection() ? type.types.some(mayBeAct) : isNamed(type, 'Act');
   };
 
   /** A type may mention itself (a generator of generators): that mention tells nothing new. */

@@ -64,5 +64,5 @@ function* dispatch(cpu: Context, v: Vcpu): Routine<void> {
   if (handler === undefined) {
     defect('run loop', `${v.active.guest.name}: no handler for ${EXIT_NAMES[reason] ?? reason}`);
   }
-  yield* handler(cpu, v);
+  yield cpu.call(handler(cpu, v));
 }

@@ -22,6 +22,8 @@ export const Op = {
   fence: 8,
   wait: 9,
   choose: 10,
+  /** Runs a routine on top of this one; no deed, hence no step: `Context.advance` performs it. */
+  call: 11,
 } as const;
 export const FIRST_INSTRUCTION = 16;
 
@@ -44,7 +46,7 @@ export interface Act {
   ready: (() => boolean) | undefined;
   /** For `wait`: the addresses that `ready` reads. */
   watch: readonly number[];
-  /** Operand of a machine instruction. */
+  /** Operand of a machine instruction; the routine of a call. */
   operand: unknown;
 }
 

@@ -13,11 +13,17 @@ import { type Act, newAct, Op, type Order, type Routine, type Word } from './act
 
 /** One routine on a context's stack, with its pending act and the word of its last one. */
 export interface Frame {
-  readonly routine: Routine<unknown>;
+  routine: Routine<unknown>;
   readonly act: Act;
   readonly word: Word;
-  /** `fresh`: not started; `offered`: the act waits to be performed; `done`: performed. */
-  state: 'fresh' | 'offered' | 'done';
+  /**
+   * `fresh`: not started; `offered`: the act waits to be performed; `calling`: a routine that it
+   * called runs above; `done`: performed.
+   */
+  state: 'fresh' | 'offered' | 'calling' | 'done';
+  readonly below: Frame | undefined;
+  /** The frame used last on top of this one: kept, so that a call allocates none. */
+  above: Frame | undefined;
 }
 
 /** Plain words: read and written without a step, by ordinary functions. */
@@ -44,48 +50,84 @@ export class Context {
   seat = -1;
   /** Interrupts are not delivered while set: IRQs off. */
   masked = false;
-  readonly frames: Frame[] = [];
   readonly #plain: PlainMemory;
+  readonly #bottom: Frame;
+  #top: Frame | undefined;
   #act: Act; // of the top frame
 
   constructor(id: number, name: string, plain: PlainMemory) {
     this.id = id;
     this.name = name;
     this.#plain = plain;
-    this.#act = newAct();
+    this.#bottom = newFrame(undefined);
+    this.#act = this.#bottom.act;
   }
 
-  /** Puts `routine` on top: the context's body, or an interrupt handler. */
+  /** Puts `routine` on top: the context's body, an interrupt handler, or what a call names. */
   push(routine: Routine<unknown>): void {
-    const frame: Frame = {
-      routine,
-      act: newAct(),
-      word: { lo: 0, hi: 0, ok: true },
-      state: 'fresh',
-    };
-    this.frames.push(frame);
+    const below = this.#top;
+    const frame = below === undefined ? this.#bottom : (below.above ?? newFrame(below));
+    frame.routine = routine;
+    frame.state = 'fresh';
+    frame.word.lo = 0;
+    frame.word.hi = 0;
+    frame.word.ok = true;
+    this.#top = frame;
     this.#act = frame.act;
   }
 
-  /** Removes the finished top frame; what it interrupted is on top again. */
+  /**
+   * Lets the code run until it has offered an act, or its top routine has ended and what that one
+   * interrupted is on top again. Calls and their returns are no acts: they happen in here, in no
+   * time and at no scheduler's choice.
+   */
+  advance(): void {
+    for (;;) {
+      const frame = this.#top!;
+      const step = frame.routine.next(frame.word);
+      if (step.done === true) {
+        this.pop();
+        const caller = this.#top;
+        if (caller?.state !== 'calling') return;
+        answer(caller, step.value);
+        continue;
+      }
+      const act = step.value;
+      if (act !== frame.act) defect('Context.advance', `${this.name} yielded a foreign act`);
+      if (act.op !== Op.call) {
+        frame.state = 'offered';
+        return;
+      }
+      frame.state = 'calling';
+      this.push(act.operand as Routine<unknown>);
+    }
+  }
+
+  /** Removes the finished top frame; what is below it is on top again. */
   pop(): void {
-    this.frames.pop();
-    const below = this.frames[this.frames.length - 1];
+    const below = this.#top?.below;
+    this.#top = below;
     if (below !== undefined) this.#act = below.act;
   }
 
   /** Forgets everything the context was about to do; its words stay as they are. */
   kill(): void {
-    this.frames.length = 0;
+    this.#top = undefined;
   }
 
   get top(): Frame {
-    const frame = this.frames[this.frames.length - 1];
-    return frame ?? defect('Context.top', `${this.name} has no frame`);
+    return this.#top ?? defect('Context.top', `${this.name} has no frame`);
   }
 
   get finished(): boolean {
-    return this.frames.length === 0;
+    return this.#top === undefined;
+  }
+
+  /** Frames on the stack. */
+  get depth(): number {
+    let depth = 0;
+    for (let frame = this.#top; frame !== undefined; frame = frame.below) depth++;
+    return depth;
   }
 
   // --- plain words -------------------------------------------------------------------------
@@ -209,6 +251,19 @@ export class Context {
     return act;
   }
 
+  /**
+   * Runs `routine` as `yield*` would, but on a frame of its own: an act that it offers does not
+   * have to be resumed through everything that the caller is part of. Worth it where the caller
+   * stands deep and the routine offers several acts. Its result, a number from 0 below 2^53 or a
+   * boolean, comes back as a word: `num(yield cpu.call(…))`, `won(yield cpu.call(…))`.
+   */
+  call(routine: Routine<number | boolean | void>): Act {
+    const act = this.#act;
+    act.op = Op.call;
+    act.operand = routine;
+    return act;
+  }
+
   #offer(op: number, at: number, lo: number, hi: number, label: string, order: Order): Act {
     const act = this.#act;
     act.op = op;
@@ -219,4 +274,28 @@ export class Context {
     act.order = order;
     return act;
   }
+}
+
+function newFrame(below: Frame | undefined): Frame {
+  const word = { lo: 0, hi: 0, ok: true };
+  const act = newAct();
+  const frame: Frame = { routine: NOTHING, act, word, state: 'fresh', below, above: undefined };
+  if (below !== undefined) below.above = frame;
+  return frame;
+}
+
+/** Stands in a frame until a routine is put there. */
+const NOTHING = (function* nothing(): Routine<void> {
+  // never resumed
+})();
+
+/** Completes the act by which `caller` called with what the routine returned. */
+function answer(caller: Frame, value: unknown): void {
+  const { word } = caller;
+  caller.state = 'done';
+  word.ok = value !== false;
+  if (typeof value !== 'number') return;
+  if (value < 0) defect('Context.call', `a called routine cannot answer ${value}`);
+  word.lo = value | 0;
+  word.hi = high(value);
 }

@@ -4,8 +4,6 @@
  * inputs. Between two acts a processor may run ahead privately up to its horizon: the earliest time
  * at which any other processor could reach it with an interrupt.
  */
-import { defect } from '../base/assert.ts';
-import type { Context, Frame } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import { Queue } from './queue.ts';
 
@@ -62,8 +60,7 @@ function runUntilLater(
       }
       return steps;
     }
-    const frame = context.frames[context.frames.length - 1]!;
-    if (frame.state === 'offered') {
+    if (context.top.state === 'offered') {
       const earliest = queue.earliest;
       if (processor.now > earliest || (processor.now === earliest && queue.first < processor.id)) {
         queue.push(processor.id, processor.now);
@@ -80,19 +77,8 @@ function runUntilLater(
     } else {
       const ahead = queue.earliest + engine.lookahead;
       processor.horizon = ahead < processor.interruptAt ? ahead : processor.interruptAt;
-      resume(engine, processor, context, frame);
+      context.advance();
+      if (context.finished) engine.finished(processor, context);
     }
   }
-}
-
-/** Lets the context's code run to its next act, or to its end. */
-function resume(engine: Engine, processor: Processor, context: Context, frame: Frame): void {
-  const step = frame.routine.next(frame.word);
-  if (step.done !== true) {
-    if (step.value !== frame.act) defect('schedule/timed', `${context.name} yielded a foreign act`);
-    frame.state = 'offered';
-    return;
-  }
-  context.pop();
-  if (context.finished) engine.finished(processor, context);
 }

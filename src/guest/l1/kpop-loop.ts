@@ -45,7 +45,8 @@ function* handle(
       return; // interrupts were taken on the way here; a refused MAP will fault again
     case ExitReason.eptViolation: {
       const gpa = cpu.read(state + StatePage.exitGuestPhysical);
-      return yield* l1.fault(cpu, Math.floor(gpa / 4096));
+      yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
+      return;
     }
     case ExitReason.cpuid:
       cpu.spend(Unit.listElement, 8);

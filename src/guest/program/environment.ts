@@ -54,7 +54,7 @@ export function* guestBody(env: Environment, program: Program, skew = 0): Routin
   yield ring(cpu, BEGUN);
   yield* awaitBell(cpu, BEGUN, vcpus);
   if (skew > 0) yield work(cpu, skew, 'exam.skew');
-  yield* program.run(env);
+  yield cpu.call(program.run(env));
   cpu.note(Event.end, 0, 0);
   yield ring(cpu, ENDED);
   yield* awaitBell(cpu, ENDED, vcpus);

@@ -29,7 +29,7 @@ export function* replay(
     if (i === end) break;
     const page = pageOf[pages[i]!]!;
     if (won(yield access(cpu, page, kinds[i]!, instructions[i]!, 'program.access'))) i++;
-    else yield* kernel.handleFault(cpu, process, page);
+    else yield cpu.call(kernel.handleFault(cpu, process, page));
   }
   if (operations > 0) cpu.note(Event.operation, operations, 0);
 }

@@ -83,7 +83,8 @@ function* mapOne(cpu: Context, vm: KpopVm, element: Element, epoch: number): Rou
   const l2gfn = element.first;
   if (l2gfn >= vm.l2Pages) return Status.invalid;
   const l1gfn = targetGfn(element.second);
-  return yield* kpopMap(cpu, vm.space, { l2gfn, l1gfn, prot: targetProt(element.second), epoch });
+  const target = { l2gfn, l1gfn, prot: targetProt(element.second), epoch };
+  return num(yield cpu.call(kpopMap(cpu, vm.space, target)));
 }
 
 function* unmapList(

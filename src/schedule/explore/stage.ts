@@ -6,7 +6,6 @@
  * Generators cannot be copied, but a context is a function of what it has observed: the state is
  * the engine's, and for each context a hash of the words and plain values it has been given.
  */
-import { defect } from '../../base/assert.ts';
 import { Op } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import type { Processor } from '../../runtime/processor.ts';
@@ -137,19 +136,13 @@ export class Stage {
       const frame = context.top;
       if (frame.state === 'offered') return;
       const history = this.#history(context);
-      history.add(context.frames.length);
+      history.add(context.depth);
       history.add(frame.word.lo);
       history.add(frame.word.hi);
       history.add(frame.word.ok ? 1 : 0);
       this.#running = context;
-      const step = frame.routine.next(frame.word);
+      context.advance();
       this.#running = undefined;
-      if (step.done !== true) {
-        if (step.value !== frame.act) defect('Stage', `${context.name} yielded a foreign act`);
-        frame.state = 'offered';
-        continue;
-      }
-      context.pop();
       if (context.finished) this.engine.finished(processor, context);
     }
   }

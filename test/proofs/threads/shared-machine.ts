@@ -100,7 +100,7 @@ export class ThreadEngine {
       }
       const frame = context.top;
       if (frame.state === 'offered') this.#perform(context, frame);
-      else this.#resume(context, frame);
+      else this.#resume(context);
     }
   }
 
@@ -114,12 +114,8 @@ export class ThreadEngine {
     this.#m.interrupt(this.#cpu);
   }
 
-  #resume(context: Context, frame: Frame): void {
-    if (frame.routine.next(frame.word).done !== true) {
-      frame.state = 'offered';
-      return;
-    }
-    context.pop();
+  #resume(context: Context): void {
+    context.advance();
     if (context.finished) this.#m.finished(this.#cpu, context);
   }
 
