@@ -6,6 +6,7 @@ import type { Compare } from '../measure/result.ts';
 import { renderHtml } from '../report/html.ts';
 import { readComparison } from '../report/sentence.ts';
 import { renderCompare } from '../report/text.ts';
+import { nextCommands } from './commands.ts';
 import { Status } from './failure.ts';
 import { checkWritable, print, printJson, writeWhole } from './output.ts';
 import type { Piece } from './piece.ts';
@@ -28,7 +29,9 @@ export async function runCompare(
   const { doc, interrupted } = await compareAll(session);
   if (doc !== undefined) {
     if (options.html !== undefined) {
-      writeWhole(options.html, renderHtml(doc, { machine: findPreset(session.common.machine) }));
+      const machine = findPreset(session.common.machine);
+      const commands = nextCommands(designs);
+      writeWhole(options.html, renderHtml(doc, { machine, commands }));
     }
     if (options.json === true) printJson(doc);
     else print(`${renderCompare(doc)}\n${readComparison(doc)}\n`);

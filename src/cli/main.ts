@@ -123,7 +123,8 @@ function addStart(program: Command): void {
   program
     .command('start')
     .description('the main job: recorded programs under every design, compared')
-    .option('--runs <n>', 'program runs per vCPU')
+    .option('--runs <n>', 'program runs per vCPU (default: 20)')
+    .option('--quick', 'two runs per vCPU and no server: less work, same designs')
     .option('--out <folder>', 'where the HTML report goes', 'out')
     .option('--json', 'print one JSON document, kpop.compare/1')
     .action(ending(runStart));

@@ -5,30 +5,31 @@
 import { join, relative } from 'node:path';
 import { designs } from '../design/index.ts';
 import { findPreset } from '../machine/preset/index.ts';
-import type { Suggestion } from '../report/commands.ts';
 import { renderHtml } from '../report/html.ts';
 import { readComparison } from '../report/sentence.ts';
 import { wrap } from '../report/table.ts';
 import { renderCompare } from '../report/text.ts';
 import { parseWorkload } from '../workload/index.ts';
+import { nextCommands } from './commands.ts';
 import { compareAll } from './compare.ts';
 import { Status } from './failure.ts';
 import { checkWritable, makeFolder, print, printJson, writeWhole } from './output.ts';
-import { packageRoot } from './package-root.ts';
 import { openSession } from './session.ts';
 
 const VCPUS = 8;
 const WORKLOAD = 'programs';
+const QUICK_RUNS = '2';
 const WIDTH = 100;
 
 export interface StartOptions {
   readonly runs?: string | undefined;
+  readonly quick?: boolean | undefined;
   readonly out?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
 export async function runStart(options: StartOptions): Promise<number> {
-  const workload = options.runs === undefined ? WORKLOAD : `${WORKLOAD}:runs=${options.runs}`;
+  const workload = workloadOf(options);
   const ids = designs.map((design) => design.id);
   const session = await openSession(ids, [VCPUS], { workload });
   const folder = options.out ?? 'out';
@@ -58,31 +59,14 @@ export async function runStart(options: StartOptions): Promise<number> {
   return interrupted ? Status.interrupted : Status.done;
 }
 
-/** Three of them; each runs as it stands, from the folder that this one was started in. */
-function nextCommands(ids: readonly string[]): readonly Suggestion[] {
-  const kpop = invocation();
-  const example = relative(process.cwd(), join(packageRoot(), 'examples', 'my-design.ts'));
-  const path = example.startsWith('.') ? example : `./${example}`;
-  return [
-    {
-      command: `${kpop} compare ${ids.join(' ')} --workload touch --vcpus 1,2,4,8,16,32`,
-      why: 'how the designs scale when every vCPU faults in new pages',
-    },
-    {
-      command: `${kpop} run ${ids.at(-1)} --workload unmap:ranges=512 --vcpus 8`,
-      why: 'every exit, lock and latency while pages are taken from a running guest',
-    },
-    {
-      command: `${kpop} compare tdp ${path} --workload touch --vcpus 8`,
-      why: 'a design of your own, in one file, beside a built-in one',
-    },
+/** The full job unless less of it was asked for; what was left out shows in the workload's name. */
+function workloadOf({ runs, quick }: StartOptions): string {
+  const count = runs ?? (quick === true ? QUICK_RUNS : undefined);
+  const parts = [
+    ...(count === undefined ? [] : [`runs=${count}`]),
+    ...(quick === true ? ['server=no'] : []),
   ];
-}
-
-/** How this kpop is called from a shell: by its name if it was, else by its path. */
-function invocation(): string {
-  if (/(^|[/\\])kpop$/.test(process.argv[1] ?? '')) return 'kpop';
-  return `node ${relative(process.cwd(), join(packageRoot(), 'bin', 'kpop.js'))}`;
+  return parts.length === 0 ? WORKLOAD : `${WORKLOAD}:${parts.join(',')}`;
 }
 
 function folded(text: string): string {

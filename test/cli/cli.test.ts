@@ -1,5 +1,5 @@
 /** The command line as a user has it: verbs, documents, exit status, determinism, interruption. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,6 +137,27 @@ describe('a design file of one’s own', () => {
   });
 });
 
+describe('walk and import', () => {
+  test('walk answers the probes of a dump', async () => {
+    const file = join(ROOT, 'test/fixtures/walks/ept-4level.json.gz');
+    const walk = await document<{ schema: string; probes: unknown[] }>('walk', '--memory', file);
+    expect(walk.schema).toBe('kpop.walk/1');
+    expect(walk.probes.length).toBeGreaterThan(0);
+  });
+
+  test('import makes a trace that run replays', async () => {
+    const lines = Array.from(
+      { length: 40 },
+      (_, i) => ` S 0${(0x10000000 + i * 4096).toString(16)},8`,
+    );
+    writeFileSync(join(folder, 'own.lackey'), `==1== Lackey\n${lines.join('\n')}\n`);
+    await document('import', 'own.lackey', '--out', 'own.kpt.gz');
+    const run = await document<Run>('run', 'tdp', '-w', 'trace:own.kpt.gz', '--vcpus', '2');
+    expect(run.operations).toBe(80);
+    expect(run.latency.count).toBeGreaterThanOrEqual(80);
+  });
+});
+
 describe('list, schema, start', () => {
   test('list names everything, and one kind alone', async () => {
     const list = await document<List>('list');
@@ -154,11 +175,11 @@ describe('list, schema, start', () => {
     expect(stdout).toBe(readFileSync(join(ROOT, 'schema/kpop.run-1.json'), 'utf8'));
   });
 
-  test('start with one run of each vCPU: table, sentence, report, three commands', async () => {
-    const { status, stdout, stderr } = await kpop('start', '--runs', '1');
+  test('start --quick: table, sentence, report, three commands', async () => {
+    const { status, stdout, stderr } = await kpop('start', '--quick');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain('Report: out/report.html');
-    expect(stdout).toMatch(/On programs:runs=1 with 8 vCPUs of intel-cascade-lake/);
+    expect(stdout).toMatch(/On programs:runs=2,server=no with 8 vCPUs of intel-cascade-lake/);
     expect(stdout.split('Try next:')[1]!.match(/compare|run/g)!.length).toBeGreaterThanOrEqual(3);
     expect(readdirSync(join(folder, 'out'))).toEqual(['report.html']);
   });
