@@ -1,0 +1,53 @@
+/** The shadow pages of a shadow MMU, read through its own hash. */
+import { type ShadowMmu, ShadowPage } from '../../hypervisor/mmu/shadow/mmu.ts';
+import type { Entry } from '../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
+import { Onlooker, type View } from './view.ts';
+
+/** One shadow page (SP). */
+export interface Shadow {
+  /** Address of its header. */
+  readonly header: number;
+  /** Guest table that it mirrors. */
+  readonly gfn: number;
+  readonly level: number;
+  /** Frame that hardware walks, and the frame that says what each entry mirrors. */
+  readonly table: number;
+  readonly mapped: number;
+}
+
+/** A present entry of an SP. */
+export interface ShadowEntry {
+  readonly of: Shadow;
+  readonly index: number;
+  readonly at: number;
+  readonly entry: Entry;
+  /** Guest page of a leaf, or header of the child: what the MMU noted beside it; -1 = nothing. */
+  readonly target: number;
+}
+
+/** `guestPages`: how many pages the guest whose tables are mirrored has. */
+export function shadowPages(view: View, mmu: ShadowMmu, guestPages: number): readonly Shadow[] {
+  const onlooker = new Onlooker(view);
+  const found: Shadow[] = [];
+  for (let gfn = 0; gfn < guestPages; gfn++) {
+    for (const header of onlooker.run((me) => mmu.pagesOf(me, gfn)) ?? []) {
+      const get = (at: number): number => view.read(header + at);
+      const { level, table, mapped } = ShadowPage.at;
+      found.push({ header, gfn, level: get(level), table: get(table), mapped: get(mapped) });
+    }
+  }
+  return found;
+}
+
+export function shadowEntries(view: View, mmu: ShadowMmu, of: Shadow): readonly ShadowEntry[] {
+  const found: ShadowEntry[] = [];
+  for (let index = 0; index < 1 << mmu.format.geometry.indexBits; index++) {
+    const at = of.table * FRAME_BYTES + index * 8;
+    const entry = mmu.format.decode(view.word(at), of.level);
+    if (entry.kind === 'empty') continue;
+    const target = view.read(of.mapped * FRAME_BYTES + index * 8) - 1;
+    found.push({ of, index, at, entry, target });
+  }
+  return found;
+}
