@@ -5,7 +5,7 @@
  *
  * Leaves out: choosing among processors, prices, traces: only the hand-over of an act is compared.
  */
-import { type Act, newAct, num, Op, type Routine, type Word } from '../src/runtime/act.ts';
+import { type Act, num, Op, type Routine, type Word } from '../src/runtime/act.ts';
 import { Context, type Frame, type PlainMemory } from '../src/runtime/context.ts';
 
 export interface BenchResult {
@@ -95,10 +95,22 @@ function* helpers(cpu: Context, seed: number, depth: number): Routine<number> {
 // --- (iii) a fresh act object per act ------------------------------------------------------------
 
 function fresh(op: number, at: number, value: number, label: string): Act {
-  return { ...EMPTY, op, at, lo: value | 0, label };
+  return {
+    op,
+    at,
+    lo: value | 0,
+    hi: 0,
+    seenLo: 0,
+    seenHi: 0,
+    label,
+    order: 'full',
+    ready: undefined,
+    watch: NOTHING,
+    operand: undefined,
+  };
 }
 
-const EMPTY = newAct();
+const NOTHING: readonly number[] = [];
 
 function* freshActs(cpu: Context, seed: number, depth: number): Routine<number> {
   if (depth > 1) return yield* freshActs(cpu, seed, depth - 1);
@@ -136,14 +148,20 @@ function generators(write: Written, bank: Bank, cpu: Context, depth: number): nu
 
 // --- (iv) a stack of generators held by the scheduler --------------------------------------------
 
-type Stacked = Generator<Act | Stacked, number, Word | number>;
+/** What a stacked generator is resumed with: a word, or the result of the generator above it. */
+type Answer = { lo: number } | number;
+type Stacked = Generator<unknown, number, Answer>;
+
+function seenBy(answer: Answer): number {
+  return typeof answer === 'number' ? answer : answer.lo;
+}
 
 function* stacked(cpu: Context, seed: number, depth: number): Stacked {
-  if (depth > 1) return (yield stacked(cpu, seed, depth - 1)) as number;
+  if (depth > 1) return seenBy(yield stacked(cpu, seed, depth - 1));
   let sum = 0;
   for (let i = 0; i < ACTS / 2; i++) {
     const at = place(seed, i);
-    const seen = num((yield cpu.load(at, 'bench.load')) as Word);
+    const seen = seenBy(yield cpu.load(at, 'bench.load'));
     sum = (sum + seen) | 0;
     yield cpu.store(at, (seen + i) & 0xffff, 'bench.store');
   }
@@ -151,30 +169,30 @@ function* stacked(cpu: Context, seed: number, depth: number): Stacked {
 }
 
 function driveStack(bank: Bank, cpu: Context, depth: number): number {
-  const word: Word = { lo: 0, hi: 0, ok: true };
+  const word = { lo: 0, hi: 0, ok: true };
   const stack: Stacked[] = [];
   let sum = 0;
   for (let seed = 0; seed < FAULTS; seed++) {
     stack.push(stacked(cpu, seed, depth));
-    let answer: Word | number = word;
+    let answer: Answer = word;
     while (stack.length > 0) {
       const step = stack[stack.length - 1]!.next(answer);
       if (step.done === true) {
         stack.pop();
         answer = step.value;
-      } else if ('op' in step.value) {
-        bank.perform(step.value, word);
+      } else if ('op' in (step.value as object)) {
+        bank.perform(step.value as Act, word);
         answer = word;
       } else {
-        stack.push(step.value);
+        stack.push(step.value as Stacked);
       }
     }
-    sum = (sum + (answer as number)) | 0;
+    sum = (sum + seenBy(answer)) | 0;
   }
   return sum;
 }
 
-// --- (v) async functions, resumed by the microtask queue ------------------------------------------
+// --- (v) async functions, resumed by the microtask queue -----------------------------------------
 
 async function asynchronous(
   bank: Bank,
@@ -197,7 +215,7 @@ async function asynchronous(
 }
 
 async function driveAsync(bank: Bank, cpu: Context, depth: number): Promise<number> {
-  const word: Word = { lo: 0, hi: 0, ok: true };
+  const word = { lo: 0, hi: 0, ok: true };
   let sum = 0;
   for (let seed = 0; seed < FAULTS; seed++) {
     sum = (sum + (await asynchronous(bank, cpu, word, seed, depth))) | 0;
@@ -205,7 +223,7 @@ async function driveAsync(bank: Bank, cpu: Context, depth: number): Promise<numb
   return sum;
 }
 
-// --- (vi) plain functions: no scheduler can hold them ---------------------------------------------
+// --- (vi) plain functions: no scheduler can hold them --------------------------------------------
 
 function plainly(bank: Bank, seed: number, depth: number): number {
   if (depth > 1) return plainly(bank, seed, depth - 1);

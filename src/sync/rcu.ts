@@ -19,8 +19,8 @@ const BATCH_BYTES = (1 + CAPACITY) * 8;
 export type Release = (cpu: Context, frame: number) => void;
 
 /**
- * A thread that may hold pointers to tables: its mode word, and the seat it runs on. When it ends for
- * good it sets the high half of its mode.
+ * A thread that may hold pointers to tables: its mode word, and the seat it runs on. When it ends
+ * for good it sets the high half of its mode.
  */
 export interface Reader {
   readonly mode: number;

@@ -60,12 +60,12 @@ test('context: enter returns an exit, parks the guest, and another CPU may enter
       yield cpuid(guest, 8, 'guest.second');
     })(),
   );
-  machine.hostThread(0, 'first', function* first(cpu) {
+  machine.hostThread(0, 'first', function* first(cpu): Routine<void> {
     seen.push(yield* enterOnce(cpu, VMCS[0]!, guest), guest.cpu);
     completeAct(guest.top, 42);
     yield cpu.store(TURN, 1, 'test.turn');
   });
-  machine.hostThread(1, 'second', function* second(cpu) {
+  machine.hostThread(1, 'second', function* second(cpu): Routine<void> {
     yield cpu.wait([TURN], () => cpu.peek(TURN) === 1, 'test.wait');
     seen.push(yield* enterOnce(cpu, VMCS[1]!, guest), guest.top.act.label);
     guest.kill();
@@ -86,7 +86,7 @@ test('context: the act that caused an exit is tried again on the next CPU, and n
     })(),
   );
   const reasons: number[] = [];
-  machine.hostThread(0, 'first', function* first(cpu) {
+  machine.hostThread(0, 'first', function* first(cpu): Routine<void> {
     reasons.push(yield* enterOnce(cpu, VMCS[0]!, guest));
     const rights = { read: true, write: true, execute: true, user: true };
     for (let level = 3; level > 0; level--) {
@@ -96,7 +96,7 @@ test('context: the act that caused an exit is tried again on the next CPU, and n
     yield cpu.storeWord(12 * 4096 + 24, format.leaf({ pfn: 20, level: 0, rights }), 'test.map');
     yield cpu.store(TURN, 1, 'test.turn');
   });
-  machine.hostThread(1, 'second', function* second(cpu) {
+  machine.hostThread(1, 'second', function* second(cpu): Routine<void> {
     yield cpu.wait([TURN], () => cpu.peek(TURN) === 1, 'test.wait');
     reasons.push(yield* enterOnce(cpu, VMCS[1]!, guest));
     guest.kill();
@@ -119,7 +119,7 @@ function killThread(machine: Machine, cpu: number): void {
   at.current = undefined;
 }
 
-test('context: a vCPU thread killed at any step leaves words, and others go on or wait for it', () => {
+test('context: a vCPU thread killed at any step leaves words; others go on or wait', () => {
   const outcomes = { done: 0, waiting: 0 };
   for (let steps = 0; ; steps++) {
     const scene = buildScene({ guests: [touching([0])], owners: [unmapping(0, 1)] });
@@ -143,13 +143,13 @@ test('context: a vCPU thread killed at any step leaves words, and others go on o
 
 test('context: an idle CPU answers interrupts after its thread has ended', () => {
   const machine = bareMachine();
-  machine.hostVectors.set(VECTOR_CALL, function* answer(_cpu, host) {
+  machine.hostVectors.set(VECTOR_CALL, function* answer(_cpu, host): Routine<void> {
     yield host.store(TURN, 1, 'test.answer');
   });
-  machine.hostThread(0, 'short', function* short(cpu) {
+  machine.hostThread(0, 'short', function* short(cpu): Routine<void> {
     yield cpu.fence('test.nothing');
   });
-  machine.hostThread(1, 'caller', function* caller(cpu) {
+  machine.hostThread(1, 'caller', function* caller(cpu): Routine<void> {
     for (let i = 0; i < 100; i++) yield cpu.fence('test.later');
     yield sendIpi(cpu, 0, VECTOR_CALL, 'test.kick');
     yield cpu.wait([TURN], () => cpu.peek(TURN) === 1, 'test.wait');
@@ -166,7 +166,7 @@ test('layout: fields have kinds and lines; plain words take no step, atomic ones
   });
   expect(VcpuWords.at.requests - VcpuWords.at.mode).toBe(8); // one line, as in struct kvm_vcpu
   const machine = bareMachine();
-  machine.hostThread(0, 'counter', function* count(cpu) {
+  machine.hostThread(0, 'counter', function* count(cpu): Routine<void> {
     for (let i = 0; i < 100; i++) cpu.write(TURN + words.at.b, cpu.read(TURN + words.at.b) + 1);
     yield cpu.add(TURN + words.at.a, 1, 'test.atomic');
   });
@@ -178,7 +178,7 @@ test('entry: decoded when the word arrives, so that the next act may reuse the w
   const format = ept(MANUAL_4);
   const machine = bareMachine();
   const kinds: string[] = [];
-  machine.hostThread(0, 'reader', function* read(cpu) {
+  machine.hostThread(0, 'reader', function* read(cpu): Routine<void> {
     yield cpu.storeWord(TURN, format.table(77), 'test.first');
     yield cpu.storeWord(TURN + 8, format.empty, 'test.second');
     const first = format.decode(yield cpu.load(TURN, 'test.look'), 1);

@@ -9,7 +9,7 @@ import { runTimed } from '../../src/schedule/timed.ts';
 import { buildPair } from './pair.ts';
 import { mappedFrames } from './promises.ts';
 
-/** 8 entries in a table; an entry of the root serves 512 leaf tables of which each maps one page. */
+/** 8 entries in a table; a root entry serves 512 leaf tables, each of which maps one page. */
 const GEOMETRY = { levels: 5, indexBits: 3 };
 const SPAN = 8 ** 4;
 

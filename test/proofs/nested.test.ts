@@ -1,7 +1,7 @@
 /**
- * Proof d: an L1 hypervisor is the same run loop over its own memory view. Its loads and stores fault
- * in L0's second stage, its VMPTRLD, VMRESUME, VMREAD and INVEPT are exits, and all of them fall into
- * one switch in L0, which is the same run loop again.
+ * Proof d: an L1 hypervisor is the same run loop over its own memory view. Its loads and stores
+ * fault in L0's second stage, its VMPTRLD, VMRESUME, VMREAD and INVEPT are exits, and all of them
+ * fall into one switch in L0, which is the same run loop again.
  */
 import { expect, test } from 'vitest';
 import { OwnerCall } from '../../src/abi/owner.ts';
@@ -42,7 +42,7 @@ function* l1Body(machine: Machine, cpu: GuestContext): Routine<void> {
   const l2 = machine.guest(2, 'l2');
   l2.push(nothing());
   let exits = 0;
-  const onHalt: ExitHandler = function* halt(me) {
+  const onHalt: ExitHandler = function* halt(me): Routine<void> {
     if (++exits === 2) return l2.kill();
     yield me.store(FRESH * 4096, 7, 'l1.fresh-page');
     yield invept(me, 3, 'l1.invept');
@@ -76,7 +76,7 @@ function l0Exits(mmu: TdpMmu): Map<number, ExitHandler> {
   ]);
 }
 
-test('nesting: every privileged act and every missing page of L1 falls into L0’s one switch', () => {
+test('nesting: each privileged act and each missing page of L1 falls into one switch', () => {
   const reasons: number[] = [];
   const trace: TraceSink = {
     event: (kind, _cpu, _cycle, a, level) => {

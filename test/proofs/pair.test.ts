@@ -1,7 +1,7 @@
 /**
- * Proof a: one real pair, fault against unmap with flush, run unchanged by the timed scheduler and by
- * the naive explorer; proof c: the guest-entry handshake under a store buffer. Counts are pinned: a
- * silent change of meaning becomes a red number.
+ * Proof a: one real pair, fault against unmap with flush, run unchanged by the timed scheduler and
+ * by the naive explorer; proof c: the guest-entry handshake under a store buffer. Counts are
+ * pinned: a silent change of meaning becomes a red number.
  */
 import { expect, test } from 'vitest';
 import { MANUAL_4 } from '../../src/machine/format/format.ts';
@@ -81,16 +81,15 @@ test('pair: fault against unmap holds, exhausted with three tries (2 CPUs, 1 pag
 test('pair: guest entry against flush holds, exhausted with two entries, SC and TSO', () => {
   const sc = explore(ENTRY);
   const tso = explore({ ...ENTRY, order: 'tso' });
-  expect([sc.verdict, sc.states, sc.terminals.size]).toEqual(['holds', 9380, 4]);
-  expect([tso.verdict, tso.states, tso.terminals.size]).toEqual(['holds', 9688, 4]);
+  expect([sc.verdict, sc.states, sc.terminals.size]).toEqual(['holds', 9439, 6]);
+  expect([tso.verdict, tso.states, tso.terminals.size]).toEqual(['holds', 9748, 6]);
 });
 
-test('pair: the whole holds up to two preemptions, one page and two, SC and TSO', () => {
-  const scenes = [PAIR, COLD, TWO_PAGES, { ...PAIR, order: 'tso' } as const];
-  for (const scene of scenes) {
+test('pair: the whole holds up to two preemptions, one page and two', () => {
+  for (const scene of [PAIR, { ...COLD, order: 'tso' } as const, TWO_PAGES]) {
     const report = explore(scene, { preemptions: 2 });
     expect([report.verdict, report.message]).toEqual(['holds', '']);
-    expect(report.complete).toBeGreaterThan(30);
+    expect(report.complete).toBeGreaterThan(100);
   }
 });
 
@@ -126,7 +125,7 @@ test('pair: whoever loses the race for a page looks again', () => {
   expect([report.verdict, report.message]).toEqual(['holds', '']);
 });
 
-test('explorer: merging states loses no terminal state, and every path is counted without it', () => {
+test('explorer: merging states loses no terminal state', () => {
   const tiny: SceneOptions = { ...FAULT, tries: 1 };
   const merged = explore(tiny, { preemptions: 2 });
   const plain = explore(tiny, { preemptions: 2, merge: 'nothing' });
@@ -183,7 +182,7 @@ test.each(BARRIERS)(
   'barrier: %s as load and store holds under SC, breaks under TSO',
   (label, scene) => {
     const weak = weakened(scene, { label, how: 'plain' });
-    expect(explore(weak).verdict).toBe('holds');
+    expect(explore(weak, { preemptions: 3 }).verdict).toBe('holds');
     const report = simplest({ ...weak, order: 'tso' }, 3);
     expect(report.verdict).toBe('violated');
     expect(report.schedule.some((step) => step.includes(label))).toBe(true);

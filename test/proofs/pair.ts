@@ -1,6 +1,6 @@
 /**
- * The real pair of the first proof: guests that touch pages, and owners that unmap them. All code is
- * the product's: run loop, EPT violation handler, fault, unmap, remote flush. Geometry is a
+ * The real pair of the first proof: guests that touch pages, and owners that unmap them. All code
+ * is the product's: run loop, EPT violation handler, fault, unmap, remote flush. Geometry is a
  * parameter; exploration uses two levels of one index bit (four pages).
  */
 import { Arena } from '../../src/alloc/arena.ts';

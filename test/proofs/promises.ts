@@ -15,7 +15,8 @@ export function staleTranslation(pair: Pair): string | undefined {
       const backing = pair.frameOf(gfn);
       if (cached < 0 || cached === backing) continue;
       const now = backing < 0 ? 'nothing' : `frame ${backing}`;
-      return `page ${gfn}: CPU ${cpu.id} in guest mode may use frame ${cached}, the host has ${now}`;
+      const who = `CPU ${cpu.id} in guest mode`;
+      return `page ${gfn}: ${who} may use frame ${cached}, the host has ${now}`;
     }
   }
   return undefined;
@@ -28,7 +29,8 @@ export function strayStore(pair: Pair, explored: ExploredMachine): string | unde
   for (const buffer of explored.buffers) {
     for (const store of buffer.stores) {
       const frame = Math.floor(store.pa / FRAME_BYTES);
-      if (guests.has(store.by) && !backed.has(frame)) return `a guest's store waits for ${frame}`;
+      if (guests.has(store.by) && !backed.has(frame))
+        return `a guest's store to frame ${frame}, given back, is in a buffer`;
     }
   }
   return undefined;

@@ -1,7 +1,7 @@
 /**
  * The pair at work for a long time, for schedulers that run it once: guests touch their pages again
  * and again, an owner takes the pages away, poisons each frame that it got back, and at the end
- * looks whether every poison is still there: a guest that reached a freed frame has overwritten one.
+ * looks whether every poison is still there: a guest that reached a freed frame overwrote one.
  */
 import { OwnerCall } from '../../src/abi/owner.ts';
 import type { TdpMmu } from '../../src/hypervisor/mmu/tdp/mmu.ts';

@@ -1,6 +1,6 @@
 /**
  * Proof a, third engine: the same pair on real worker threads over shared memory, with the same
- * promises at rest. A stress run proves nothing by itself: the weakened twins say what it can catch.
+ * promises at rest. A stress run proves nothing by itself: the weakened twins say what it catches.
  */
 import { expect, test } from 'vitest';
 import { runThreads } from './threads/run.ts';

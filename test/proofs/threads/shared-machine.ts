@@ -1,10 +1,10 @@
 /**
- * The machine's memory and acts on a SharedArrayBuffer: one worker thread drives one processor, acts
- * on words are performed with Atomics, plain words with plain accesses, interrupts cross by counters.
- * Every worker builds the same world; all that they share is words, which is the point.
+ * The machine's memory and acts on a SharedArrayBuffer: one worker thread drives one processor,
+ * acts on words are performed with Atomics, plain words with plain accesses, interrupts cross by
+ * counters. Every worker builds the same world; all that they share is words, which is the point.
  *
- * Leaves out: hardware's A/D updates, which the walker makes without an act (the format is used with
- * the flags off); several vectors in flight to one CPU at a time.
+ * Leaves out: hardware's A/D updates, which the walker makes without an act (the format is used
+ * with the flags off); several vectors in flight to one CPU at a time.
  */
 import type { Cpu } from '../../../src/machine/cpu.ts';
 import { READ, WRITE } from '../../../src/machine/format/judge.ts';
