@@ -173,5 +173,13 @@ function complain(verb: string, sentence: string): number {
   return Status.badInput;
 }
 
+/** Ctrl-C where no verb has anything to keep: verbs that have listen themselves. */
+function heedInterrupts(): void {
+  process.on('SIGINT', () => {
+    if (process.listenerCount('SIGINT') === 1) process.exit(Status.interrupted);
+  });
+}
+
 survivePipes();
+heedInterrupts();
 process.exitCode = await main(process.argv.slice(2));

@@ -116,7 +116,7 @@ describe('compare', () => {
     const args = ['compare', 'nested', '-w', 'touch:pages=65536', '--vcpus', '8'];
     const child = start(main, [...args, '--html', 'never.html'], folder);
     const ended = ending(child);
-    setTimeout(() => child.kill('SIGINT'), 1500);
+    setTimeout(() => child.kill('SIGINT'), 2500);
     const { status, stdout, stderr } = await ended;
     expect(status).toBe(130);
     expect(stdout).toBe('');
