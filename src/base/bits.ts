@@ -20,6 +20,20 @@ export function low(value: number): number {
   return value | 0;
 }
 
+/** Powers of two and their inverses, by exponent: `**` is a call into the C library. */
+const POWERS = Float64Array.from({ length: 64 }, (_, exponent) => 2 ** exponent);
+const INVERSES = Float64Array.from({ length: 64 }, (_, exponent) => 2 ** -exponent);
+
+/** 2^exponent, for exponents below 64. */
+export function power(exponent: number): number {
+  return POWERS[exponent]!;
+}
+
+/** `value >> shift & mask` for whole numbers below 2^53, whose quotients need not fit 32 bits. */
+export function bitsAt(value: number, shift: number, mask: number): number {
+  return (value * INVERSES[shift]!) & mask;
+}
+
 /** Smallest power of two exponent e with 2^e >= n. */
 export function log2Ceil(n: number): number {
   return n <= 1 ? 0 : 32 - Math.clz32(n - 1);

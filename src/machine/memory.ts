@@ -51,6 +51,28 @@ export class Memory {
     return ((slot === 0 ? this.#materialise(pfn) : slot) << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
   }
 
+  /** Index of a frame's first half, for reading; negative: a hole. Word i lies 2 * i further. */
+  base(pfn: number): number {
+    const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
+    return slot === 0 && this.#holes === 'absent' ? -1 : slot << HALVES_SHIFT;
+  }
+
+  /** The same for writing: materialises the frame. */
+  placeFrame(pfn: number): number {
+    const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
+    return (slot === 0 ? this.#materialise(pfn) : slot) << HALVES_SHIFT;
+  }
+
+  /** The word whose low half lies at index `at`, as a number below 2^53. */
+  valueAt(at: number): number {
+    return join(this.words[at]!, this.words[at + 1]!);
+  }
+
+  setValueAt(at: number, value: number): void {
+    this.words[at] = value | 0;
+    this.words[at + 1] = high(value);
+  }
+
   /** The word at `pa` as a number below 2^53. */
   read(pa: number): number {
     const at = this.indexOf(pa);

@@ -41,7 +41,7 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       break;
     case Instruction.vmwrite:
       cpu.now += price.vmcsAccess;
-      m.memory.write(fieldAt(cpu.vmcs, act.at), act.operand as number);
+      m.memory.setValueAt(m.memory.placeFrame(cpu.vmcs) + 2 * act.at, act.operand as number);
       break;
     case Instruction.vmptrld:
       cpu.now += price.vmcsLoad;
@@ -190,7 +190,7 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
 }
 
 function readField(m: Machine, vmcs: number, act: Act, frame: Frame): void {
-  const index = m.memory.indexOf(fieldAt(vmcs, act.at));
+  const index = m.memory.base(vmcs) + 2 * act.at;
   frame.word.lo = m.memory.words[index]!;
   frame.word.hi = m.memory.words[index + 1]!;
 }

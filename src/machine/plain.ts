@@ -63,12 +63,14 @@ export class GuestPlainMemory extends Accounting implements PlainMemory {
 
 function plainRead(m: Machine, id: number, pa: number): number {
   const cpu = m.cpus[id]!;
-  cpu.now += m.lines.read(id, m.memory.indexOf(pa), cpu.now);
-  return m.memory.read(pa);
+  const at = m.memory.indexOf(pa);
+  cpu.now += m.lines.read(id, at, cpu.now);
+  return m.memory.valueAt(at);
 }
 
 function plainWrite(m: Machine, id: number, pa: number, value: number): void {
   const cpu = m.cpus[id]!;
-  cpu.now += m.lines.modify(id, m.memory.place(pa), cpu.now, false);
-  m.memory.write(pa, value);
+  const at = m.memory.place(pa);
+  cpu.now += m.lines.modify(id, at, cpu.now, false);
+  m.memory.setValueAt(at, value);
 }

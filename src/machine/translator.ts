@@ -95,7 +95,7 @@ export class Translator {
       cpu.tlb.insert(space, page, walker.pfn, rights);
       frame = walker.pfn;
     }
-    return frame * FRAME_BYTES + (at % FRAME_BYTES);
+    return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
   }
 
   /** Where a guest-physical word lies, without any effect; -1 if it is not mapped. */
@@ -105,13 +105,13 @@ export class Translator {
     const cpu = this.#m.cpus[guest.cpu];
     if (cpu !== undefined) {
       const frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(guest.regime.ep4ta), page, 1);
-      if (frame >= 0) return frame * FRAME_BYTES + (at % FRAME_BYTES);
+      if (frame >= 0) return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
     }
     const walker = this.#peek;
     walker.reset();
     const top = this.secondStage.geometry.levels - 1;
     const outcome = walker.descend(top, guest.regime.ep4ta, ALL_RIGHTS, page, 0, USER);
-    return outcome === OK ? walker.pfn * FRAME_BYTES + (at % FRAME_BYTES) : -1;
+    return outcome === OK ? walker.pfn * FRAME_BYTES + (at & (FRAME_BYTES - 1)) : -1;
   }
 
   /**

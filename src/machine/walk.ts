@@ -163,9 +163,10 @@ export class Walker {
         this.rightsAbove[level] = rights;
       }
       const index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
+      const base = memory.base(table);
+      const at = base + 2 * index;
       const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
-      const at = memory.indexOf(pa);
-      if (at < 0) {
+      if (base < 0) {
         this.trace?.add(this.stage, level, index, pa, 0, 0, NOT_PRESENT);
         return this.#failed(HOLE, pa, level, 0, access, privilege);
       }

@@ -16,7 +16,7 @@ import { ExitReason } from './exit.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
-import { Field, fieldAt, IPI_VIRTUALISATION } from './vmcs.ts';
+import { Field, IPI_VIRTUALISATION } from './vmcs.ts';
 
 export interface ExitInformation {
   readonly reason: number;
@@ -36,6 +36,7 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
   cpu.current = guest;
   guest.cpu = cpu.id;
   host.top.state = 'offered'; // the entry is complete only when the guest exits
+  if (cpu.latched.length === 0) return Outcome.advanced;
   cpu.latched = cpu.latched.filter((arrived) => arrived.notifies !== guest);
   if (cpu.latched.length !== 0) {
     exitToHost(m, cpu, { reason: ExitReason.externalInterrupt });
@@ -45,27 +46,28 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
 
 function loadRegime(m: Machine, cpu: Cpu, guest: GuestContext): void {
   cpu.newRegime();
-  const get = (index: number): number => m.memory.read(fieldAt(cpu.vmcs, index));
+  const { memory } = m;
   const { regime } = guest;
-  regime.ep4ta = Math.floor(get(Field.eptp) / FRAME_BYTES);
-  regime.vpid = get(Field.vpid);
-  regime.shadowVmcs = get(Field.linkPointer);
-  regime.virtualIpis = (get(Field.tertiaryControls) & IPI_VIRTUALISATION) !== 0;
+  const at = memory.base(cpu.vmcs);
+  regime.ep4ta = Math.floor(memory.valueAt(at + 2 * Field.eptp) / FRAME_BYTES);
+  regime.vpid = memory.valueAt(at + 2 * Field.vpid);
+  regime.shadowVmcs = memory.valueAt(at + 2 * Field.linkPointer);
+  const controls = memory.valueAt(at + 2 * Field.tertiaryControls);
+  regime.virtualIpis = (controls & IPI_VIRTUALISATION) !== 0;
 }
 
 /** VM exit: the guest's act stays offered. */
 export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): void {
   const guest = cpu.guest ?? defect('exitToHost', `CPU ${cpu.id} is in root mode`);
-  const put = (index: number, value: number): void => {
-    m.memory.write(fieldAt(cpu.vmcs, index), value);
-  };
-  put(Field.exitReason, information.reason);
-  put(Field.exitQualification, information.qualification ?? 0);
-  put(Field.exitGuestPhysical, information.guestPhysical ?? 0);
-  put(Field.exitGuestLinear, information.guestLinear ?? 0);
-  put(Field.exitInterruption, 0);
-  put(Field.exitIdtVectoring, 0);
-  put(Field.exitInstructionLength, 3);
+  const { memory } = m;
+  const at = memory.placeFrame(cpu.vmcs);
+  memory.setValueAt(at + 2 * Field.exitReason, information.reason);
+  memory.setValueAt(at + 2 * Field.exitQualification, information.qualification ?? 0);
+  memory.setValueAt(at + 2 * Field.exitGuestPhysical, information.guestPhysical ?? 0);
+  memory.setValueAt(at + 2 * Field.exitGuestLinear, information.guestLinear ?? 0);
+  memory.setValueAt(at + 2 * Field.exitInterruption, 0);
+  memory.setValueAt(at + 2 * Field.exitIdtVectoring, 0);
+  memory.setValueAt(at + 2 * Field.exitInstructionLength, 3);
   m.trace.event(Event.exit, cpu.id, cpu.now, information.reason, guest.level);
   cpu.now += m.cost.hardware.vmExit;
   cpu.exitReason = information.reason;

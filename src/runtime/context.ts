@@ -26,6 +26,17 @@ export interface Frame {
   above: Frame | undefined;
 }
 
+/** Stands in a frame until a routine is put there. */
+const NOTHING = (function* nothing(): Routine<void> {
+  // never resumed
+})();
+
+/**
+ * `next` of every routine. Looked up on the routines themselves, it would be found on another
+ * prototype for each of the many generator functions, and slowly.
+ */
+const resume: Routine<unknown>['next'] = NOTHING.next;
+
 /** Plain words: read and written without a step, by ordinary functions. */
 export interface PlainMemory {
   read(context: Context, at: number): number;
@@ -84,7 +95,7 @@ export class Context {
   advance(): void {
     for (;;) {
       const frame = this.#top!;
-      const step = frame.routine.next(frame.word);
+      const step = resume.call(frame.routine, frame.word);
       if (step.done === true) {
         this.pop();
         const caller = this.#top;
@@ -283,11 +294,6 @@ function newFrame(below: Frame | undefined): Frame {
   if (below !== undefined) below.above = frame;
   return frame;
 }
-
-/** Stands in a frame until a routine is put there. */
-const NOTHING = (function* nothing(): Routine<void> {
-  // never resumed
-})();
 
 /** Completes the act by which `caller` called with what the routine returned. */
 function answer(caller: Frame, value: unknown): void {

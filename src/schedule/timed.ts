@@ -31,8 +31,8 @@ export function runTimed(engine: Engine): TimedResult {
   while (queue.size > 0) {
     const time = queue.earliest;
     const processor = engine.processors[queue.pop()]!;
-    blocked.delete(processor);
-    processor.now = Math.max(processor.now, time); // it may have been blocked or idle
+    if (blocked.size !== 0) blocked.delete(processor);
+    if (time > processor.now) processor.now = time; // it may have been blocked or idle
     steps += runUntilLater(engine, processor, queue, blocked);
     if (processor.now > cycles) cycles = processor.now;
   }

@@ -26,13 +26,13 @@ export function* lock(cpu: Context, l: Spinlock, label: string): Routine<void> {
   if (l.kind >= 0) cpu.note(Event.want, l.kind, 0);
   const drawn = num(yield cpu.addWord(l.at, 0, 1, label));
   const ticket = Math.floor(drawn / TWO32);
-  const free = drawn % TWO32 === ticket;
-  if (!free) yield cpu.wait([l.at], () => cpu.peek(l.at) % TWO32 === ticket, label);
+  const free = drawn >>> 0 === ticket;
+  if (!free) yield cpu.wait([l.at], () => cpu.peek(l.at) >>> 0 === ticket, label);
   if (l.kind >= 0) cpu.note(Event.acquire, l.kind, free ? 0 : 1);
 }
 
 export function* unlock(cpu: Context, l: Spinlock, label: string): Routine<void> {
   if (l.kind >= 0) cpu.note(Event.release, l.kind, 0);
   // Only the holder changes the low half, so it may read it without a lock prefix.
-  yield cpu.storeLow(l.at, (cpu.peek(l.at) % TWO32) + 1, label);
+  yield cpu.storeLow(l.at, (cpu.peek(l.at) >>> 0) + 1, label);
 }

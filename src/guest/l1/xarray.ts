@@ -7,6 +7,7 @@
  */
 import type { Arena } from '../../alloc/arena.ts';
 import type { Slab } from '../../alloc/slab.ts';
+import { bitsAt } from '../../base/bits.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -81,5 +82,5 @@ export class XArray {
 }
 
 function slotAt(node: number, index: number, level: number): number {
-  return node + SLOTS_AT + (Math.floor(index / SLOTS ** level) % SLOTS) * 8;
+  return node + SLOTS_AT + bitsAt(index, SLOT_BITS * level, SLOTS - 1) * 8;
 }

@@ -6,6 +6,7 @@
  * Geometry is a parameter (DESIGN.md law 4): machines use the manual's, small programs under
  * exploration may use one or two index bits per level with the same code.
  */
+import { bitsAt, power } from '../../base/bits.ts';
 
 export interface Geometry {
   /** Number of table levels; the root's level is `levels - 1`, level 0 holds 4 KiB leaves. */
@@ -69,11 +70,11 @@ export interface TableFormat {
 
 /** Page number -> index into the table at `level`. Page numbers are below 2^52. */
 export function indexAt(geometry: Geometry, page: number, level: number): number {
-  const span = 2 ** (geometry.indexBits * level);
-  return Math.floor(page / span) % (1 << geometry.indexBits);
+  const { indexBits } = geometry;
+  return bitsAt(page, indexBits * level, (1 << indexBits) - 1);
 }
 
 /** Number of 4 KiB pages that one entry at `level` spans. */
 export function pagesAt(geometry: Geometry, level: number): number {
-  return 2 ** (geometry.indexBits * level);
+  return power(geometry.indexBits * level);
 }

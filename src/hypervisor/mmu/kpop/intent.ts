@@ -10,8 +10,10 @@ export const LOCKED = 1;
 export type IntentState = 'empty' | 'valid' | 'table' | 'dead';
 
 const STATES: readonly IntentState[] = ['empty', 'valid', 'table', 'dead'];
-const STATE_UNIT = 2;
-const PROT_UNIT = 8;
+const STATE_SHIFT = 1;
+const STATE_UNIT = 1 << STATE_SHIFT;
+const PROT_SHIFT = 3;
+const PROT_UNIT = 1 << PROT_SHIFT;
 const PAYLOAD_UNIT = 64;
 
 export interface Intent {
@@ -25,9 +27,9 @@ export interface Intent {
 
 export function decodeIntent(word: number): Intent {
   return {
-    locked: word % 2 === 1,
-    state: STATES[Math.floor(word / STATE_UNIT) % 4]!,
-    prot: Math.floor(word / PROT_UNIT) % 8,
+    locked: (word & LOCKED) !== 0,
+    state: STATES[(word >>> STATE_SHIFT) & 3]!,
+    prot: (word >>> PROT_SHIFT) & 7,
     payload: Math.floor(word / PAYLOAD_UNIT),
   };
 }
@@ -45,5 +47,5 @@ export function tableIntent(header: number): number {
 }
 
 export function isLocked(word: number): boolean {
-  return word % 2 === 1;
+  return (word & LOCKED) !== 0;
 }

@@ -110,9 +110,9 @@ export class ReverseMap {
     const head = this.#heads + l1gfn * 8;
     cpu.note(Event.want, CLASS, 0);
     let seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.lock'));
-    const free = seen % 2 === 0;
-    while (seen % 2 !== 0) {
-      yield cpu.wait([head], () => cpu.peek(head) % 2 === 0, 'kpop.rmap.wait');
+    const free = (seen & LOCKED) === 0;
+    while ((seen & LOCKED) !== 0) {
+      yield cpu.wait([head], () => (cpu.peek(head) & LOCKED) === 0, 'kpop.rmap.wait');
       seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.relock'));
     }
     cpu.note(Event.acquire, CLASS, free ? 0 : 1);
@@ -135,5 +135,5 @@ function linkTo(mapping: Mapping): number {
 }
 
 function mappingOf(link: number): Mapping {
-  return { table: Math.floor(link / INDEXES) * HEADER_BYTES, index: link % INDEXES };
+  return { table: Math.floor(link / INDEXES) * HEADER_BYTES, index: link & (INDEXES - 1) };
 }
