@@ -117,7 +117,7 @@ const HEADERS = [
   'hyper\u00adcalls',
   'inter\u00adrupts between CPUs',
   'TLB invali\u00addations',
-  'lock wait, worst lock',
+  'getting locks, worst',
   'latency p50, p99',
   'samples',
   'memory in tables, books',
@@ -126,7 +126,8 @@ const HEADERS = [
 function comparison(doc: Compare): Markup {
   const groups = groupsOf(doc);
   const rows = groups.flatMap((group) => group.rows);
-  const caption = 'Counts, and below them the same per operation; lock wait is a share of CPU time';
+  const caption =
+    'Counts, and below them the same per operation; getting locks is a share of CPU time';
   const isFirst = (i: number): boolean => i > 0 && rows[i]!.run.vcpus !== rows[i - 1]!.run.vcpus;
   return markup`<div class="card">${dataTable(caption, HEADERS, rows.map(cells), isFirst)}</div>
 ${designList(doc)}`;

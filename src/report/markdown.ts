@@ -17,7 +17,7 @@ const HEADERS = [
   'hypercalls',
   'IPIs',
   'flushes',
-  'lock wait',
+  'getting locks',
   'fault p50',
   'fault p99',
   'tables',
@@ -40,7 +40,7 @@ export function renderMarkdown(doc: Compare): string {
   const { workload, machine, seed, modelVersion } = first;
   const notes = [
     `${workload} on ${machine}, seed ${seed}, model version ${modelVersion};`,
-    'simulated time relative to the first design, counts per operation, lock wait as share of CPU',
+    'simulated time relative to the first design, counts per operation, getting locks as share of CPU',
     `time. Conditions: ${conditions(first.conditions)}.`,
   ];
   return `${[

@@ -58,15 +58,24 @@ export function shareOf(run: Run, cycles: number): number {
   return all === 0 ? 0 : cycles / all;
 }
 
-export function lockWait(run: Run): number {
-  return run.locks.reduce((sum, lock) => sum + lock.waitCycles, 0);
+/**
+ * Cycles from wanting a lock to having it: waiting for its holder, or, where it was free, for its
+ * cache line. The latter is all there is to see of readers that hold a lock together.
+ */
+export function gettingCycles(lock: LockResult): number {
+  return lock.waitCycles + lock.takeCycles;
 }
 
-/** The lock class that was waited for longest; undefined if nobody waited. */
+export function lockWait(run: Run): number {
+  return run.locks.reduce((sum, lock) => sum + gettingCycles(lock), 0);
+}
+
+/** The lock class that cost most time to get; undefined if no lock was taken. */
 export function worstLock(run: Run): LockResult | undefined {
-  const waited = run.locks.filter((lock) => lock.waitCycles > 0);
-  return waited.reduce<LockResult | undefined>(
-    (worst, lock) => (worst === undefined || lock.waitCycles > worst.waitCycles ? lock : worst),
+  const wanted = run.locks.filter((lock) => gettingCycles(lock) > 0);
+  return wanted.reduce<LockResult | undefined>(
+    (worst, lock) =>
+      worst === undefined || gettingCycles(lock) > gettingCycles(worst) ? lock : worst,
     undefined,
   );
 }

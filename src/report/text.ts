@@ -5,6 +5,7 @@ import type { Compare, Conditions, Run } from '../measure/result.ts';
 import { bytes, duration, factor, percent, rough, several, short, whole } from './number.ts';
 import {
   type Group,
+  gettingCycles,
   groupsOf,
   largestGroup,
   lockWait,
@@ -82,8 +83,9 @@ function lockTable(run: Run): string {
     'Locks',
     'taken',
     'had to wait',
-    'waited,\nshare of CPU time',
+    'getting it,\nof CPU time',
     'waited,\ncycles',
+    'for its line,\ncycles',
     'longest wait,\ncycles',
     'held,\ncycles',
   ];
@@ -91,8 +93,9 @@ function lockTable(run: Run): string {
     lock.name,
     whole(lock.acquisitions),
     whole(lock.contended),
-    percent(shareOf(run, lock.waitCycles)),
+    percent(shareOf(run, gettingCycles(lock))),
     whole(lock.waitCycles),
+    whole(lock.takeCycles),
     whole(lock.maxWaitCycles),
     whole(lock.holdCycles),
   ]);
@@ -199,7 +202,7 @@ function timeTable(groups: readonly Group[]): string {
     'relative\nto first',
     'software\nwork at 0',
     'software\nwork at 2x',
-    'lock wait,\nof CPU time',
+    'getting locks,\nof CPU time',
     'worst lock',
   ];
   const cells = rowsOf(groups, (row) => {
@@ -215,8 +218,7 @@ function timeTable(groups: readonly Group[]): string {
       worst?.name ?? '-',
     ];
   });
-  const heading =
-    'Simulated time for the same work, and how much of it went into waiting for locks';
+  const heading = 'Simulated time for the same work, and how much of it went into getting locks';
   return `${heading}\n\n${table([...designColumns, ...columns.map(titled)], cells)}`;
 }
 

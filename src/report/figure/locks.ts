@@ -1,23 +1,23 @@
-/** Share of CPU time spent waiting for locks, by lock class: one stacked bar per design. */
+/** Share of CPU time from wanting locks to having them, by class: one stacked bar per design. */
 
 import type { Markup } from '../markup.ts';
 import { percent, several, whole } from '../number.ts';
-import { type Group, lockWait, type Row, shareOf } from '../reading.ts';
+import { type Group, gettingCycles, lockWait, type Row, shareOf } from '../reading.ts';
 import { list } from '../sentence.ts';
 import { barRows, colour, dataTable, emptyFigure, figure, legend, stackedBar } from './common.ts';
 
-const TITLE = 'Waiting for locks';
+const TITLE = 'Getting locks';
 
 export function lockFigure(group: Group): Markup {
   const totals = group.rows.map(({ run }) => shareOf(run, lockWait(run)));
   const most = Math.max(0, ...totals);
   const size = several(group.vcpus, 'vCPU');
-  if (most === 0) return emptyFigure(TITLE, `No design waited for a lock with ${size}.`);
+  if (most === 0) return emptyFigure(TITLE, `No design took a lock with ${size}.`);
   const names = waitedFor(group);
   return figure({
     title: TITLE,
-    note: `Share of the CPU time of ${size}, by lock class.`,
-    summary: `Share of time waiting for locks: ${list(
+    note: `Waiting for a holder, or for the line of a free lock; share of the CPU time of ${size}.`,
+    summary: `Share of time getting locks: ${list(
       group.rows.map(({ run }, i) => `${run.design} ${percent(totals[i]!)}`),
     )}`,
     draw: (width) =>
@@ -32,13 +32,13 @@ export function lockFigure(group: Group): Markup {
     legend: legend(names.map((name, k) => ({ name, colour: colour(k) }))),
     table: dataTable(
       'Locks that were taken',
-      ['Design, lock', 'taken', 'had to wait', 'waited, of CPU time', 'longest wait, cycles'],
+      ['Design, lock', 'taken', 'had to wait', 'getting it, of CPU time', 'longest wait, cycles'],
       group.rows.flatMap(({ run }) =>
         run.locks.map((lock) => [
           `${run.design}, ${lock.name}`,
           whole(lock.acquisitions),
           whole(lock.contended),
-          percent(shareOf(run, lock.waitCycles)),
+          percent(shareOf(run, gettingCycles(lock))),
           whole(lock.maxWaitCycles),
         ]),
       ),
@@ -48,14 +48,16 @@ export function lockFigure(group: Group): Markup {
 
 /** Classes that somebody waited for, in the order in which the runs list them. */
 function waitedFor(group: Group): readonly string[] {
-  const waited = group.rows.flatMap(({ run }) => run.locks).filter((lock) => lock.waitCycles > 0);
+  const waited = group.rows
+    .flatMap(({ run }) => run.locks)
+    .filter((lock) => gettingCycles(lock) > 0);
   return [...new Set(waited.map((lock) => lock.name))];
 }
 
 function segments({ run }: Row, names: readonly string[]) {
   return names.map((name, k) => {
     const lock = run.locks.find((one) => one.name === name);
-    const share = shareOf(run, lock?.waitCycles ?? 0);
+    const share = shareOf(run, lock === undefined ? 0 : gettingCycles(lock));
     const title = `${name}: ${percent(share)} of CPU time, ${whole(lock?.contended ?? 0)} waits`;
     return { key: k + 1, colour: colour(k), size: share, title };
   });
