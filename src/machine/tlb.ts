@@ -30,6 +30,12 @@ export interface TlbShape {
   readonly structures: number;
 }
 
+const GUESSES = 1 << 12;
+
+function guessAt(space: number, page: number): number {
+  return (page ^ Math.imul(space, 0x9e5)) & (GUESSES - 1);
+}
+
 export class Tlb {
   readonly #ways: number;
   readonly #setMask: number;
@@ -38,6 +44,11 @@ export class Tlb {
   readonly #frame: Float64Array;
   readonly #rights: Uint8Array;
   readonly #next: Uint8Array; // round-robin victim per set
+  /**
+   * Where a page's entry was found last, by a hash of page and space: no part of the hardware, a
+   * guess that is checked. It spares the simulator the search through the ways of a set.
+   */
+  readonly #guess = new Int32Array(GUESSES);
   readonly #structureMask: number;
   readonly #structurePage: Float64Array;
   readonly #structureSpace: Int32Array;
@@ -86,26 +97,34 @@ export class Tlb {
    * (format/judge.ts), where the right to write implies that the dirty bits are set; else -1.
    */
   lookup(space: number, page: number, access: number): number {
+    const guess = this.#guess[guessAt(space, page)]!;
+    const isRight = this.#page[guess] === page && this.#space[guess] === space;
+    const at = isRight ? guess : this.#search(space, page);
+    if (at < 0) return -1;
+    this.rights = this.#rights[at]!;
+    return (this.rights & access) === access ? this.#frame[at]! : -1;
+  }
+
+  /** Index of the entry for a page of a space, or -1. */
+  #search(space: number, page: number): number {
     const base = ((page ^ space) & this.#setMask) * this.#ways;
     for (let i = base; i < base + this.#ways; i++) {
       if (this.#page[i] === page && this.#space[i] === space) {
-        this.rights = this.#rights[i]!;
-        return (this.rights & access) === access ? this.#frame[i]! : -1;
+        this.#guess[guessAt(space, page)] = i;
+        return i;
       }
     }
     return -1;
   }
 
   insert(space: number, page: number, frame: number, rights: number): void {
-    const set = (page ^ space) & this.#setMask;
-    const base = set * this.#ways;
-    let at = -1;
-    for (let i = base; i < base + this.#ways; i++) {
-      if (this.#page[i] === page && this.#space[i] === space) at = i;
-    }
+    let at = this.#search(space, page);
     if (at < 0) {
-      at = base + this.#next[set]!;
-      this.#next[set] = (this.#next[set]! + 1) % this.#ways;
+      const set = (page ^ space) & this.#setMask;
+      const next = this.#next[set]!;
+      at = set * this.#ways + next;
+      this.#next[set] = next + 1 === this.#ways ? 0 : next + 1;
+      this.#guess[guessAt(space, page)] = at;
     }
     this.#page[at] = page;
     this.#space[at] = space;
