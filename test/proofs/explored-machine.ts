@@ -51,8 +51,24 @@ export class HeardMemory extends Memory {
     super.zeroFrame(pfn);
   }
 
+  override base(pfn: number): number {
+    this.touched.add(pfn);
+    return super.base(pfn);
+  }
+
+  override placeFrame(pfn: number): number {
+    this.touched.add(pfn);
+    return super.placeFrame(pfn);
+  }
+
   override read(pa: number): number {
     const value = super.read(pa);
+    this.heard(value);
+    return value;
+  }
+
+  override valueAt(at: number): number {
+    const value = super.valueAt(at);
     this.heard(value);
     return value;
   }

@@ -29,6 +29,14 @@ export class FlatMemory extends Memory {
     return this.indexOf(pa);
   }
 
+  override base(pfn: number): number {
+    return pfn * 1024;
+  }
+
+  override placeFrame(pfn: number): number {
+    return pfn * 1024;
+  }
+
   override isMaterialised(): boolean {
     return true;
   }
