@@ -97,9 +97,14 @@ export const StatePage = {
   exitGuestLinear: 24,
   exitInstructionLength: 32,
   exitRip: 40,
+  /** L1 sets it when it changed the instruction pointer: L0 loads what is marked, no more. */
+  dirty: 48,
   /** Fused operations that RUN applies before it enters: count, then records of 4 words. */
   fusedCount: 64,
   fused: 72,
+  /** L2's general registers, saved by L0 at every return to L1 and loaded at every RUN. */
+  registers: 2304,
+  registerCount: 16,
 } as const;
 
 /** A fused record: operation, word 0, word 1, epoch; its status replaces the operation. */

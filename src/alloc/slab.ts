@@ -28,6 +28,14 @@ export class Slab {
     this.#lists = arena.take(cpus * LINE_BYTES);
   }
 
+  /** Makes sure that the next `count` objects can be taken without allocating a frame. */
+  *prepare(cpu: Context, count: number): Routine<void> {
+    const list = this.#lists + cpu.seat * LINE_BYTES;
+    let found = 0;
+    for (let at = cpu.read(list); at !== 0 && found < count; at = cpu.read(at)) found++;
+    if (found < count) yield* this.#refill(cpu, list);
+  }
+
   /** Takes an object; its words are zero. */
   *take(cpu: Context): Routine<number> {
     cpu.spend(Unit.objectAllocated, 1);
@@ -61,7 +69,7 @@ export class Slab {
   *#refill(cpu: Context, list: number): Routine<void> {
     const frame = yield* this.#frames.take(cpu);
     yield zeroFrame(cpu, frame, 'slab.zero');
-    let next = 0;
+    let next = cpu.read(list); // what is left stays behind the new ones
     for (let at = FRAME_BYTES - (FRAME_BYTES % this.#bytes); at >= this.#bytes; at -= this.#bytes) {
       const object = frame * FRAME_BYTES + at - this.#bytes;
       cpu.write(object, next);

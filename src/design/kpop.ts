@@ -10,18 +10,21 @@ import { retire } from '../hypervisor/emulate.ts';
 import { answerKpopCall } from '../hypervisor/kpop/calls.ts';
 import { runningL2 } from '../hypervisor/kpop/run.ts';
 import type { KpopVm } from '../hypervisor/kpop/vm.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { type LockScope, Space, TableWords } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopInvalidate } from '../hypervisor/mmu/kpop/unmap.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
+import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import { answerCall, type Owner } from '../hypervisor/owner.ts';
 import type { ExitHandler } from '../hypervisor/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
-import { hostExits, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
+import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
 
 const FRAME_BYTES = 4096;
 /** VPIDs of L2 vCPUs start here; L1's are below. */
@@ -68,6 +71,7 @@ export const kpop: Design = {
         scope: axes['lock'] as LockScope,
       }),
       vcpus: [],
+      pinned: [],
       l2Pages: last.end,
     };
     const hypervisor = new KpopGuest({
@@ -83,7 +87,7 @@ export const kpop: Design = {
       machine,
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) =>
-        kpopInvalidate(cpu, vm.space, l1PagesOf(machine, l1, hypervisor, gfns), nothing),
+        takeFromL1(cpu, l1, vm, rangesOf(l1PagesOf(machine, l1, hypervisor, gfns)), 'keep'),
       memory: () => memoryOf(machine, l1, vm, hypervisor),
     };
   },
@@ -91,7 +95,12 @@ export const kpop: Design = {
 
 /** L0's threads for L1's vCPUs; L1's hypercalls are KPOP's, or those of any guest to its owner. */
 function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): void {
-  const owner = tdpOwner(l1.mmu);
+  const owner: Owner = {
+    ...tdpOwner(l1.mmu),
+    unmap: (cpu, ranges) => takeFromL1(cpu, l1, vm, ranges, 'free'),
+    // What L0 reads by its own address stays where it is.
+    owns: (range) => l1.mmu.backing.covers(range) && !vm.pinned.some((p) => isIn(p, range)),
+  };
   const vmcall: ExitHandler = function* call(cpu, v): Routine<void> {
     if (yield* answerKpopCall(cpu, v, vm)) return;
     if (yield* answerCall(cpu, owner, v.active.guest)) yield* retire(cpu, v, 0);
@@ -102,6 +111,24 @@ function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): vo
   startVcpus(machine, l1.vm);
 }
 
+function isIn(page: number, range: PageRange): boolean {
+  return page >= range.first && page < range.end;
+}
+
+/** L0 takes pages of L1: L2's entries first, then EPT01 with its own flush, then the frames. */
+function takeFromL1(
+  cpu: Context,
+  l1: L1,
+  vm: KpopVm,
+  ranges: readonly PageRange[],
+  pages: 'keep' | 'free',
+): Routine<void> {
+  const l1gfns = ranges.flatMap(({ first, end }) =>
+    Array.from({ length: end - first }, (_, i) => first + i),
+  );
+  return kpopInvalidate(cpu, vm.space, l1gfns, tdpUnmap(cpu, l1.mmu, ranges, pages));
+}
+
 /** L2's vCPUs as objects of L0, and L1's threads that run them. */
 function startL2(l1: L1, vm: KpopVm, hypervisor: KpopGuest, guest: GuestVm): void {
   const owner: Owner = {
@@ -109,6 +136,7 @@ function startL2(l1: L1, vm: KpopVm, hypervisor: KpopGuest, guest: GuestVm): voi
     *removeTables(): Routine<void> {
       // a KPOP guest hypervisor keeps no tables
     },
+    owns: (range) => hypervisor.backing.covers(range),
     frameOf: (cpu, gfn) => hypervisor.backing.resident(cpu, gfn),
   };
   guest.contexts.forEach((l2, i) => {
@@ -116,6 +144,7 @@ function startL2(l1: L1, vm: KpopVm, hypervisor: KpopGuest, guest: GuestVm): voi
     const vmcs = makeVmcs(vm.space.platform, i, options);
     const running = runningL2(vm, l2, vmcs);
     vm.vcpus.push({ state: l1.toHost(hypervisor.statePage(i)), guest: l2, running });
+    vm.pinned.push(hypervisor.statePage(i) / FRAME_BYTES);
     l2.homeCpu = i;
     const context = l1.contexts[i]!;
     context.vector = nothing; // L1 is only ever kicked out of its RUN

@@ -55,7 +55,8 @@ export const nested: Design = {
   },
   source: 'Linux 6.12 arch/x86/kvm/vmx/nested.c and mmu/mmu.c; primer/x86.md section 4',
   leavesOut: [
-    'unsync, prefetch, write flooding, quotas of shadow pages',
+    'unsync, prefetch, write flooding, quotas of shadow pages, huge pages in EPT12',
+    'L2 access to the tables of L1, VMCS12 written back by VMPTRLD, VMCLEAR',
     'control checks by meaning (they are counted), MSR bitmaps, VMX preemption timer',
     'reclaim of the pages that hold the plain data of L1',
   ],
@@ -84,8 +85,8 @@ function nestedVm(machine: Machine, host: Platform, l1: L1, axes: Axes): NestedV
     vmcsShadowing: axes['vmcs'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
+    rootGeneration: host.arena.take(64),
     vcpus: l1.contexts.map(() => ({
-      vmcs12: 0,
       cached: host.arena.frames(1),
       shadowVmcs: host.arena.frames(1),
       vmcs02: host.arena.frames(1),
@@ -93,6 +94,7 @@ function nestedVm(machine: Machine, host: Platform, l1: L1, axes: Axes): NestedV
       invalidated: false,
       root: 0,
       rootGfn: 0,
+      rootGeneration: 0,
       running: undefined,
     })),
   };

@@ -73,6 +73,7 @@ export function tdpOwner(mmu: TdpMmu): Owner {
   return {
     unmap: (cpu, ranges) => tdpUnmap(cpu, mmu, ranges, 'free'),
     removeTables: (cpu, range) => tdpRemoveTables(cpu, mmu, range),
+    owns: (range) => mmu.backing.covers(range),
     frameOf: (cpu, gfn) => mmu.backing.resident(cpu, gfn),
   };
 }

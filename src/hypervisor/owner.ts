@@ -4,7 +4,6 @@
  */
 
 import { OwnerCall, REPORT_ELEMENT_BYTES, REPORT_LIMIT } from '../abi/owner.ts';
-import { defect } from '../base/assert.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import { Unit } from '../machine/preset/price.ts';
@@ -19,6 +18,8 @@ import type { ExitHandler, Vcpu } from './vcpu.ts';
 export interface Owner {
   unmap(cpu: Context, ranges: readonly PageRange[]): Routine<void>;
   removeTables(cpu: Context, range: PageRange): Routine<void>;
+  /** Whether the range is memory of the guest that it may give back: anything else is ignored. */
+  owns(range: PageRange): boolean;
   /** Frame of the owner's memory behind a guest page, if it is resident; else -1. */
   frameOf(cpu: Context, gfn: number): Routine<number>;
 }
@@ -45,7 +46,7 @@ export function* answerCall(cpu: Context, owner: Owner, guest: GuestContext): Ro
       guest.kill(); // ends the run loop of this vCPU
       return false;
     default:
-      return defect('answerCall', `unknown call ${call}`);
+      return true; // a call that does not exist does nothing
   }
 }
 
@@ -64,7 +65,8 @@ function* rangesOf(cpu: Context, owner: Owner, guest: GuestContext): Routine<Pag
     cpu.spend(Unit.listElement, 1);
     const element = frame * FRAME_BYTES + (at % FRAME_BYTES);
     const first = cpu.read(element);
-    ranges.push({ first, end: first + cpu.read(element + 8) });
+    const end = first + cpu.read(element + 8);
+    if (owner.owns({ first, end })) ranges.push({ first, end });
   }
   return ranges;
 }

@@ -29,6 +29,7 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
 /** Mode, barrier, requests: false if something came up, and nothing was entered. */
 function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
   yield* serviceRequests(cpu, v);
+  if (v.active.prepare !== undefined) yield* v.active.prepare(cpu, v);
   cpu.masked = true;
   if (v.active.beforeEntry !== undefined && (yield* v.active.beforeEntry(cpu, v))) {
     cpu.masked = false;

@@ -33,7 +33,9 @@ export interface Running {
   /** Frame of its VMCS in the hypervisor's own memory. */
   readonly vmcs: number;
   readonly exits: ExitTable;
-  /** Work that must precede an entry into this guest; true if something else is to run instead. */
+  /** Work before an entry that may take locks, sleep or wait: interrupts are on. */
+  readonly prepare?: (cpu: Context, v: Vcpu) => Routine<void>;
+  /** The last look with interrupts off, without waiting; true if something else is to run. */
   readonly beforeEntry?: (cpu: Context, v: Vcpu) => Routine<boolean>;
   /** Undoes what `beforeEntry` announced, once the guest does not run any more. */
   readonly afterExit?: (cpu: Context) => Routine<void>;

@@ -70,8 +70,10 @@ export class GuestContext extends Context {
     leftGuest: false,
     faulted: false,
   };
-  /** Virtual interrupts posted and not yet delivered. */
+  /** Virtual interrupts that wait to be delivered. */
   readonly pending: number[] = [];
+  /** Posted while it runs: pending when their notification arrives, or when it exits before. */
+  readonly posted: number[] = [];
   /** Handler of a virtual interrupt, run on top of what it interrupts. */
   vector: ((vector: number) => Routine<void>) | undefined;
   /** CPU of the host thread that runs this guest: where posted interrupts are announced. */

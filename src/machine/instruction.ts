@@ -25,7 +25,7 @@ export const Instruction = {
   /** REP STOS over a whole page. */
   zeroFrame: FIRST_INSTRUCTION + 12,
   /** A run of VMREADs or VMWRITEs between a VMCS and a copy of it in memory; root mode only. */
-  copyFields: FIRST_INSTRUCTION + 14,
+  copyFields: FIRST_INSTRUCTION + 15,
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
   /** A stretch of a program's own instructions that touch nothing new. */
@@ -121,6 +121,8 @@ export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
 /** Fields to move between two frames, one of which is a VMCS. */
 export interface FieldCopy {
   readonly fields: readonly number[];
+  /** The fields that they become, if not the same. */
+  readonly into?: readonly number[];
   readonly from: number;
   readonly to: number;
 }

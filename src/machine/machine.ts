@@ -26,7 +26,7 @@ import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
 import type { Preset } from './preset/price.ts';
 import { Translator } from './translator.ts';
 import { Waiters } from './waiters.ts';
-import { exitToHost } from './world-switch.ts';
+import { exitToHost, takePosted } from './world-switch.ts';
 
 export interface MachineOptions {
   readonly preset: Preset;
@@ -129,8 +129,9 @@ export class Machine implements Engine {
     if (cpu.guest === undefined) {
       cpu.latched.push(arrived);
       if (cpu.current === undefined) this.#interruptIdle(cpu);
-    } else if (arrived.notifies !== cpu.guest) {
-      // A notification for the guest that runs is processed by hardware, without an exit.
+    } else if (arrived.notifies === cpu.guest) {
+      takePosted(cpu.guest); // by hardware, without an exit
+    } else {
       cpu.latched.push(arrived);
       exitToHost(this, cpu, { reason: ExitReason.externalInterrupt });
     }

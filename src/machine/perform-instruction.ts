@@ -135,10 +135,12 @@ function moveFields(m: Machine, cpu: Cpu, copy: FieldCopy): void {
   const { memory } = m;
   const to = memory.place(fieldAt(copy.to, 0));
   const from = memory.place(fieldAt(copy.from, 0));
-  for (const index of copy.fields) {
-    memory.words[to + 2 * index] = memory.words[from + 2 * index]!;
-    memory.words[to + 2 * index + 1] = memory.words[from + 2 * index + 1]!;
-  }
+  const into = copy.into ?? copy.fields;
+  copy.fields.forEach((index, i) => {
+    const target = to + 2 * into[i]!;
+    memory.words[target] = memory.words[from + 2 * index]!;
+    memory.words[target + 1] = memory.words[from + 2 * index + 1]!;
+  });
 }
 
 function ringBell(m: Machine, cpu: Cpu, frame: Frame): number {
@@ -214,7 +216,9 @@ function transmit(
  * (IPI virtualisation) and by L0 when it emulates an ICR write.
  */
 export function postInterrupt(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
-  target.pending.push(vector);
   const to = m.cpus[target.homeCpu];
-  if (to !== undefined && to !== from) transmit(m, from, to, vector, target);
+  const flies = to !== undefined && to !== from;
+  // Whoever runs learns of it by the notification, not sooner: it takes its time to get there.
+  (flies && to.guest === target ? target.posted : target.pending).push(vector);
+  if (flies) transmit(m, from, to, vector, target);
 }

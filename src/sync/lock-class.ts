@@ -5,7 +5,6 @@
 
 /** Outermost first: a thread that holds a class may take only classes further down. */
 export const LOCK_CLASSES = [
-  'guest.mm',
   'l1.mmu',
   'l1.invalidate',
   'l1.book',
@@ -14,7 +13,6 @@ export const LOCK_CLASSES = [
   'kpop.entry',
   'kpop.rmap',
   'l0.mmu',
-  'l0.invalidate',
 ] as const;
 
 export type LockClass = (typeof LOCK_CLASSES)[number];

@@ -55,7 +55,8 @@ function leafFault(
   }
   const frame = tdp.backing.has(upper.pfn) ? tdp.backing.peekFrame(views.host, upper.pfn) : -1;
   if (entry.pfn !== frame) {
-    return `the shadow maps ${hex(entry.pfn)}, L1 page ${hex(upper.pfn)} is backed by ${hex(frame)}`;
+    const maps = `the shadow maps ${hex(entry.pfn)}`;
+    return `${maps}, L1 page ${hex(upper.pfn)} is backed by ${hex(frame)}`;
   }
   const lower = leafOf(views.host, tdp.format, tdp.root, upper.pfn)?.entry;
   const limit = lower?.kind === 'leaf' ? rights(lower) : 'rwx';

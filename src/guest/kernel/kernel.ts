@@ -13,7 +13,7 @@ import { indexAt, type TableFormat } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { loadCr3, zeroFrame } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { type Routine, won } from '../../runtime/act.ts';
+import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomicLine, layout } from '../../runtime/layout.ts';
 import type { Process } from '../common/process.ts';
@@ -76,10 +76,14 @@ export class GuestKernel {
     return { root, pcid, users };
   }
 
-  /** Switches to an address space whose tag still names it; keeps its translations. */
+  /** Switches to an address space. Its tag may have named another one on this vCPU before. */
   *switchTo(cpu: GuestContext, process: Process): Routine<void> {
-    yield cpu.or(process.users, 2 ** cpu.seat, 'kernel.switch.users');
-    yield loadCr3(cpu, process.root, process.pcid, 'keep', 'kernel.switch.load');
+    const bit = 2 ** cpu.seat;
+    const users = num(yield cpu.add(process.users, 0, 'kernel.switch.look'));
+    const isNew = Math.floor(users / bit) % 2 === 0;
+    if (isNew) yield cpu.add(process.users, bit, 'kernel.switch.users');
+    const flush = isNew ? 'flush' : 'keep';
+    yield loadCr3(cpu, process.root, process.pcid, flush, 'kernel.switch.load');
   }
 
   /** Demand paging: gives the program the page it lacks. */

@@ -4,7 +4,6 @@
 
 import { REPORT_PAGES } from '../../abi/owner.ts';
 import { pagesAt } from '../../machine/format/format.ts';
-import { READ } from '../../machine/format/judge.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { KernelServices, Process } from '../common/process.ts';
@@ -57,6 +56,6 @@ function* frameOf(
 ): Routine<number> {
   const table = yield* kernel.leafTable(cpu, process, page);
   const at = table * FRAME_BYTES + (page % (1 << kernel.format.geometry.indexBits)) * 8;
-  const seen = kernel.format.decode(yield cpu.load(at, 'kernel.frame-of'), READ);
+  const seen = kernel.format.decode(yield cpu.load(at, 'kernel.frame-of'), 0);
   return seen.kind === 'leaf' ? seen.pfn : -1;
 }

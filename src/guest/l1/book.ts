@@ -20,8 +20,19 @@ const SHARD_LIMIT = 512;
 
 export const SlotState = { pending: 1, valid: 2, killed: 3 } as const;
 
-export function slotWord(l1gfn: number, state: number): number {
-  return l1gfn * 4 + state;
+/** vCPUs that may hold a reservation. */
+const OWNERS = 512;
+
+/**
+ * A slot's word. A reservation names the vCPU that made it, so that only that one settles or withdraws
+ * it: two vCPUs that share a reservation would lose each other's mapping (docs/seeds.md, M0-14).
+ */
+export function slotWord(l1gfn: number, state: number, owner = 0): number {
+  return (l1gfn * OWNERS + owner) * 4 + state;
+}
+
+export function stateOf(word: number): number {
+  return word % 4;
 }
 
 export class Book {

@@ -77,6 +77,7 @@ function* sendIpiOf(cpu: GuestContext, l2: GuestContext, state: number): Routine
 function retire(cpu: GuestContext, l2: GuestContext, state: number, value: number): void {
   const length = cpu.read(state + StatePage.exitInstructionLength);
   cpu.write(state + StatePage.exitRip, cpu.read(state + StatePage.exitRip) + length);
+  cpu.write(state + StatePage.dirty, 1);
   cpu.spend(Unit.fieldCopied, 2);
   completeAct(l2.top, value);
 }

@@ -24,7 +24,7 @@ import {
 } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
-import type { PageRange } from '../../hypervisor/mmu/common.ts';
+import { hullOf, type PageRange } from '../../hypervisor/mmu/common.ts';
 import type { Platform } from '../../hypervisor/platform.ts';
 import { vmcall } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
@@ -32,7 +32,7 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
 import { lock, type Spinlock, spinlock, unlock } from '../../sync/spinlock.ts';
-import { Book, type Shards, SlotState, slotWord } from './book.ts';
+import { Book, type Shards, SlotState, slotWord, stateOf } from './book.ts';
 
 const FRAME_BYTES = 4096;
 const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
@@ -58,6 +58,8 @@ export interface KpopGuestOptions {
 /** A MAP that L1 has asked for and not yet seen answered. */
 interface Pending {
   readonly slot: number;
+  /** What this vCPU wrote there. */
+  readonly word: number;
   readonly l1gfn: number;
 }
 
@@ -96,15 +98,16 @@ export class KpopGuest {
     if (yield* this.#isLeaving(cpu, l2gfn)) return; // F2
     const l1gfn = yield* this.backing.find(cpu, l2gfn); // F3: may sleep, holds nothing
     if (l1gfn < 0) defect('KpopGuest.fault', `L2 page ${l2gfn} is no memory`);
-    const word = slotWord(l1gfn, SlotState.pending);
-    const slot = yield* this.book.insert(cpu, l2gfn, word); // F4
+    const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
+    const slot = yield* this.#reserve(cpu, l2gfn, word); // F4
+    if (slot === 0) return; // mapped, or another vCPU is about to: L2 tries again
     yield cpu.fence('l1.fault.barrier'); // F5: reserve, then look whether the page is leaving
     if (num(yield cpu.load(this.#words + at.epoch, 'l1.fault.recheck')) !== epoch) {
-      yield cpu.cas(slot, word, 0, 'l1.fault.withdraw');
+      yield* this.#withdraw(cpu, slot, word);
       return;
     }
     const target = packTarget(l1gfn, ALL);
-    this.#pending[cpu.seat] = { slot, l1gfn };
+    this.#pending[cpu.seat] = { slot, word, l1gfn };
     if (this.run === 'fused') {
       this.#fuse(cpu, { l2gfn, target, epoch });
       return;
@@ -119,14 +122,13 @@ export class KpopGuest {
     const pending = this.#pending[cpu.seat];
     if (pending === undefined) return;
     this.#pending[cpu.seat] = undefined;
-    const { slot, l1gfn } = pending;
-    const reserved = slotWord(l1gfn, SlotState.pending);
+    const { slot, word, l1gfn } = pending;
     if (status === Status.ok) {
       const valid = slotWord(l1gfn, SlotState.valid);
-      if (won(yield cpu.cas(slot, reserved, valid, 'l1.settle.valid'))) return;
-      // Either another vCPU settled the same page, or an invalidation killed the reservation.
+      if (won(yield cpu.cas(slot, word, valid, 'l1.settle.valid'))) return;
+      // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP installed.
     }
-    yield* this.#withdraw(cpu, slot, reserved);
+    yield* this.#withdraw(cpu, slot, word);
   }
 
   /** After a RUN: the status of the operation that travelled with it. */
@@ -135,6 +137,18 @@ export class KpopGuest {
     if (cpu.read(state + StatePage.fusedCount) === 0) return;
     cpu.write(state + StatePage.fusedCount, 0);
     yield* this.settle(cpu, cpu.read(state + StatePage.fused));
+  }
+
+  /**
+   * The page's slot with this vCPU's reservation in it; 0 if somebody else has the page in hand. A
+   * killed reservation is taken over: its owner will find that it is gone.
+   */
+  *#reserve(cpu: Context, l2gfn: number, word: number): Routine<number> {
+    const slot = yield* this.book.insert(cpu, l2gfn, word);
+    const seen = num(yield cpu.load(slot, 'l1.reserve.look'));
+    if (seen === word) return slot;
+    if (stateOf(seen) !== SlotState.killed) return 0;
+    return won(yield cpu.cas(slot, seen, word, 'l1.reserve.take-over')) ? slot : 0;
   }
 
   /** Takes pages away from L2: on return no access of L2 uses them, and their frames are free. */
@@ -182,8 +196,7 @@ export class KpopGuest {
 
   *#open(cpu: Context, ranges: readonly PageRange[]): Routine<void> {
     const { at } = L1Words;
-    const first = ranges[0]!.first;
-    const end = ranges[ranges.length - 1]!.end;
+    const { first, end } = hullOf(ranges);
     yield* lock(cpu, this.#lock, 'l1.invalidate.lock');
     const others = num(yield cpu.add(this.#words + at.inProgress, 1, 'l1.invalidate.begin')) !== 0;
     const oldFirst = cpu.read(this.#words + at.hullFirst);
@@ -201,7 +214,7 @@ export class KpopGuest {
       if (slot === 0) continue;
       for (;;) {
         const seen = num(yield cpu.load(slot, 'l1.scan.look'));
-        const state = seen % 4;
+        const state = stateOf(seen);
         if (state === 0) break;
         any = true;
         if (state === SlotState.killed) break;

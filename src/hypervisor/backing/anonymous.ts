@@ -39,6 +39,12 @@ export class AnonymousBacking {
     return this.#find(gfn) !== undefined;
   }
 
+  /** Whether the range lies inside one slot. */
+  covers(range: { readonly first: number; readonly end: number }): boolean {
+    const slot = this.#find(range.first);
+    return slot !== undefined && range.end > range.first && range.end <= slot.base + slot.pages;
+  }
+
   /** Frame behind `gfn`, made resident if it is not; -1 if the page is no memory. May sleep. */
   *find(cpu: Context, gfn: number): Routine<number> {
     cpu.spend(Unit.levelWalked, HOST_LEVELS);

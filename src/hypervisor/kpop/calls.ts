@@ -11,6 +11,7 @@ import {
   LIST_HEADER_BYTES,
   LIST_LIMIT,
   ListHeader,
+  PROT_READ,
   packAnswer,
   RUN_REFUSED,
   StatePage,
@@ -18,7 +19,9 @@ import {
   targetGfn,
   targetProt,
 } from '../../abi/kpop.ts';
+import { vmptrld, vmwrite } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
+import { Field } from '../../machine/vmcs.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -31,6 +34,8 @@ import type { Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
 const FRAME_BYTES = 4096;
+/** Pages of one UNMAP element: a bound on work that cannot be interrupted. */
+const RANGE_LIMIT = 2 ** 18;
 
 /** Words of one list element or fused record, as copied. */
 interface Element {
@@ -81,9 +86,10 @@ function copyList(cpu: Context, at: number, count: number): Element[] {
 
 function* mapOne(cpu: Context, vm: KpopVm, element: Element, epoch: number): Routine<number> {
   const l2gfn = element.first;
-  if (l2gfn >= vm.l2Pages) return Status.invalid;
+  const prot = targetProt(element.second);
+  if (l2gfn >= vm.l2Pages || (prot & PROT_READ) === 0) return Status.invalid;
   const l1gfn = targetGfn(element.second);
-  const target = { l2gfn, l1gfn, prot: targetProt(element.second), epoch };
+  const target = { l2gfn, l1gfn, prot, epoch };
   return num(yield cpu.call(kpopMap(cpu, vm.space, target)));
 }
 
@@ -93,7 +99,8 @@ function* unmapList(
   elements: readonly Element[],
   series: { readonly epoch: number; readonly join: number; readonly isLast: boolean },
 ): Routine<number> {
-  const isInside = (e: Element): boolean => e.second >= 1 && e.first + e.second <= vm.l2Pages;
+  const isInside = (e: Element): boolean =>
+    e.second >= 1 && e.second <= RANGE_LIMIT && e.first + e.second <= vm.l2Pages;
   if (!elements.every(isInside)) return Status.invalid;
   const ranges = elements.map((e) => ({ first: e.first, end: e.first + e.second }));
   // A label from the future would make the generation jump; such a call is none of a series.
@@ -108,16 +115,32 @@ function* unmapList(
 function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   const target = vm.vcpus[v.active.guest.registers[1]!];
   yield* advance(cpu);
-  if (target === undefined) {
+  // An L2 vCPU runs on one CPU at a time, and one that has ended not at all.
+  if (target === undefined || target.guest.cpu >= 0 || target.guest.finished) {
     completeAct(v.active.guest.top, Status.stale);
     return;
   }
   if (yield* applyFused(cpu, vm, target)) {
+    yield* loadState(cpu, v, target);
     v.active = target.running;
     return;
   }
   cpu.write(target.state + StatePage.exitReason, RUN_REFUSED);
   completeAct(v.active.guest.top, Status.ok);
+}
+
+/** L2's registers as L1 left them in the state page; the instruction pointer goes to its VMCS. */
+function* loadState(cpu: Context, v: Vcpu, target: KpopVcpu): Routine<void> {
+  const { state, guest, running } = target;
+  cpu.spend(Unit.fieldCopied, StatePage.registerCount);
+  for (let i = 0; i < guest.registers.length; i++) {
+    guest.registers[i] = cpu.read(state + StatePage.registers + i * 8);
+  }
+  if (cpu.read(state + StatePage.dirty) === 0) return;
+  cpu.write(state + StatePage.dirty, 0);
+  yield vmptrld(cpu, running.vmcs, 'kpop.run.load');
+  v.loaded = running.vmcs;
+  yield vmwrite(cpu, Field.guestRip, cpu.read(state + StatePage.exitRip), 'kpop.run.rip');
 }
 
 /** Each record's status replaces its operation; the first that fails stops, nothing enters L2. */

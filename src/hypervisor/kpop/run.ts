@@ -89,6 +89,11 @@ export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): 
       cpu.write(state + to, num(yield vmread(cpu, from, 'kpop.return.field')));
     }
   }
+  const { registers } = v.active.guest;
+  cpu.spend(Unit.fieldCopied, StatePage.registerCount);
+  for (let i = 0; i < registers.length; i++) {
+    cpu.write(state + StatePage.registers + i * 8, registers[i]!);
+  }
   v.active = v.own;
   cpu.note(Event.nested, reason, v.own.guest.level);
   completeAct(v.own.guest.top, Status.ok);

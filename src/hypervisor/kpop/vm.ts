@@ -17,6 +17,8 @@ export interface KpopVm {
   readonly space: Space;
   /** By handle index. */
   readonly vcpus: KpopVcpu[];
+  /** L1 pages that L0 reaches by their frame: they are not given back. */
+  readonly pinned: number[];
   /** Largest L2 page that MAP accepts, plus one. */
   readonly l2Pages: number;
 }

@@ -6,7 +6,7 @@
 import { type Geometry, indexAt } from '../../machine/format/format.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
-import { atomic, atomicLine, layout, plain, plainLine } from '../../runtime/layout.ts';
+import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
 
 const FRAME_BYTES = 4096;
 
@@ -36,7 +36,6 @@ export const MmuWords = layout('kvm.mmu', {
   /** Hull of the ranges being invalidated; protected by the lock. */
   hullFirst: plain,
   hullEnd: plain,
-  root: plainLine,
 });
 
 /** Address of the entry for `gfn` in the table at frame `table`. */
@@ -50,18 +49,34 @@ export function accessOf(qualification: number): Stage2Fault['access'] {
   return (qualification & 4) !== 0 ? 'execute' : 'read';
 }
 
-/** Seq before the page look-up; `undefined` while an invalidation covers `gfn`. */
+/** The sequence, read before the page is looked up. */
 export function* beginLookup(cpu: Context, mmu: number): Routine<number> {
   return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq'));
 }
 
-/** Under the lock: whether the page may have left since `seq` was read. */
-export function* isStale(cpu: Context, mmu: number, seq: number, gfn: number): Routine<boolean> {
+/** Under the lock: whether one of the pages may have left since `seq` was read. */
+export function* isStale(
+  cpu: Context,
+  mmu: number,
+  seq: number,
+  ...gfns: readonly number[]
+): Routine<boolean> {
   if (num(yield cpu.load(mmu + MmuWords.at.inProgress, 'mmu.in-progress')) !== 0) {
     const first = cpu.read(mmu + MmuWords.at.hullFirst);
-    if (gfn >= first && gfn < cpu.read(mmu + MmuWords.at.hullEnd)) return true;
+    const end = cpu.read(mmu + MmuWords.at.hullEnd);
+    if (gfns.some((gfn) => gfn >= first && gfn < end)) return true;
   }
   return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq-recheck')) !== seq;
+}
+
+/** The smallest range that covers all of them, in whatever order they come. */
+export function hullOf(ranges: readonly PageRange[]): PageRange {
+  let { first, end } = ranges[0]!;
+  for (const range of ranges) {
+    if (range.first < first) first = range.first;
+    if (range.end > end) end = range.end;
+  }
+  return { first, end };
 }
 
 /** Under the write lock: faults on the ranges are refused from here on. */
@@ -70,8 +85,7 @@ export function* openInvalidation(
   mmu: number,
   ranges: readonly PageRange[],
 ): Routine<void> {
-  const first = ranges[0]!.first;
-  const end = ranges[ranges.length - 1]!.end;
+  const { first, end } = hullOf(ranges);
   const running = num(yield cpu.add(mmu + MmuWords.at.inProgress, 1, 'mmu.invalidate-begin'));
   const at = MmuWords.at;
   const merged = running !== 0;

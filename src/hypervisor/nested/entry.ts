@@ -1,21 +1,20 @@
 /**
- * Nested VM entry and exit, emulated: checks, merging VMCS12 into VMCS02, and on the way back
- * saving L2's state and loading L1's. Both are software of L0 around a plain hardware entry or
- * exit.
+ * Nested VM entry, emulated: checks, merging VMCS12 into VMCS02, the root of the shadow. Software of
+ * L0 before a plain hardware entry.
  */
 
 import type { GuestContext } from '../../machine/guest.ts';
 import { copyFields, invept, vmptrld } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field, fieldAt } from '../../machine/vmcs.ts';
-import type { Routine } from '../../runtime/act.ts';
+import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { flushRemote } from '../flush/request-kick.ts';
 import { ShadowPage } from '../mmu/shadow/mmu.ts';
-import type { Vcpu } from '../vcpu.ts';
+import type { Running, Vcpu } from '../vcpu.ts';
 import { l2Exits } from './exits.ts';
-import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, SHADOWED } from './fields.ts';
+import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, SHADOWED_WRITABLE } from './fields.ts';
 import { protectTables } from './protect.ts';
 import { reflect } from './reflect.ts';
 import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
@@ -28,11 +27,9 @@ export function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>
   const nested = nestedOf(vm, v);
   const l2 = v.own.guest.top.act.operand as GuestContext;
   if (vm.vmcsShadowing) {
-    yield copyFields(
-      cpu,
-      { fields: SHADOWED, from: nested.shadowVmcs, to: nested.cached },
-      'nested.in',
-    );
+    yield vmptrld(cpu, nested.shadowVmcs, 'nested.in.shadow');
+    const copy = { fields: SHADOWED_WRITABLE, from: nested.shadowVmcs, to: nested.cached };
+    yield copyFields(cpu, copy, 'nested.in');
   }
   cpu.spend(Unit.controlChecked, CHECKS);
   yield vmptrld(cpu, nested.vmcs02, 'nested.entry.vmcs02');
@@ -40,23 +37,41 @@ export function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>
   const fields = nested.dirty ? [...ENTRY_ALWAYS, ...ENTRY_RARE] : ENTRY_ALWAYS;
   nested.dirty = false;
   yield copyFields(cpu, { fields, from: nested.cached, to: nested.vmcs02 }, 'nested.merge');
-  nested.running ??= {
-    guest: l2,
-    vmcs: nested.vmcs02,
-    exits: l2Exits(vm),
-    beforeEntry: (me, vcpu) => beforeL2(me, vcpu, vm),
-  };
+  if (nested.running?.guest !== l2) nested.running = runningL2(vm, l2, nested.vmcs02);
   v.active = nested.running;
 }
 
-/** Interrupts for L1 come first; then the root of the shadow must be current. */
+function runningL2(vm: NestedVm, guest: GuestContext, vmcs: number): Running {
+  return {
+    guest,
+    vmcs,
+    exits: l2Exits(vm),
+    prepare: (cpu, v) => prepareRoot(cpu, v, vm),
+    beforeEntry: (cpu, v) => beforeL2(cpu, v, vm),
+  };
+}
+
+/** The root of the shadow must be that of EPT12 now, and still exist. */
+function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
+  const nested = nestedOf(vm, v);
+  const eptp12 = cpu.read(fieldAt(nested.cached, Field.eptp));
+  const generation = num(yield cpu.load(vm.rootGeneration, 'nested.root.generation'));
+  const gfn = Math.floor(eptp12 / FRAME_BYTES);
+  if (nested.root !== 0 && nested.rootGfn === gfn && nested.rootGeneration === generation) return;
+  nested.rootGeneration = generation;
+  yield* loadRoot(cpu, v, vm, nested, gfn);
+}
+
+/**
+ * Interrupts for L1 come first; then the flush that L1's INVEPT asked for. A root that ceases to be
+ * after `prepareRoot` comes with a flush request, which the run loop sees after this.
+ */
 function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
   const nested = nestedOf(vm, v);
   if (v.own.guest.pending.length !== 0) {
     yield* reflect(cpu, v, vm, { reason: 1, qualification: 0, guestPhysical: 0 });
     return true;
   }
-  if (nested.root === 0) yield* loadRoot(cpu, v, vm, nested);
   if (nested.invalidated) {
     nested.invalidated = false;
     const root = cpu.read(nested.root + ShadowPage.at.table);
@@ -66,11 +81,15 @@ function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
 }
 
 /** Finds or makes the SP that mirrors EPT12's root, under the lock of L1's VM. */
-function* loadRoot(cpu: Context, v: Vcpu, vm: NestedVm, nested: NestedVcpu): Routine<void> {
+function* loadRoot(
+  cpu: Context,
+  v: Vcpu,
+  vm: NestedVm,
+  nested: NestedVcpu,
+  gfn: number,
+): Routine<void> {
   const { tdp, shadow } = vm;
   yield* shadow.topUp(cpu);
-  const eptp12 = cpu.read(fieldAt(nested.cached, Field.eptp));
-  const gfn = Math.floor(eptp12 / FRAME_BYTES);
   yield* writeLock(cpu, tdp.lock, 'nested.root.lock');
   const { page, made } = yield* shadow.get(cpu, gfn, shadow.format.geometry.levels - 1);
   if (made && (yield* protectTables(cpu, tdp, [gfn]))) yield* flushRemote(cpu, v.vm);

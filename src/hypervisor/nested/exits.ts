@@ -73,9 +73,13 @@ function* walkEpt12(cpu: Context, v: Vcpu, vm: NestedVm, fault: Stage2Fault): Ro
   for (let level = format.geometry.levels - 1; level >= 0; level--) {
     cpu.spend(Unit.levelWalked, 1);
     const frame = yield* vm.tdp.backing.find(cpu, tableGfn);
+    if (frame < 0) return { steps, missing: true, rights: 0 }; // L1 points outside its memory
     const at = frame * FRAME_BYTES + indexAt(format.geometry, fault.gfn, level) * 8;
     const entry = format.decode(yield cpu.load(at, 'nested.walk.look'), level);
-    if (entry.kind !== 'table' && entry.kind !== 'leaf') return { steps, missing: true, rights: 0 };
+    const wanted = level === 0 ? 'leaf' : 'table'; // huge pages in EPT12 are left out
+    if (entry.kind !== wanted || !vm.tdp.backing.has(entry.pfn)) {
+      return { steps, missing: true, rights: 0 };
+    }
     rights &= (entry.read ? 8 : 0) | (entry.write ? 16 : 0) | (entry.execute ? 32 : 0);
     if (level === 0 && !permits(rights, fault.access)) return { steps, missing: true, rights };
     const marked = yield* markUsed(cpu, vm, at, entry, level, fault.access === 'write');
@@ -123,7 +127,8 @@ function* fill(
   const pfn = yield* vm.tdp.backing.find(cpu, gfn);
   const { tdp, shadow } = vm;
   yield* writeLock(cpu, tdp.lock, 'nested.fill.lock');
-  if (!(yield* isStale(cpu, tdp.words, seq, gfn))) {
+  const pages = [gfn, ...walk.steps.map((step) => step.tableGfn)];
+  if (!(yield* isStale(cpu, tdp.words, seq, ...pages))) {
     const leaf = { gfn, pfn, write: fault.access === 'write' };
     const root = nestedOf(vm, v).root;
     const { shadowed } = yield* fetchShadow(cpu, shadow, root, fault.gfn, walk.steps, leaf);

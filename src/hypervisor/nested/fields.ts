@@ -5,10 +5,15 @@
  * Source: arch/x86/kvm/vmx/nested.c, prepare_vmcs02 (hot and rare parts), sync_vmcs02_to_vmcs12
  * (hot part), load_vmcs12_host_state; facts.
  */
-import { field, Groups, SHADOW_FIELDS } from '../../machine/vmcs.ts';
+import { field, fieldName, Groups, SHADOW_FIELDS } from '../../machine/vmcs.ts';
 
-/** Between the cached VMCS12 and the shadow VMCS, at each entry and exit. */
+/** From the cached VMCS12 to the shadow VMCS, at each exit. */
 export const SHADOWED: readonly number[] = SHADOW_FIELDS;
+
+/** Back from it at each entry: exit information is read-only to L1. */
+export const SHADOWED_WRITABLE: readonly number[] = SHADOW_FIELDS.filter(
+  (index) => !Groups.exit.includes(index),
+);
 
 /** VMCS12 to VMCS02 at every entry. */
 export const ENTRY_ALWAYS: readonly number[] = [
@@ -64,8 +69,11 @@ export const EXIT_ALWAYS: readonly number[] = [
   ...Groups.exit,
 ];
 
-/** VMCS12's host state becomes L1's guest state in VMCS01. */
+/** VMCS12's host state becomes L1's guest state in VMCS01: which field becomes which. */
 export const HOST_STATE: readonly number[] = Groups.host;
+export const HOST_STATE_INTO: readonly number[] = HOST_STATE.map((index) =>
+  field(fieldName(index).replace('host.', 'guest.')),
+);
 
 /** Controls and state fields that software checks before it enters. */
 export const CHECKS = Groups.control.length + Groups.host.length + ENTRY_ALWAYS.length;

@@ -9,7 +9,7 @@ import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import type { Vcpu } from '../vcpu.ts';
-import { EXIT_ALWAYS, HOST_STATE, SHADOWED } from './fields.ts';
+import { EXIT_ALWAYS, HOST_STATE, HOST_STATE_INTO, SHADOWED } from './fields.ts';
 import { type NestedVm, nestedOf } from './state.ts';
 
 export interface ReflectedExit {
@@ -31,13 +31,13 @@ export function* reflect(cpu: Context, v: Vcpu, vm: NestedVm, exit: ReflectedExi
   cpu.write(fieldAt(nested.cached, Field.exitGuestPhysical), exit.guestPhysical);
   yield vmptrld(cpu, v.own.vmcs, 'nested.exit.vmcs01');
   v.loaded = v.own.vmcs;
-  yield copyFields(cpu, { fields: HOST_STATE, from: nested.cached, to: v.own.vmcs }, 'nested.host');
+  const host = { fields: HOST_STATE, into: HOST_STATE_INTO, from: nested.cached, to: v.own.vmcs };
+  yield copyFields(cpu, host, 'nested.host');
   if (vm.vmcsShadowing) {
-    yield copyFields(
-      cpu,
-      { fields: SHADOWED, from: nested.cached, to: nested.shadowVmcs },
-      'nested.publish',
-    );
+    yield vmptrld(cpu, nested.shadowVmcs, 'nested.publish.shadow');
+    const copy = { fields: SHADOWED, from: nested.cached, to: nested.shadowVmcs };
+    yield copyFields(cpu, copy, 'nested.publish');
+    yield vmptrld(cpu, v.own.vmcs, 'nested.publish.vmcs01');
   }
   v.active = v.own;
   cpu.note(Event.nested, exit.reason, v.own.guest.level);

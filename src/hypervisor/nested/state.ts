@@ -5,7 +5,6 @@
  *
  * Source: arch/x86/kvm/vmx/nested.c (facts; primer/x86.md 4.1).
  */
-import type { GuestContext } from '../../machine/guest.ts';
 import type { ShadowMmu } from '../mmu/shadow/mmu.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
@@ -21,12 +20,12 @@ export interface NestedVm {
   readonly storeFlush: 'now' | 'lazy';
   /** Word: something was zapped without a flush since the last one; atomic. */
   readonly unflushed: number;
+  /** Word: rises when the SP of some EPT12 root ceases to be; atomic. */
+  readonly rootGeneration: number;
   readonly vcpus: NestedVcpu[];
 }
 
 export interface NestedVcpu {
-  /** L1 frame of the current VMCS12; 0 = none. */
-  vmcs12: number;
   /** Host frame of the cached copy. */
   readonly cached: number;
   /** Host frame of the shadow VMCS. */
@@ -36,18 +35,14 @@ export interface NestedVcpu {
   dirty: boolean;
   /** L1 executed INVEPT: the root is looked up again, and hardware flushes. */
   invalidated: boolean;
-  /** Header of the SP of EPT12's root, and the EPT12 root it mirrors; 0 = none. */
+  /** Header of the SP of EPT12's root, the root it mirrors, and when; 0 = none. */
   root: number;
   rootGfn: number;
+  rootGeneration: number;
   /** Runs L2; made when L1 first enters it. */
   running: Running | undefined;
 }
 
 export function nestedOf(vm: NestedVm, v: Vcpu): NestedVcpu {
   return vm.vcpus[v.index]!;
-}
-
-/** The L2 that runs on this vCPU. */
-export function l2Of(nested: NestedVcpu): GuestContext {
-  return nested.running!.guest;
 }

@@ -49,7 +49,9 @@ function* drop(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number, index: number):
 /** A whole-page write: L1 uses the page for something new, so it is no table any more. */
 function* reuse(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number): Routine<void> {
   yield* writeLock(cpu, vm.tdp.lock, 'tracked.reuse.lock');
-  const frames = yield* unshadow(cpu, vm.shadow, gfn);
+  const { frames, roots } = yield* unshadow(cpu, vm.shadow, gfn);
+  // Whoever runs on a root that ceases to be is kicked out by the flush and sees the generation.
+  if (roots > 0) yield cpu.add(vm.rootGeneration, 1, 'tracked.reuse.root');
   if (frames.length > 0) yield* flushRemote(cpu, v.vm);
   yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.reuse.unlock');
   // Hardware may have kept pointers to these tables until the flush; it is done.

@@ -5,7 +5,7 @@
 import { ExitReason } from '../../machine/exit.ts';
 import { copyFields, vmwrite } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { Field, fieldAt, Groups } from '../../machine/vmcs.ts';
+import { Field, fieldAt, Groups, isShadowed } from '../../machine/vmcs.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { retire } from '../emulate.ts';
@@ -24,15 +24,16 @@ export function vmxExits(vm: NestedVm): readonly (readonly [number, ExitHandler]
     [ExitReason.vmwrite, (cpu, v) => emulateVmwrite(cpu, v, vm)],
     [ExitReason.vmresume, (cpu, v) => nestedEntry(cpu, v, vm)],
     [ExitReason.invept, (cpu, v) => emulateInvept(cpu, v, vm)],
+    [ExitReason.invvpid, (cpu, v) => emulateInvept(cpu, v, vm)], // flushes more than it must
   ];
 }
 
 /** The region's fields are cached; with VMCS shadowing L1 reaches the shadowed ones from now on. */
 function* emulateVmptrld(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const nested = nestedOf(vm, v);
-  nested.vmcs12 = v.active.guest.top.act.at;
   cpu.spend(Unit.controlChecked, DECODE_CHECKS);
-  const frame = yield* vm.tdp.backing.find(cpu, nested.vmcs12);
+  const frame = yield* vm.tdp.backing.find(cpu, v.active.guest.top.act.at);
+  if (frame < 0) return yield* retire(cpu, v, 0); // VMfailInvalid: no such memory
   for (const field of Object.values(Groups).flat()) {
     cpu.spend(Unit.fieldCopied, 1);
     cpu.write(fieldAt(nested.cached, field), cpu.read(fieldAt(frame, field)));
@@ -62,7 +63,7 @@ function* emulateVmwrite(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   cpu.spend(Unit.controlChecked, DECODE_CHECKS);
   cpu.spend(Unit.fieldCopied, 1);
   cpu.write(fieldAt(nested.cached, act.at), act.operand as number);
-  if (vm.vmcsShadowing) nested.dirty = true;
+  if (!isShadowed(act.at)) nested.dirty = true;
   yield* retire(cpu, v, 0);
 }
 

@@ -9,12 +9,15 @@ import { zeroFrame } from '../../../machine/instruction.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import { num, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
+import { Event } from '../../../runtime/trace.ts';
+import { lockClass } from '../../../sync/lock-class.ts';
 import { lock, unlock } from '../../../sync/spinlock.ts';
 import { joinFlush } from './flush.ts';
 import { decodeIntent, type Intent, isLocked, LOCKED, tableIntent } from './intent.ts';
 import { type Space, TableWords } from './space.ts';
 
 const FRAME_BYTES = 4096;
+const CLASS = lockClass('kpop.entry');
 /** Words of a header that name a frame of the table page. */
 const FRAMES = [TableWords.at.hardware, TableWords.at.intents, TableWords.at.items];
 
@@ -112,13 +115,17 @@ export function* lockEntry(cpu: Context, space: Space, place: Place): Routine<In
     yield* lock(cpu, space.lock, 'kpop.scope.lock');
     return decodeIntent(num(yield cpu.load(place.intent, 'kpop.entry.look')));
   }
+  cpu.note(Event.want, CLASS, 0);
+  let free = true;
   for (;;) {
     const seen = num(yield cpu.load(place.intent, 'kpop.entry.look'));
     if (isLocked(seen)) {
+      free = false;
       yield cpu.wait([place.intent], () => !isLocked(cpu.peek(place.intent)), 'kpop.entry.wait');
       continue;
     }
     if (won(yield cpu.cas(place.intent, seen, seen + LOCKED, 'kpop.entry.lock'))) {
+      cpu.note(Event.acquire, CLASS, free ? 0 : 1);
       return decodeIntent(seen);
     }
   }
@@ -131,6 +138,7 @@ export function* unlockEntry(
   place: Place,
   intent: number,
 ): Routine<void> {
+  if (space.scope === 'entry') cpu.note(Event.release, CLASS, 0);
   yield cpu.store(place.intent, intent, 'kpop.entry.unlock');
   if (space.scope !== 'entry') yield* unlock(cpu, space.lock, 'kpop.scope.unlock');
 }

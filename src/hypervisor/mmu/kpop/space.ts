@@ -45,7 +45,8 @@ export const TableWords = layout('kpop.table', {
 
 /** Epoch fences, hashed by the L2 page's 2 MiB group. */
 const FENCES = 256;
-const FENCE_GROUP = 512;
+/** L2 pages that share a fence word. */
+export const FENCE_GROUP = 512;
 const FRAME_BYTES = 4096;
 
 export interface SpaceOptions {

@@ -19,7 +19,7 @@ import {
 } from './entry.ts';
 import { joinFlush, nextLabel, raise } from './flush.ts';
 import { emptyIntent } from './intent.ts';
-import { type Space, TableWords } from './space.ts';
+import { FENCE_GROUP, type Space, TableWords } from './space.ts';
 
 /**
  * Removes the intents of ranges and returns the label of the flush that finishes it: no access uses
@@ -48,7 +48,7 @@ export function* kpopUnmap(
 
 /** First page of the next group that shares a fence. */
 function nextGroup(gfn: number): number {
-  return (Math.floor(gfn / 512) + 1) * 512;
+  return (Math.floor(gfn / FENCE_GROUP) + 1) * FENCE_GROUP;
 }
 
 /** The label whose flush finishes this page's removal; 0 if nothing can be cached. */
@@ -72,14 +72,15 @@ function* unmapPage(cpu: Context, space: Space, gfn: number): Routine<number> {
 }
 
 /**
- * The host takes L1's pages away (or moves them): `release` is called for each page after no CPU
- * can reach it. Intents stay, so that L2's next access is filled again without L1.
+ * The host takes L1's pages away (or moves them): L2's entries go here, `body` takes the pages from
+ * L1 itself and frees them. Until it is done no fill installs them. Intents stay, so that L2's next
+ * access is filled again without L1.
  */
 export function* kpopInvalidate(
   cpu: Context,
   space: Space,
   l1gfns: readonly number[],
-  release: (l1gfn: number) => Routine<void>,
+  body: Routine<void>,
 ): Routine<void> {
   const { reverse } = space;
   for (const l1gfn of l1gfns) yield cpu.add(reverse.inProgress(l1gfn), 1, 'kpop.notify.begin');
@@ -91,8 +92,8 @@ export function* kpopInvalidate(
     }
   }
   if (target > 0) yield* joinFlush(cpu, space, target);
+  yield* body;
   for (const l1gfn of l1gfns) {
-    yield* release(l1gfn);
     yield cpu.add(reverse.seq(l1gfn), 1, 'kpop.notify.seq');
     yield cpu.add(reverse.inProgress(l1gfn), -1, 'kpop.notify.end');
   }

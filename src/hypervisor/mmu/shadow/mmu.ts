@@ -69,8 +69,11 @@ export class ShadowMmu {
 
   /** Before the lock: frames for every level of a walk, and items. */
   *topUp(cpu: Context): Routine<void> {
+    const { levels } = this.format.geometry;
+    yield* this.#pages.prepare(cpu, levels);
+    yield* this.#items.prepare(cpu, 2 * levels);
     const spares = this.#spares + cpu.seat * 2 * LINE_BYTES;
-    const wanted = 2 * this.format.geometry.levels;
+    const wanted = 2 * levels;
     for (let count = cpu.read(spares); count < wanted; count++) {
       const frame = yield* this.platform.frames.take(cpu);
       yield zeroFrame(cpu, frame, 'shadow.spare-zero');

@@ -38,17 +38,23 @@ export function* zapWritten(
   return removed;
 }
 
-/** The guest frame is no table any more: its SPs go. Frames may be reused after a flush. */
-export function* unshadow(cpu: Context, mmu: ShadowMmu, gfn: number): Routine<number[]> {
+/** The guest frame is no table any more: its SPs go. Their frames are free after a flush. */
+export function* unshadow(
+  cpu: Context,
+  mmu: ShadowMmu,
+  gfn: number,
+): Routine<{ frames: number[]; roots: number }> {
   const frames: number[] = [];
+  let roots = 0;
   for (const page of yield* mmu.pagesOf(cpu, gfn)) {
     for (const parent of mmu.parentsOf(cpu, page)) yield* zapEntry(cpu, mmu, parent);
     const entries = 1 << mmu.format.geometry.indexBits;
     for (let index = 0; index < entries; index++) yield* zapEntry(cpu, mmu, { page, index });
+    if (cpu.read(page + ShadowPage.at.level) === mmu.format.geometry.levels - 1) roots++;
     const { table, mapped } = yield* mmu.forget(cpu, page);
     frames.push(table, mapped);
   }
-  return frames;
+  return { frames, roots };
 }
 
 /** Empties every leaf that maps a guest page: the host takes the page away. */

@@ -64,7 +64,6 @@ export class TdpMmu {
     this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);
     this.root = arena.frames(1);
     this.#spares = arena.take(vm.platform.cpus * LINE_BYTES);
-    vm.platform.boot.write(this.words + MmuWords.at.root, this.root);
   }
 
   /** Masks of the accessed and dirty bits, for walks in software. */

@@ -3,7 +3,6 @@
  * remote TLBs are flushed before the lock is dropped, and only then are pages and tables given
  * back.
  */
-import { defect } from '../../../base/assert.ts';
 import { pagesAt } from '../../../machine/format/format.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import type { Routine } from '../../../runtime/act.ts';
@@ -93,21 +92,27 @@ function* zapLeaves(cpu: Context, mmu: TdpMmu, table: number, range: PageRange):
 
 /**
  * Removes the tables that serve an aligned range as large as one upper-level entry: the entry is
- * emptied, each used entry below is frozen so that a racing fault retries, TLBs are flushed, and
- * the frames are given back after a grace period.
+ * frozen, used entries below are frozen too, TLBs are flushed, the entry is emptied, and the frames
+ * are given back after a grace period. All under the write lock, which keeps faults out; a removal
+ * under the read lock would have to freeze unused entries as well (later step).
  */
 export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
   const { format } = mmu;
   const level = levelSpanning(mmu, range);
+  if (level < 0) return; // no entry spans it: nothing to remove
   const removed: number[] = [];
   yield* writeLock(cpu, mmu.lock, 'tdp.remove.lock');
   const table = yield* tableAt(cpu, mmu, range.first, level);
   if (table >= 0) {
     const at = entryAt(format.geometry, table, range.first, level);
-    const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.remove.unlink'), level);
+    const old = format.decode(
+      yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.unlink'),
+      level,
+    );
     if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, removed);
+    if (removed.length > 0) yield* flushRemote(cpu, mmu.vm);
+    yield cpu.storeWord(at, format.empty, 'tdp.remove.emptied');
   }
-  if (removed.length > 0) yield* flushRemote(cpu, mmu.vm);
   yield* writeUnlock(cpu, mmu.lock, 'tdp.remove.unlock');
   for (const frame of removed) {
     if (mmu.rcu === undefined) mmu.platform.frames.give(cpu, frame);
@@ -115,14 +120,14 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
   }
 }
 
-/** Level whose entries span exactly the range. */
+/** Level whose entries span exactly the range; -1 if there is none. */
 function levelSpanning(mmu: TdpMmu, range: PageRange): number {
   const { geometry } = mmu.format;
   for (let level = geometry.levels - 1; level > 0; level--) {
     const span = pagesAt(geometry, level);
     if (range.end - range.first === span && range.first % span === 0) return level;
   }
-  return defect('tdpRemoveTables', `no entry spans pages ${range.first} to ${range.end}`);
+  return -1;
 }
 
 /** Freezes every used entry of an unlinked table and of those below it; lists their frames. */
