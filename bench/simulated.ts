@@ -1,0 +1,169 @@
+/**
+ * The simulator by figures: TLB hits, trace lines, page faults and acts per second of one core, and
+ * what a machine of 512 vCPUs costs in memory. Every run is a whole system from boot to the end, as
+ * `kpop run` builds it, with counters and without a digest; a rate counts the time of the scheduler
+ * only, not the building.
+ */
+import { loadTrace } from '../src/cli/trace-file.ts';
+import { assemble, cpusFor, traceNames } from '../src/design/assemble.ts';
+import { kpop } from '../src/design/kpop.ts';
+import { nested } from '../src/design/nested.ts';
+import type { Design, System } from '../src/design/system.ts';
+import { tdp } from '../src/design/tdp.ts';
+import { refault, touch } from '../src/guest/program/basic.ts';
+import { guestBody, hostBody, type Program } from '../src/guest/program/environment.ts';
+import { recorded } from '../src/guest/program/recorded.ts';
+import { READ } from '../src/machine/format/judge.ts';
+import { intelCascadeLake } from '../src/machine/preset/intel-cascade-lake.ts';
+import { Tlb } from '../src/machine/tlb.ts';
+import { Counters } from '../src/measure/counters.ts';
+import { runTimed } from '../src/schedule/timed.ts';
+import { recordingOf } from '../src/workload/recording.ts';
+
+export interface BenchResult {
+  readonly name: string;
+  readonly perSecond: number;
+  readonly unit: string;
+}
+
+/** How much is simulated: `quick` only shows that everything runs. */
+export type Size = 'full' | 'quick';
+
+const ROUNDS = { full: 3, quick: 1 } as const;
+const SPARE_PAGES = 64;
+
+interface Exam {
+  readonly design: Design;
+  readonly vcpus: number;
+  readonly pages: number;
+  readonly program: Program;
+  /** Guest frames that the host takes away before the measured part. */
+  readonly withdrawn?: readonly number[];
+}
+
+function build(exam: Exam): System {
+  const { design, vcpus, pages, program, withdrawn } = exam;
+  const hostThreads = withdrawn === undefined ? 0 : 1;
+  const demand = { vcpus, pagesPerVcpu: pages + SPARE_PAGES, stride: 1, hostThreads };
+  const cpus = cpusFor(demand);
+  const names = { exitNames: traceNames.exits, lockNames: traceNames.locks };
+  const axes = Object.fromEntries(
+    Object.entries(design.axes).map(([name, axis]) => [name, axis.default]),
+  );
+  const system = assemble(
+    { name: design.id, design, axes },
+    {
+      preset: intelCascadeLake,
+      cpus,
+      trace: new Counters({ cpus, participants: vcpus, ...names }),
+      softwareScale: 1,
+      demand,
+      conditions: { l1: 'warm', apicv: 'on' },
+    },
+  );
+  for (const env of system.environments) env.cpu.push(guestBody(env, program));
+  if (withdrawn !== undefined) {
+    system.machine.hostThread(vcpus, 'host', (me) =>
+      hostBody(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),
+    );
+  }
+  return system;
+}
+
+/** Seconds that the scheduler takes, the best of some rounds, and the acts that it performs. */
+function simulate(size: Size, exam: () => Exam): { seconds: number; steps: number } {
+  let seconds = Number.POSITIVE_INFINITY;
+  let steps = 0;
+  for (let round = 0; round < ROUNDS[size]; round++) {
+    const { machine } = build(exam());
+    const begin = performance.now();
+    const result = runTimed(machine);
+    seconds = Math.min(seconds, (performance.now() - begin) / 1000);
+    if (result.stuck.length > 0) throw new Error(`${result.stuck.join(', ')} wait for ever`);
+    steps = result.steps;
+  }
+  return { seconds, steps };
+}
+
+/** Faults and acts per second; `refault` counts the faults that set it up as well. */
+export function benchFaults(size: Size): BenchResult[] {
+  const results: BenchResult[] = [];
+  for (const design of [tdp, nested, kpop]) {
+    for (const vcpus of [1, 8]) {
+      const pages = size === 'quick' ? 50 : 12_000 / vcpus;
+      const name = `${design.id}, ${vcpus} vCPU${vcpus > 1 ? 's' : ''}`;
+      const touched = simulate(size, () => ({ design, vcpus, pages, program: touch(pages) }));
+      const twice = simulate(size, () => {
+        const withdrawn: number[] = [];
+        const program = refault(pages, (gfn) => withdrawn.push(gfn));
+        return { design, vcpus, pages, program, withdrawn };
+      });
+      const faults = pages * vcpus;
+      results.push(
+        { name: `touch, ${name}`, perSecond: faults / touched.seconds, unit: 'faults' },
+        { name: `refault, ${name}`, perSecond: (2 * faults) / twice.seconds, unit: 'faults' },
+        {
+          name: `acts of touch, ${name}`,
+          perSecond: touched.steps / touched.seconds,
+          unit: 'acts',
+        },
+      );
+    }
+  }
+  return results;
+}
+
+/** Recorded programs as processes under `tdp`, exec and exit included. */
+export function benchTraces(size: Size, folder: string): BenchResult[] {
+  const programs = size === 'quick' ? ['sort'] : ['sort', 'gzip', 'redis'];
+  return programs.flatMap((program) => {
+    const trace = loadTrace(`${folder}/${program}.kpt.gz`);
+    const { lines, areas, accesses, pages } = recordingOf(trace, 0);
+    const times = size === 'quick' ? 1 : Math.max(2, Math.round(4_000_000 / accesses));
+    const life = { lines, areas, operations: accesses, reported: false };
+    const lives = [new Array<typeof life>(times).fill(life)];
+    const { seconds } = simulate(size, () => {
+      return { design: tdp, vcpus: 1, pages: 2 * pages, program: recorded(lives) };
+    });
+    const { references } = trace.header;
+    const result = {
+      name: `trace ${program}`,
+      perSecond: (accesses * times) / seconds,
+      unit: 'lines',
+    };
+    if (references === null) return [result];
+    const perSecond = (references * times) / seconds;
+    return [result, { name: `trace ${program}, stands for`, perSecond, unit: 'references' }];
+  });
+}
+
+const HITS = { full: 1 << 24, quick: 1 << 16 } as const;
+
+/** Look-ups that hit, over as many pages as fill half of the TLB. */
+export function benchTlb(size: Size): BenchResult[] {
+  const tlb = new Tlb(intelCascadeLake.tlb);
+  const space = tlb.space('combined', 1, 1, 7);
+  const count = (intelCascadeLake.tlb.sets * intelCascadeLake.tlb.ways) >> 1;
+  for (let page = 0; page < count; page++) tlb.insert(space, page, page + 1, 15);
+  const hits = HITS[size];
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS[size]; round++) {
+    const begin = performance.now();
+    let page = 0;
+    for (let i = 0; i < hits; i++) {
+      page = (page * 5 + 3) % count; // in no order that a cache would like
+      if (tlb.lookup(space, page, 1 << READ) < 0) throw new Error(`page ${page} is lost`);
+    }
+    best = Math.min(best, performance.now() - begin);
+  }
+  return [{ name: 'TLB hits', perSecond: (hits * 1000) / best, unit: 'accesses' }];
+}
+
+/** Megabytes that a machine with `vcpus` vCPUs holds at the end of `kpop touch`. */
+export function benchMemory(vcpus: number): number {
+  const pages = 16;
+  const { machine } = build({ design: kpop, vcpus, pages, program: touch(pages) });
+  runTimed(machine);
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return machine.cpus.length === vcpus ? (heapUsed + arrayBuffers) / 1e6 : 0;
+}
