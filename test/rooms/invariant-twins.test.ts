@@ -3,11 +3,13 @@
  * sentence names the page and the two values that disagree. A reader that could not see it would
  * prove nothing in quiescence.test.ts.
  */
+
 import { describe, expect, it, vi } from 'vitest';
 import { kpopTree } from '../../src/check/invariant/kpop-tree.ts';
 import { shadowEntries, shadowPages } from '../../src/check/invariant/shadow-pages.ts';
 import { leafOf, usedEntries } from '../../src/check/invariant/tables.ts';
 import { hex, Onlooker } from '../../src/check/invariant/view.ts';
+import { SlotState, slotWord } from '../../src/guest/l1/book.ts';
 import { MmuWords } from '../../src/hypervisor/mmu/common.ts';
 import { TableWords } from '../../src/hypervisor/mmu/kpop/space.ts';
 import type { Word64 } from '../../src/machine/format/format.ts';
@@ -236,7 +238,8 @@ describe('kpop', () => {
     const slot = new Onlooker(q.l1).run((me) => book.find(me, page))!;
     const frame = q.tdp.backing.peekFrame(q.host, Math.floor(slot / 4096));
     const at = frame * 4096 + (slot % 4096);
-    expect(twin(q, at, q.host.read(at) + 4)).toEqual([
+    const other = slotWord(intent.payload + 1, SlotState.valid);
+    expect(twin(q, at, other)).toEqual([
       `L2 page ${hex(page)}: the book says ${hex(intent.payload + 1)}, ` +
         `the intent ${hex(intent.payload)}`,
     ]);

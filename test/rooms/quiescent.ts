@@ -20,7 +20,7 @@ import { assemble } from '../../src/design/assemble.ts';
 import { parseDesign } from '../../src/design/index.ts';
 import type { System } from '../../src/design/system.ts';
 import { DEFAULT_CONDITIONS } from '../../src/experiment/run.ts';
-import { SlotState } from '../../src/guest/l1/book.ts';
+import { l1gfnOf, SlotState, stateOf } from '../../src/guest/l1/book.ts';
 import type { KpopGuest } from '../../src/guest/l1/kpop.ts';
 import type { AnonymousBacking } from '../../src/hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../../src/hypervisor/mmu/common.ts';
@@ -161,8 +161,8 @@ export function complaints(q: Quiescent): string[] {
 export function slotsOf({ book }: KpopGuest): SlotBook & SlotCodec {
   return {
     find: (cpu, l2gfn) => book.find(cpu, l2gfn),
-    l1gfn: (word) => Math.floor(word / 4),
-    isValid: (word) => word % 4 === SlotState.valid,
+    l1gfn: l1gfnOf,
+    isValid: (word) => stateOf(word) === SlotState.valid,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * L1's book of what it has mapped for L2: per L2 page nothing, pending (a MAP is under way),
- * valid, or killed (an invalidation met a pending one). Kept in one XArray, or in one per GiB of
+ * L1's book of what it has mapped for L2: per L2 page nothing, pending (a vCPU's MAP is under
+ * way), valid, or killed (an invalidation met a pending one). Kept in one XArray, or in one per GiB of
  * L2 memory.
  *
  * Source: primer/x86.md 6.6 (proposal).
@@ -33,6 +33,10 @@ export function slotWord(l1gfn: number, state: number, owner = 0): number {
 
 export function stateOf(word: number): number {
   return word % 4;
+}
+
+export function l1gfnOf(word: number): number {
+  return Math.floor(word / (4 * OWNERS));
 }
 
 export class Book {
