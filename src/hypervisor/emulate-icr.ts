@@ -19,7 +19,7 @@ export function* emulateIcr(cpu: Context, v: Vcpu): Routine<void> {
   const target = v.vm.vcpus[act.at];
   cpu.spend(Unit.controlChecked, DECODE_CHECKS);
   if (target === undefined) return yield* retire(cpu, v, 0); // nobody has that APIC id
-  target.own.guest.pending.push(act.lo);
+  target.own.guest.post(act.lo);
   if (isInGuest(num(yield cpu.load(target.mode, 'icr.mode')))) {
     yield sendIpi(cpu, target.seat, VECTOR_KICK, 'icr.kick');
   }

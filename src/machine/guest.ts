@@ -72,7 +72,7 @@ export class GuestContext extends Context {
   };
   /** Virtual interrupts that wait to be delivered. */
   readonly pending: number[] = [];
-  /** Posted while it runs: pending when their notification arrives, or when it exits before. */
+  /** Posted while it runs: pending when their notification arrives, or when it exits. */
   readonly posted: number[] = [];
   /** Handler of a virtual interrupt, run on top of what it interrupts. */
   vector: ((vector: number) => Routine<void>) | undefined;
@@ -86,6 +86,16 @@ export class GuestContext extends Context {
     super(id, name, plain);
     this.level = level;
     this.#privately = privately;
+  }
+
+  /** Notes a virtual interrupt where its virtual APIC does; who runs learns of it later. */
+  post(vector: number): void {
+    (this.cpu < 0 ? this.pending : this.posted).push(vector);
+  }
+
+  /** What was posted is to be delivered from here on. */
+  takePosted(): void {
+    if (this.posted.length !== 0) this.pending.push(...this.posted.splice(0));
   }
 
   /**

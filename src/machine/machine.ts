@@ -26,7 +26,7 @@ import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
 import type { Preset } from './preset/price.ts';
 import { Translator } from './translator.ts';
 import { Waiters } from './waiters.ts';
-import { exitToHost, takePosted } from './world-switch.ts';
+import { exitToHost } from './world-switch.ts';
 
 export interface MachineOptions {
   readonly preset: Preset;
@@ -130,7 +130,7 @@ export class Machine implements Engine {
       cpu.latched.push(arrived);
       if (cpu.current === undefined) this.#interruptIdle(cpu);
     } else if (arrived.notifies === cpu.guest) {
-      takePosted(cpu.guest); // by hardware, without an exit
+      cpu.guest.takePosted(); // by hardware, without an exit
     } else {
       cpu.latched.push(arrived);
       exitToHost(this, cpu, { reason: ExitReason.externalInterrupt });

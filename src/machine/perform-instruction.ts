@@ -217,8 +217,8 @@ function transmit(
  */
 export function postInterrupt(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
   const to = m.cpus[target.homeCpu];
-  const flies = to !== undefined && to !== from;
-  // Whoever runs learns of it by the notification, not sooner: it takes its time to get there.
-  (flies && to.guest === target ? target.posted : target.pending).push(vector);
-  if (flies) transmit(m, from, to, vector, target);
+  const isOwn = to === from;
+  target.post(vector);
+  if (isOwn && from.guest === target) target.takePosted();
+  if (to !== undefined && !isOwn) transmit(m, from, to, vector, target);
 }

@@ -72,16 +72,11 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
   cpu.now += m.cost.hardware.vmExit;
   cpu.exitReason = information.reason;
   if (guest.access.began >= 0) guest.access.leftGuest = true;
-  takePosted(guest);
+  guest.takePosted();
   guest.cpu = -1;
   cpu.guest = undefined;
   cpu.current = cpu.host;
   cpu.host!.top.state = 'done'; // its VM entry has returned
-}
-
-/** What was posted for the guest is pending from here on. */
-export function takePosted(guest: GuestContext): void {
-  if (guest.posted.length !== 0) guest.pending.push(...guest.posted.splice(0));
 }
 
 /** The same with the word of another act: a trapped store that somebody else carried out. */

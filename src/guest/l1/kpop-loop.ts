@@ -68,7 +68,7 @@ function* handle(
  */
 function* sendIpiOf(cpu: GuestContext, l2: GuestContext, state: number): Routine<void> {
   const { act } = l2.top;
-  l2.siblings[act.at]!.pending.push(act.lo);
+  l2.siblings[act.at]!.post(act.lo);
   if (act.at !== cpu.seat) yield sendIpi(cpu, act.at, VECTOR_KICK, 'l1.ipi');
   retire(cpu, l2, state, 0);
 }
