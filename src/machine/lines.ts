@@ -78,12 +78,17 @@ export class Lines {
       if (bits === 0) continue;
       // The lowest and the highest sharer of a word bound its distance: CPUs are numbered by
       // socket.
-      for (const bit of [31 - Math.clz32(bits), 31 - Math.clz32(bits & -bits)]) {
-        const distance = this.#prices.transfer(w * 32 + bit, cpu);
-        if (distance > worst) {
-          worst = distance;
-          far = w * 32 + bit;
-        }
+      const highest = w * 32 + 31 - Math.clz32(bits);
+      const lowest = w * 32 + 31 - Math.clz32(bits & -bits);
+      const fromHighest = this.#prices.transfer(highest, cpu);
+      if (fromHighest > worst) {
+        worst = fromHighest;
+        far = highest;
+      }
+      const fromLowest = this.#prices.transfer(lowest, cpu);
+      if (fromLowest > worst) {
+        worst = fromLowest;
+        far = lowest;
       }
     }
     return far;

@@ -7,6 +7,8 @@ export class Queue {
   readonly #id: Int32Array;
   readonly #place: Int32Array; // position of an id; -1 when absent
   #size = 0;
+  #parked = -1;
+  #parkedTime = 0;
 
   constructor(capacity: number) {
     this.#time = new Float64Array(capacity);
@@ -39,10 +41,24 @@ export class Queue {
     this.#up(at, id, time);
   }
 
+  /**
+   * Inserts `id`, which is absent and later than the earliest entry, together with the next `pop`:
+   * one way down the heap in place of one up and one down.
+   */
+  park(id: number, time: number): void {
+    this.#parked = id;
+    this.#parkedTime = time;
+  }
+
   /** Removes and returns the earliest id. */
   pop(): number {
     const top = this.#id[0]!;
     this.#place[top] = -1;
+    if (this.#parked >= 0) {
+      this.#down(this.#parked, this.#parkedTime);
+      this.#parked = -1;
+      return top;
+    }
     const last = --this.#size;
     if (last > 0) this.#down(this.#id[last]!, this.#time[last]!);
     return top;

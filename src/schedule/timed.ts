@@ -63,7 +63,7 @@ function runUntilLater(
     if (context.top.state === 'offered') {
       const earliest = queue.earliest;
       if (processor.now > earliest || (processor.now === earliest && queue.first < processor.id)) {
-        queue.push(processor.id, processor.now);
+        queue.park(processor.id, processor.now);
         return steps;
       }
       steps++;
