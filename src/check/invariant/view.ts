@@ -88,36 +88,43 @@ export class Onlooker {
     this.me.cpu = seat;
   }
 
-  /** What the routine returns; undefined if it offers any act: for lists of private words. */
-  runPrivate<T>(code: (me: Context) => Routine<T>): T | undefined {
-    const routine = code(this.me);
-    this.me.push(routine);
-    const step = routine.next({ lo: 0, hi: 0, ok: true });
-    this.me.pop();
-    return step.done === true ? step.value : undefined;
-  }
-
   /** What the routine returns; undefined if it would have to wait for somebody. */
   run<T>(code: (me: Context) => Routine<T>): T | undefined {
-    const routine = code(this.me);
-    const word = { lo: 0, hi: 0, ok: true };
-    this.me.push(routine);
-    for (;;) {
-      const step = routine.next(word);
-      if (step.done === true || !perform(this.memory, step.value, word)) {
-        this.me.pop();
-        return step.done === true ? step.value : undefined;
-      }
-    }
+    const { result } = this.#look(code, (act, word) => perform(this.memory, act, word));
+    return result;
+  }
+
+  /** What the routine returns; undefined if it offers any act: for lists of private words. */
+  runPrivate<T>(code: (me: Context) => Routine<T>): T | undefined {
+    return this.#look(code, () => false).result;
   }
 
   /** Address of the first act that the routine offers, which is not performed; -1 if none. */
   firstAddress(code: (me: Context) => Routine<unknown>): number {
-    const routine = code(this.me);
-    this.me.push(routine);
-    const step = routine.next({ lo: 0, hi: 0, ok: true });
-    this.me.pop();
-    return step.done === true ? -1 : step.value.at;
+    return this.#look(code, () => false).stoppedAt;
+  }
+
+  /** Runs the code until it returns, or until `does` refuses an act. */
+  #look<T>(
+    code: (me: Context) => Routine<T>,
+    does: (act: Act, word: Word) => boolean,
+  ): { readonly result: T | undefined; readonly stoppedAt: number } {
+    const { me } = this;
+    let result: T | undefined;
+    const body = function* run(): Routine<void> {
+      result = yield* code(me);
+    };
+    me.push(body());
+    for (;;) {
+      me.advance();
+      if (me.finished) return { result, stoppedAt: -1 };
+      const { act, word } = me.top;
+      if (!does(act, word)) {
+        me.kill();
+        return { result: undefined, stoppedAt: act.at };
+      }
+      me.top.state = 'done';
+    }
   }
 }
 

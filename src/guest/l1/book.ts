@@ -10,7 +10,7 @@ import { Slab } from '../../alloc/slab.ts';
 import type { Platform } from '../../hypervisor/platform.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
-import { NODE_BYTES, XArray } from './xarray.ts';
+import { type Inserted, NODE_BYTES, XArray } from './xarray.ts';
 
 export type Shards = '1' | 'gib';
 
@@ -55,8 +55,8 @@ export class Book {
     return this.#of(l2gfn).find(cpu, l2gfn);
   }
 
-  /** Puts `word` into the page's slot if that is empty; the slot's address. */
-  insert(cpu: Context, l2gfn: number, word: number): Routine<number> {
+  /** Puts `word` into the page's slot if that is empty. */
+  insert(cpu: Context, l2gfn: number, word: number): Routine<Inserted> {
     return this.#of(l2gfn).insert(cpu, l2gfn, word);
   }
 

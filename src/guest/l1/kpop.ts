@@ -144,9 +144,8 @@ export class KpopGuest {
    * killed reservation is taken over: its owner will find that it is gone.
    */
   *#reserve(cpu: Context, l2gfn: number, word: number): Routine<number> {
-    const slot = yield* this.book.insert(cpu, l2gfn, word);
-    const seen = num(yield cpu.load(slot, 'l1.reserve.look'));
-    if (seen === word) return slot;
+    const { slot, seen } = yield* this.book.insert(cpu, l2gfn, word);
+    if (seen === 0) return slot;
     if (stateOf(seen) !== SlotState.killed) return 0;
     return won(yield cpu.cas(slot, seen, word, 'l1.reserve.take-over')) ? slot : 0;
   }

@@ -19,6 +19,12 @@ const SLOTS = 1 << SLOT_BITS;
 export const NODE_BYTES = 64 + SLOTS * 8;
 const SLOTS_AT = 64;
 
+/** A slot's address, and what was in it before: 0 if the value was stored. */
+export interface Inserted {
+  readonly slot: number;
+  readonly seen: number;
+}
+
 export class XArray {
   readonly #height: number;
   readonly #root: number; // the root node, made at boot
@@ -45,39 +51,45 @@ export class XArray {
     return slotAt(node, index, 0);
   }
 
-  /** Stores `value` at `index` if the slot is empty; the slot's address either way. */
-  *insert(cpu: Context, index: number, value: number): Routine<number> {
-    const spare = yield* this.#spares(cpu, index); // allocation comes before the lock
-    yield* lock(cpu, this.#lock, 'xarray.insert.lock');
+  /**
+   * Stores `value` at `index` if the slot is empty. Walks and stores under the lock; where a node is
+   * missing it drops the lock, allocates, and begins again, as xa_store does with xas_nomem.
+   */
+  *insert(cpu: Context, index: number, value: number): Routine<Inserted> {
+    const spare: number[] = [];
+    for (;;) {
+      yield* lock(cpu, this.#lock, 'xarray.insert.lock');
+      const node = yield* this.#leaf(cpu, index, spare);
+      if (node === 0) {
+        yield* unlock(cpu, this.#lock, 'xarray.insert.nomem');
+        for (let i = spare.length; i < this.#height - 1; i++) {
+          spare.push(yield* this.#nodes.take(cpu));
+        }
+        continue;
+      }
+      const slot = slotAt(node, index, 0);
+      const seen = num(yield cpu.load(slot, 'xarray.insert.look'));
+      if (seen === 0) yield cpu.store(slot, value, 'xarray.insert.store');
+      yield* unlock(cpu, this.#lock, 'xarray.insert.unlock');
+      for (const unused of spare) this.#nodes.give(cpu, unused);
+      return { slot, seen };
+    }
+  }
+
+  /** Under the lock: the leaf node of `index`, linked from `spare` as far as that goes; else 0. */
+  *#leaf(cpu: Context, index: number, spare: number[]): Routine<number> {
     let node = this.#root;
     for (let level = this.#height - 1; level > 0; level--) {
       cpu.spend(Unit.levelWalked, 1);
       const slot = slotAt(node, index, level);
       node = num(yield cpu.load(slot, 'xarray.insert.walk'));
       if (node !== 0) continue;
-      node = spare.pop()!;
-      yield cpu.store(slot, node, 'xarray.insert.link');
+      const made = spare.pop();
+      if (made === undefined) return 0;
+      yield cpu.store(slot, made, 'xarray.insert.link');
+      node = made;
     }
-    const slot = slotAt(node, index, 0);
-    if (num(yield cpu.load(slot, 'xarray.insert.look')) === 0) {
-      yield cpu.store(slot, value, 'xarray.insert.store');
-    }
-    yield* unlock(cpu, this.#lock, 'xarray.insert.unlock');
-    for (const unused of spare) this.#nodes.give(cpu, unused);
-    return slot;
-  }
-
-  /** As many nodes as the path to `index` lacks now. */
-  *#spares(cpu: Context, index: number): Routine<number[]> {
-    let node = this.#root;
-    for (let level = this.#height - 1; level > 0; level--) {
-      node = num(yield cpu.load(slotAt(node, index, level), 'xarray.insert.prepare'));
-      if (node !== 0) continue;
-      const spares: number[] = [];
-      for (let i = 0; i < level; i++) spares.push(yield* this.#nodes.take(cpu));
-      return spares;
-    }
-    return [];
+    return node;
   }
 }
 

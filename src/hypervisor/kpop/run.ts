@@ -14,7 +14,8 @@ import {
 import { defect } from '../../base/assert.ts';
 import { ExitReason } from '../../machine/exit.ts';
 import type { GuestContext } from '../../machine/guest.ts';
-import { vmread } from '../../machine/instruction.ts';
+import { copyFields, vmread } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field } from '../../machine/vmcs.ts';
 import { completeAct } from '../../machine/world-switch.ts';
@@ -26,6 +27,22 @@ import { enterSpace, leaveSpace } from '../mmu/kpop/flush.ts';
 import { kpopFill } from '../mmu/kpop/map.ts';
 import type { ExitHandler, ExitTable, Running, Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
+
+/** VMCS fields of the exit record, and the words of the state page that they become. */
+const RECORD = [
+  Field.exitQualification,
+  Field.exitGuestPhysical,
+  Field.exitGuestLinear,
+  Field.exitInstructionLength,
+  Field.guestRip,
+];
+const RECORD_WORDS = [
+  StatePage.exitQualification,
+  StatePage.exitGuestPhysical,
+  StatePage.exitGuestLinear,
+  StatePage.exitInstructionLength,
+  StatePage.exitRip,
+].map((offset) => offset / 8);
 
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 
@@ -75,19 +92,10 @@ function* violation(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
 /** Ends L1's RUN with an exit record. */
 export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): Routine<void> {
   const { state } = ofGuest(vm, v.active.guest);
-  const copy = [
-    [StatePage.exitQualification, Field.exitQualification],
-    [StatePage.exitGuestPhysical, Field.exitGuestPhysical],
-    [StatePage.exitGuestLinear, Field.exitGuestLinear],
-    [StatePage.exitInstructionLength, Field.exitInstructionLength],
-    [StatePage.exitRip, Field.guestRip],
-  ] as const;
   cpu.write(state + StatePage.exitReason, reason);
   if (reason !== RUN_INTERRUPTED) {
-    for (const [to, from] of copy) {
-      cpu.spend(Unit.fieldCopied, 1);
-      cpu.write(state + to, num(yield vmread(cpu, from, 'kpop.return.field')));
-    }
+    const record = { fields: RECORD, into: RECORD_WORDS, from: v.active.vmcs };
+    yield copyFields(cpu, { ...record, to: state / FRAME_BYTES }, 'kpop.return.record');
   }
   const { registers } = v.active.guest;
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);
