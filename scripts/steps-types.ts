@@ -8,8 +8,8 @@ const contract = /(^|\/)runtime\/act\.ts$/;
 const generators = new Set(['Generator', 'IterableIterator', 'IteratorObject', 'Iterator']);
 const noPromise = ts.TypeFlags.Void | ts.TypeFlags.Any | ts.TypeFlags.Unknown;
 
-/** A judge of types for one program. */
-export function makeJudge(checker: ts.TypeChecker) {
+/** Which of the contract's types a type is, for one program. */
+function makeKinds(checker: ts.TypeChecker) {
   /** Is the type this interface of the contract, or an extension of it? */
   const isNamed = (type: ts.Type, name: string): boolean => {
     const symbol = type.getSymbol();
@@ -55,6 +55,12 @@ export function makeJudge(checker: ts.TypeChecker) {
     return isRoutine(type) ? 'routine' : undefined;
   };
 
+  return kindOfType;
+}
+
+/** A judge of types for one program. */
+export function makeJudge(checker: ts.TypeChecker) {
+  const kindOfType = makeKinds(checker);
   const kindOf = (node: ts.Node): Kind | undefined => kindOfType(checker.getTypeAtLocation(node));
 
   /** Could the value be null or undefined, so that asking for its truth makes sense? */

@@ -47,8 +47,8 @@ export const ListHeader = {
 
 /**
  * UNMAP flag: more calls of this series follow. The call does not wait for its flush but answers
- * with the label to join; its pages may still be used until a call that joined it has returned. So r
- * ranges cost ceil(r / 254) calls and one flush, and L0 keeps nothing between the calls.
+ * with the label to join; its pages may still be used until a call that joined it has returned. So
+ * r ranges cost ceil(r / 254) calls and one flush, and L0 keeps nothing between the calls.
  */
 export const FLAG_MORE = 1;
 

@@ -8,13 +8,15 @@ export function nextCommands(designs: readonly string[]): readonly Suggestion[] 
   const kpop = invocation();
   const example = relative(process.cwd(), join(packageRoot(), 'examples', 'my-design.ts'));
   const path = example.startsWith('.') ? example : `./${example}`;
+  const names = designs.map(quote).join(' ');
+  const last = quote(designs.at(-1) ?? 'tdp');
   return [
     {
-      command: `${kpop} compare ${designs.map(quote).join(' ')} --workload touch --vcpus 1,2,4,8,16,32`,
+      command: `${kpop} compare ${names} --workload touch --vcpus 1,2,4,8,16,32`,
       why: 'how the designs scale when every vCPU faults in new pages',
     },
     {
-      command: `${kpop} run ${quote(designs.at(-1) ?? 'tdp')} --workload unmap:ranges=512 --vcpus 8`,
+      command: `${kpop} run ${last} --workload unmap:ranges=512 --vcpus 8`,
       why: 'every exit, lock and latency while pages are taken from a running guest',
     },
     {

@@ -40,9 +40,9 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
 }
 
 /**
- * The instructions that the program runs before the access, in stretches that no other CPU can reach
- * into: the act stays offered between them, so that an interrupt is taken when it arrives and the walk
- * happens in its turn. False once there is nothing left.
+ * The instructions that the program runs before the access, in stretches that no other CPU can
+ * reach into: the act stays offered between them, so that an interrupt is taken when it arrives
+ * and the walk happens in its turn. False once there is nothing left.
  */
 function workBefore(m: Machine, cpu: Cpu, guest: GuestContext, instructions: number): boolean {
   const { access } = guest;

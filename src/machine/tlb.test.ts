@@ -209,7 +209,7 @@ describe('array against the map of entries', () => {
 const VMCS = 50;
 
 /** Lets a host thread run `host`, or a guest (VPID 1, PCID 2, EP4TA 7) `guest`, on a filled TLB. */
-function after(
+function onFilledTlb(
   host: (cpu: Parameters<typeof invept>[0]) => Routine<void>,
   guest?: (cpu: Parameters<typeof invept>[0]) => Routine<void>,
 ): { cpu: Cpu; model: Model } {
@@ -243,12 +243,12 @@ function* idle(): Routine<void> {
 
 describe('instructions', () => {
   it('INVEPT single and all, in root mode: as the array', () => {
-    const single = after(function* run(me) {
+    const single = onFilledTlb(function* run(me): Routine<void> {
       yield invept(me, 7, 'test.invept');
     });
     single.model.drop(DROPS[0]![2]);
     expectSame(single.cpu.tlb, single.model);
-    const all = after(function* run(me) {
+    const all = onFilledTlb(function* run(me): Routine<void> {
       yield inveptAll(me, 'test.invept-all');
     });
     all.model.drop(DROPS[1]![2]);
@@ -256,7 +256,7 @@ describe('instructions', () => {
   });
 
   it('INVVPID, in root mode: combined mappings go, guest-physical ones stay', () => {
-    const { cpu, model } = after(function* run(me) {
+    const { cpu, model } = onFilledTlb(function* run(me): Routine<void> {
       yield invvpid(me, 1, 'test.invvpid');
     });
     model.drop(DROPS[2]![2]);
@@ -264,7 +264,7 @@ describe('instructions', () => {
   });
 
   it('INVLPG, in a guest: its own page, nothing guest-physical, nothing of other tags', () => {
-    const { cpu, model } = after(idle, function* run(me) {
+    const { cpu, model } = onFilledTlb(idle, function* run(me): Routine<void> {
       yield invlpg(me, PAGES[1]!, 'test.invlpg');
     });
     const own = TAGS.find((t) => t.kind === 'combined' && t.pcid === 2 && t.ep4ta === 7)!;
@@ -273,19 +273,19 @@ describe('instructions', () => {
   });
 
   it('MOV to CR3, in a guest: the PCID of this VPID; with the no-flush bit nothing', () => {
-    const flushed = after(idle, function* run(me) {
+    const flushed = onFilledTlb(idle, function* run(me): Routine<void> {
       yield loadCr3(me, 9, 2, 'flush', 'test.cr3');
     });
     flushed.model.drop(DROPS[4]![2]);
     expectSame(flushed.cpu.tlb, flushed.model);
-    const kept = after(idle, function* run(me) {
+    const kept = onFilledTlb(idle, function* run(me): Routine<void> {
       yield loadCr3(me, 9, 2, 'keep', 'test.cr3');
     });
     expectSame(kept.cpu.tlb, kept.model);
   });
 
   it('VM entry and exit with VPIDs drop nothing', () => {
-    const { cpu, model } = after(idle, idle);
+    const { cpu, model } = onFilledTlb(idle, idle);
     expectSame(cpu.tlb, model);
   });
 });

@@ -182,9 +182,8 @@ export class NestedWalker {
     access: Access,
     privilege: Privilege,
   ): Outcome {
+    const { memory, second } = this;
     const judge = this.#judge;
-    const memory = this.memory;
-    const second = this.second;
     const { bits, mask, nearBits, nearSpan, perNearSpan, limit } = this.#split;
     let level = startLevel;
     let gfn = guestTable;

@@ -94,8 +94,8 @@ test('html: every figure has words for who does not see it, and a table', () => 
 
 test('html: one size has no scaling chart; no waits and no faults are said in words', () => {
   expect(renderHtml(sampleCompare)).not.toContain('Throughput over vCPUs');
-  expect(renderHtml(samplePair)).toContain('No design waited for a lock with 1 vCPU.');
   const html = renderHtml(emptyCompare);
+  expect(html).toMatch(/No design took a lock with \d+ vCPU/);
   expect(html).toContain('No design left its guest.');
   expect(html).toContain('No access left the guest.');
   expect(html).toContain('No design performed an operation.');

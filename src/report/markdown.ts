@@ -40,8 +40,8 @@ export function renderMarkdown(doc: Compare): string {
   const { workload, machine, seed, modelVersion } = first;
   const notes = [
     `${workload} on ${machine}, seed ${seed}, model version ${modelVersion};`,
-    'simulated time relative to the first design, counts per operation, getting locks as share of CPU',
-    `time. Conditions: ${conditions(first.conditions)}.`,
+    'simulated time relative to the first design, counts per operation, getting locks as share of',
+    `CPU time. Conditions: ${conditions(first.conditions)}.`,
   ];
   return `${[
     cell(readComparison(doc)),

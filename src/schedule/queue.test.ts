@@ -1,36 +1,34 @@
-import { expect, test } from 'vitest';
-import { Random } from '../base/random.ts';
+/** The queue of processors against a sorted array. */
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
 import { Queue } from './queue.ts';
 
-test('queue: entries leave by time and number, whether pushed or parked', () => {
-  const random = new Random(3, 0);
-  const queue = new Queue(40);
-  const model = new Map<number, number>();
-  const earliest = (): [number, number] => {
-    return [...model].sort(([a, s], [b, t]) => s - t || a - b)[0]!;
-  };
-  for (let id = 0; id < 40; id++) {
-    const time = random.below(50);
-    queue.push(id, time);
-    model.set(id, time);
-  }
-  for (let round = 0; round < 2000 && model.size > 0; round++) {
-    const [first, time] = earliest();
-    expect([queue.first, queue.earliest, queue.size]).toEqual([first, time, model.size]);
-    expect(queue.pop()).toBe(first);
-    model.delete(first);
-    if (model.size === 0 || random.below(20) === 0) continue;
-    // What runs on goes back in: behind the earliest with the next pop, or before it at once.
-    const [next, soonest] = earliest();
-    const later = time + random.below(30);
-    model.set(first, later);
-    if (later > soonest || (later === soonest && first > next)) queue.park(first, later);
-    else queue.push(first, later);
-    if (later > soonest || (later === soonest && first > next)) {
-      expect(queue.pop()).toBe(next);
-      model.set(next, soonest + 7);
-      queue.push(next, soonest + 7);
-    }
-  }
-  expect(model.size).toBe(0);
+const CAPACITY = 12;
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ id: fc.nat(CAPACITY - 1), time: fc.nat(20) }) },
+  { weight: 2, arbitrary: fc.constant('pop' as const) },
+);
+
+it('queue: any pushes and pops give the earliest, ties by id; a later push moves nobody', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      const queue = new Queue(CAPACITY);
+      let sorted: { id: number; time: number }[] = [];
+      for (const what of steps) {
+        if (what === 'pop') {
+          if (sorted.length > 0) expect(queue.pop()).toBe(sorted.shift()!.id);
+        } else {
+          queue.push(what.id, what.time);
+          const old = sorted.find(({ id }) => id === what.id);
+          const time = Math.min(what.time, old?.time ?? what.time);
+          sorted = [...sorted.filter(({ id }) => id !== what.id), { id: what.id, time }];
+          sorted.sort((a, b) => a.time - b.time || a.id - b.id);
+        }
+        expect(queue.size).toBe(sorted.length);
+        expect(queue.earliest).toBe(sorted[0]?.time ?? Number.POSITIVE_INFINITY);
+        if (sorted.length > 0) expect(queue.first).toBe(sorted[0]!.id);
+      }
+    }),
+    { numRuns: 300 },
+  );
 });

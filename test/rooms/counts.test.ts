@@ -1,7 +1,7 @@
 /**
- * Exits, counted: each test states a formula and the conditions under which it holds. No number here
- * stands in the sources: the counts emerge from tables, exits and handlers. Conditions unless said:
- * 4 KiB host pages, L1's memory mapped in L0 (`l1=warm`), fault-around 1, no timer tick, APIC
+ * Exits, counted: each test states a formula and the conditions under which it holds. No number
+ * here stands in the sources: the counts emerge from tables, exits and handlers. Conditions unless
+ * said: 4 KiB host pages, L1's memory mapped in L0 (`l1=warm`), fault-around 1, no timer tick, APIC
  * virtualisation, guest processes with their upper tables present.
  */
 import { describe, expect, it } from 'vitest';

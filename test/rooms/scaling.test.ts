@@ -1,7 +1,7 @@
 /**
- * Lock scaling: throughput of second-stage faults against the number of vCPUs, on `refault` (one exit
- * per fault in every design, so that only the fault path differs) and on `touch` (where L1 decides).
- * Targets are those of the work item; figures of one run stand in docs/locks-measured.md.
+ * Lock scaling: throughput of second-stage faults against the number of vCPUs, on `refault` (one
+ * exit per fault in every design, so that only the fault path differs) and on `touch` (where L1
+ * decides). Targets are those of the work item; figures of one run stand in docs/locks-measured.md.
  */
 import { describe, expect, it } from 'vitest';
 import { intelCascadeLake } from '../../src/machine/preset/intel-cascade-lake.ts';

@@ -1,7 +1,7 @@
 /**
  * L1's book of what it has mapped for L2: per L2 page nothing, pending (a vCPU's MAP is under
- * way), valid, or killed (an invalidation met a pending one). Kept in one XArray, or in one per GiB of
- * L2 memory.
+ * way), valid, or killed (an invalidation met a pending one). Kept in one XArray, or in one per
+ * GiB of L2 memory.
  *
  * Source: primer/x86.md 6.6 (proposal).
  */
@@ -24,8 +24,9 @@ export const SlotState = { pending: 1, valid: 2, killed: 3 } as const;
 const OWNERS = 512;
 
 /**
- * A slot's word. A reservation names the vCPU that made it, so that only that one settles or withdraws
- * it: two vCPUs that share a reservation would lose each other's mapping (docs/seeds.md, M0-14).
+ * A slot's word. A reservation names the vCPU that made it, so that only that one settles or
+ * withdraws it: two vCPUs that share a reservation would lose each other's mapping (docs/seeds.md,
+ * M0-14).
  */
 export function slotWord(l1gfn: number, state: number, owner = 0): number {
   return (l1gfn * OWNERS + owner) * 4 + state;

@@ -126,7 +126,8 @@ export class KpopGuest {
     if (status === Status.ok) {
       const valid = slotWord(l1gfn, SlotState.valid);
       if (won(yield cpu.cas(slot, word, valid, 'l1.settle.valid'))) return;
-      // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP installed.
+      // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP
+      // installed.
     }
     yield* this.#withdraw(cpu, slot, word);
   }

@@ -52,8 +52,8 @@ export class XArray {
   }
 
   /**
-   * Stores `value` at `index` if the slot is empty. Walks and stores under the lock; where a node is
-   * missing it drops the lock, allocates, and begins again, as xa_store does with xas_nomem.
+   * Stores `value` at `index` if the slot is empty. Walks and stores under the lock; where a node
+   * is missing it drops the lock, allocates, and begins again, as xa_store does with xas_nomem.
    */
   *insert(cpu: Context, index: number, value: number): Routine<Inserted> {
     const spare: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * Nested VM entry, emulated: checks, merging VMCS12 into VMCS02, the root of the shadow. Software of
- * L0 before a plain hardware entry.
+ * Nested VM entry, emulated: checks, merging VMCS12 into VMCS02, the root of the shadow. Software
+ * of L0 before a plain hardware entry.
  */
 
 import type { GuestContext } from '../../machine/guest.ts';

@@ -1,6 +1,6 @@
 /**
- * A nested VM exit, emulated: an exit of L2 is delivered to L1. L2's state is saved to VMCS12, L1's is
- * loaded from its host-state fields, and L1's VM entry instruction returns.
+ * A nested VM exit, emulated: an exit of L2 is delivered to L1. L2's state is saved to VMCS12,
+ * L1's is loaded from its host-state fields, and L1's VM entry instruction returns.
  */
 import { copyFields, vmptrld } from '../../machine/instruction.ts';
 import { Field, fieldAt } from '../../machine/vmcs.ts';
