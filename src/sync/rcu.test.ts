@@ -12,6 +12,8 @@ import { runTimed } from '../schedule/timed.ts';
 import { Rcu } from './rcu.ts';
 
 const MODES = [0x4000, 0x4040, 0x4080];
+/** On CPUs of their own: the updater is none of them. */
+const READERS = MODES.map((mode, i) => ({ mode, seat: 5 + i }));
 const BASE = 0x10000;
 const CAPACITY = 512;
 
@@ -28,7 +30,7 @@ function scene(modes: readonly number[] = [0, 0, 0]): Scene {
     machine.memory.write(MODES[i]!, mode);
   });
   const released: number[] = [];
-  const rcu = new Rcu(BASE, MODES, (_cpu, frame) => released.push(frame));
+  const rcu = new Rcu(BASE, READERS, (_cpu, frame) => released.push(frame));
   return { machine, rcu, released };
 }
 
@@ -82,6 +84,29 @@ describe('a deferred frame', () => {
       yield* s.rcu.advance(me, 'try');
     });
     expect(s.released).toEqual([7, 8]);
+  });
+
+  it('does not wait for a thread that has ended', () => {
+    const s = scene();
+    run(s, function* body(me): Routine<void> {
+      yield* s.rcu.defer(me, 7);
+      for (const mode of MODES) me.write(mode, 2 ** 32);
+      yield* s.rcu.advance(me, 'try');
+    });
+    expect(s.released).toEqual([7]);
+  });
+
+  it('is not held up by the one who waits for it, when that is a reader itself', () => {
+    const s = scene();
+    const own = { mode: MODES[0]!, seat: 0 };
+    const rcu = new Rcu(BASE, [own], (_cpu, frame) => s.released.push(frame));
+    run(s, function* body(me): Routine<void> {
+      yield* rcu.defer(me, 7);
+      yield* rcu.advance(me, 'try');
+      expect(s.released).toEqual([]);
+      yield* rcu.advance(me, 'wait');
+    });
+    expect(s.released).toEqual([7]);
   });
 
   it('of a full batch is waited for: each is released once, none before its time', () => {
