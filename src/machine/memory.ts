@@ -51,10 +51,13 @@ export class Memory {
     return ((slot === 0 ? this.#materialise(pfn) : slot) << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
   }
 
-  /** Index of a frame's first half, for reading; negative: a hole. Word i lies 2 * i further. */
+  /**
+   * Index of a frame's first half, for reading; word i lies 2 * i further. In a hole both are
+   * negative.
+   */
   base(pfn: number): number {
     const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
-    return slot === 0 && this.#holes === 'absent' ? -1 : slot << HALVES_SHIFT;
+    return slot === 0 && this.#holes === 'absent' ? -(1 << HALVES_SHIFT) : slot << HALVES_SHIFT;
   }
 
   /** The same for writing: materialises the frame. */

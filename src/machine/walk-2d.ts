@@ -204,10 +204,9 @@ export class NestedWalker {
       this.hostTables[level] = host;
       this.hostRights[level] = this.#nestedRights;
       this.rightsAbove[level] = rights;
-      const base = memory.base(host);
-      const at = base + 2 * index;
+      const at = memory.base(host) + 2 * index;
       const pa = host * FRAME_BYTES + index * ENTRY_BYTES;
-      if (base < 0) {
+      if (at < 0) {
         second.trace?.add(GUEST_STAGE, level, index, pa, 0, 0, NOT_PRESENT);
         return this.#guestFailed(HOLE, pa, level, 0, access, privilege);
       }

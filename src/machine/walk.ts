@@ -163,10 +163,9 @@ export class Walker {
         this.rightsAbove[level] = rights;
       }
       const index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
-      const base = memory.base(table);
-      const at = base + 2 * index;
+      const at = memory.base(table) + 2 * index;
       const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
-      if (base < 0) {
+      if (at < 0) {
         this.trace?.add(this.stage, level, index, pa, 0, 0, NOT_PRESENT);
         return this.#failed(HOLE, pa, level, 0, access, privilege);
       }
