@@ -5,12 +5,16 @@
  *
  * Leaves out: paravirtual kicks, preemption of the holder.
  */
-import { num, type Routine } from '../runtime/act.ts';
+import { defect } from '../base/assert.ts';
+import { num, type Routine, won } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { Event } from '../runtime/trace.ts';
 import { type LockClass, lockClass } from './lock-class.ts';
 
 const TWO32 = 4294967296;
+/** Tickets that a word can tell apart when it is read as a number. */
+const TICKETS = 2 ** 21;
+const RESET_FROM = 2 ** 20;
 
 export interface Spinlock {
   readonly at: number;
@@ -34,5 +38,14 @@ export function* lock(cpu: Context, l: Spinlock, label: string): Routine<void> {
 export function* unlock(cpu: Context, l: Spinlock, label: string): Routine<void> {
   if (l.kind >= 0) cpu.note(Event.release, l.kind, 0);
   // Only the holder changes the low half, so it may read it without a lock prefix.
-  yield cpu.storeLow(l.at, (cpu.peek(l.at) >>> 0) + 1, label);
+  const ticket = cpu.peek(l.at) >>> 0;
+  if (ticket + 1 >= RESET_FROM && (yield* resetIfAlone(cpu, l, ticket, label))) return;
+  yield cpu.storeLow(l.at, ticket + 1, label);
+}
+
+/** Starts the tickets anew if nobody waits: words are read as numbers, exact below 2^53. */
+function* resetIfAlone(cpu: Context, l: Spinlock, ticket: number, label: string): Routine<boolean> {
+  if (ticket + 1 >= TICKETS) defect('spinlock', `${label}: no pause in ${TICKETS} tickets`);
+  const alone = { lo: ticket | 0, hi: ticket + 1 };
+  return won(yield cpu.casWord(l.at, alone, { lo: 0, hi: 0 }, label));
 }
