@@ -1,8 +1,8 @@
 /**
  * The simulator by figures: TLB hits, trace lines, page faults and acts per second of one core, and
  * what a machine of 512 vCPUs costs in memory. Every run is a whole system from boot to the end, as
- * `kpop run` builds it, with counters and without a digest. A rate of faults counts the measured part
- * only, from the first vCPU's begin to the last one's end; a rate of acts counts the whole run.
+ * `kpop run` builds it, with counters and without a digest. A rate of faults counts the measured
+ * part only, from the first vCPU's begin to the last one's end; a rate of acts the whole run.
  */
 import { loadTrace } from '../src/cli/trace-file.ts';
 import { assemble, cpusFor, traceNames } from '../src/design/assemble.ts';

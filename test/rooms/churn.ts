@@ -1,14 +1,23 @@
 /**
- * Processes that come and go: each takes random pages, unmaps some, exits, and reports what it
- * leaves as free to the owner, or not. The random part of the quiescence tests.
+ * Random parts of the quiescence tests. Processes that come and go: each takes random pages, unmaps
+ * some, exits, and reports what it leaves as free to the owner, or not. And pages that all vCPUs
+ * come to use at the same moment, so that their second-stage faults race.
  */
 import { Random } from '../../src/base/random.ts';
-import type { Environment, Program } from '../../src/guest/program/environment.ts';
+import {
+  awaitBell,
+  type Environment,
+  OWN_BELL,
+  type Program,
+} from '../../src/guest/program/environment.ts';
 import { replay, writes } from '../../src/guest/program/replay.ts';
-import type { Routine } from '../../src/runtime/act.ts';
+import { bell, ring } from '../../src/machine/instruction.ts';
+import { num, type Routine } from '../../src/runtime/act.ts';
 import type { Plan } from '../../src/workload/workload.ts';
 
 const DATA = 0x400000;
+/** Frames that a list of the kernel's may hold beyond the one just taken. */
+const BATCH = 64;
 
 export interface Churn {
   readonly seed: number;
@@ -43,4 +52,30 @@ function* live({ cpu, kernel }: Environment, random: Random, pages: number): Rou
   const frames = yield* kernel.exit(cpu, process, [{ first, end: first + count }]);
   if (random.below(3) > 0) yield* kernel.report(cpu, frames);
   kernel.recycle(cpu, frames);
+}
+
+/** Pages of the guest that every vCPU counts itself in, all at once; the last one checks. */
+export function together(pages: number): Plan {
+  let first = 0;
+  const program: Program = {
+    *setUp({ cpu, kernel, index }: Environment): Routine<void> {
+      const process = yield* kernel.exec(cpu);
+      yield* replay(cpu, kernel, process, writes(DATA, 1));
+      if (index === 0) first = (yield* kernel.frameOf(cpu, process, DATA)) + BATCH;
+    },
+    *run({ cpu, vcpus }: Environment): Routine<void> {
+      for (let page = first; page < first + pages; page++) {
+        const arrived = bell(OWN_BELL + page - first);
+        yield ring(cpu, arrived);
+        yield* awaitBell(cpu, arrived, vcpus);
+        const before = num(yield cpu.add(page * 4096, 1, 'test.together'));
+        if (before >= vcpus) throw new Error(`page ${page}: counted ${before} before the last`);
+      }
+      for (let page = first; page < first + pages; page++) {
+        const at = page * 4096;
+        yield cpu.wait([at], () => cpu.peek(at) === vcpus, 'test.counted');
+      }
+    },
+  };
+  return { program, pagesPerVcpu: pages + 2 * BATCH + 64, stride: 1 };
 }

@@ -7,7 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { kpopTree } from '../../src/check/invariant/kpop-tree.ts';
 import { shadowPages } from '../../src/check/invariant/shadow-pages.ts';
 import { usedEntries } from '../../src/check/invariant/tables.ts';
-import { churn } from './churn.ts';
+import { churn, together } from './churn.ts';
 import { complaints, planOf, type Quiescent, runToRest } from './quiescent.ts';
 
 vi.mock('../../src/alloc/slab.ts', async (real) =>
@@ -52,6 +52,11 @@ describe.each(['tdp', 'nested', 'kpop'])('%s', (design) => {
     const q = runToRest({ design, plan: planOf(workload, vcpus), vcpus, seed });
     expect(complaints(q)).toEqual([]);
     expect(presentLeaves(q)).toBeGreaterThan(3);
+  });
+
+  it('pages that four vCPUs touch at the same moment: no count, no frame is lost', () => {
+    const q = runToRest({ design, plan: together(20), vcpus: 4, seed: 3 });
+    expect(complaints(q)).toEqual([]);
   });
 });
 
