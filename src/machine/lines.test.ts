@@ -78,6 +78,20 @@ describe('one line', () => {
     expect(lines.modify(2, 0, 9000, true)).toBe(NEAR + RMW);
   });
 
+  it('the farthest sharer counts wherever it stands among 80 CPUs', () => {
+    for (const [cpu, ...sharers] of [
+      [33, 25, 35, 45],
+      [33, 25, 45, 35],
+      [33, 35, 5, 25],
+      [70, 65, 61, 59],
+    ] as const) {
+      const lines = newLines();
+      lines.modify(cpu, 0, 0, false);
+      for (const sharer of sharers) lines.read(sharer, 0, 1000);
+      expect(lines.modify(cpu, 0, 2000, true)).toBe(FAR + RMW);
+    }
+  });
+
   it('n CPUs that modify it at once: one transfer after the other', () => {
     const lines = newLines();
     lines.modify(0, 0, 0, true);
