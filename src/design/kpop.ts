@@ -143,7 +143,8 @@ function startL2(l1: L1, vm: KpopVm, hypervisor: KpopGuest, guest: GuestVm): voi
     const options = { root: vm.space.rootFrame, vpid: L2_VPIDS, virtualIpis: false };
     const vmcs = makeVmcs(vm.space.platform, i, options);
     const running = runningL2(vm, l2, vmcs);
-    vm.vcpus.push({ state: l1.toHost(hypervisor.statePage(i)), guest: l2, running });
+    const claim = vm.space.platform.arena.take(64);
+    vm.vcpus.push({ claim, state: l1.toHost(hypervisor.statePage(i)), guest: l2, running });
     vm.pinned.push(hypervisor.statePage(i) / FRAME_BYTES);
     l2.homeCpu = i;
     const context = l1.contexts[i]!;

@@ -23,7 +23,7 @@ import { vmptrld, vmwrite } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field } from '../../machine/vmcs.ts';
 import { completeAct } from '../../machine/world-switch.ts';
-import { num, type Routine } from '../../runtime/act.ts';
+import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import { advance, retire } from '../emulate.ts';
@@ -34,6 +34,8 @@ import type { Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
 const FRAME_BYTES = 4096;
+/** Words are read as numbers: an epoch beyond this would not be exact. */
+const EPOCH_LIMIT = 2 ** 52;
 /** Pages of one UNMAP element: a bound on work that cannot be interrupted. */
 const RANGE_LIMIT = 2 ** 18;
 
@@ -63,6 +65,7 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
   const count = cpu.read(at + ListHeader.count);
   if (count > LIST_LIMIT) return Status.invalid;
   const epoch = cpu.read(at + ListHeader.epoch);
+  if (epoch > EPOCH_LIMIT) return Status.invalid;
   const isLast = (cpu.read(at + ListHeader.flags) & FLAG_MORE) === 0;
   const join = cpu.read(at + ListHeader.join);
   const elements = copyList(cpu, at + LIST_HEADER_BYTES, count);
@@ -115,9 +118,13 @@ function* unmapList(
 function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   const target = vm.vcpus[v.active.guest.registers[1]!];
   yield* advance(cpu);
-  // An L2 vCPU runs on one CPU at a time, and one that has ended not at all.
-  if (target === undefined || target.guest.cpu >= 0 || target.guest.finished) {
+  if (target === undefined || target.guest.finished) {
     completeAct(v.active.guest.top, Status.stale);
+    return;
+  }
+  // An L2 vCPU runs for one L1 vCPU at a time.
+  if (!won(yield cpu.cas(target.claim, 0, 1, 'kpop.run.claim'))) {
+    completeAct(v.active.guest.top, Status.busy);
     return;
   }
   if (yield* applyFused(cpu, vm, target)) {
@@ -126,6 +133,7 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
     return;
   }
   cpu.write(target.state + StatePage.exitReason, RUN_REFUSED);
+  yield cpu.store(target.claim, 0, 'kpop.run.unclaim');
   completeAct(v.active.guest.top, Status.ok);
 }
 
@@ -153,7 +161,9 @@ function* applyFused(cpu: Context, vm: KpopVm, target: KpopVcpu): Routine<boolea
     const element = { first: cpu.read(at + 8), second: cpu.read(at + 16) };
     const epoch = cpu.read(at + 24);
     const status =
-      cpu.read(at) === KpopCall.map ? yield* mapOne(cpu, vm, element, epoch) : Status.invalid;
+      cpu.read(at) === KpopCall.map && epoch <= EPOCH_LIMIT
+        ? yield* mapOne(cpu, vm, element, epoch)
+        : Status.invalid;
     cpu.write(at, status);
     if (status !== Status.ok) return false;
   }

@@ -91,7 +91,7 @@ function* violation(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
 
 /** Ends L1's RUN with an exit record. */
 export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): Routine<void> {
-  const { state } = ofGuest(vm, v.active.guest);
+  const { state, claim } = ofGuest(vm, v.active.guest);
   cpu.write(state + StatePage.exitReason, reason);
   if (reason !== RUN_INTERRUPTED) {
     const record = { fields: RECORD, into: RECORD_WORDS, from: v.active.vmcs };
@@ -102,6 +102,7 @@ export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): 
   for (let i = 0; i < registers.length; i++) {
     cpu.write(state + StatePage.registers + i * 8, registers[i]!);
   }
+  yield cpu.store(claim, 0, 'kpop.return.unclaim');
   v.active = v.own;
   cpu.note(Event.nested, reason, v.own.guest.level);
   completeAct(v.own.guest.top, Status.ok);

@@ -7,6 +7,8 @@ import type { Space } from '../mmu/kpop/space.ts';
 import type { Running } from '../vcpu.ts';
 
 export interface KpopVcpu {
+  /** Word: 1 while some L1 vCPU runs this one, as KVM's vcpu mutex; atomic. */
+  readonly claim: number;
   /** Host-physical address of the state page, pinned while the vCPU exists. */
   readonly state: number;
   readonly guest: GuestContext;
