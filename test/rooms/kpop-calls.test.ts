@@ -357,8 +357,6 @@ describe('RUN', () => {
     ]);
   });
 
-  // Known: RUN looks whether the vCPU runs and enters it several acts later, so two CPUs may both
-  // find it free and the second VM entry is a defect. Drop `.fails` when RUN claims it atomically.
   it('EBUSY for a vCPU that another one of L1 runs already', () => {
     const answers: number[] = [];
     const body: Body = function* run({ me, scene }): Routine<void> {
