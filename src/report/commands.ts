@@ -9,7 +9,7 @@ export interface Suggestion {
   readonly why: string;
 }
 
-/** Three of them: more CPUs (or every detail of one run), the design's promises, a question. */
+/** Three of them: more CPUs (or every detail of one run), the same as data, what else there is. */
 export function nextCommands(doc: Compare): readonly Suggestion[] {
   const first = doc.runs[0];
   if (first === undefined) return [];
@@ -29,10 +29,10 @@ export function nextCommands(doc: Compare): readonly Suggestion[] {
   return [
     wider,
     {
-      command: `kpop check ${quote(best)} --guards`,
-      why: 'whether the design keeps its promises in every interleaving, and which guards it needs',
+      command: `kpop run ${quote(best)} ${work} --json`,
+      why: 'one run as a document, by the names of the published schema',
     },
-    { command: 'kpop list experiments', why: 'the questions that one command answers' },
+    { command: 'kpop list', why: 'designs with their axes, workloads and machines' },
   ];
 }
 

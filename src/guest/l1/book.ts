@@ -25,8 +25,7 @@ const OWNERS = 512;
 
 /**
  * A slot's word. A reservation names the vCPU that made it, so that only that one settles or
- * withdraws it: two vCPUs that share a reservation would lose each other's mapping (docs/seeds.md,
- * M0-14).
+ * withdraws it: vCPUs that share a reservation lose each other's mapping (ARCHITECTURE.md).
  */
 export function slotWord(l1gfn: number, state: number, owner = 0): number {
   return (l1gfn * OWNERS + owner) * 4 + state;
