@@ -3,11 +3,12 @@
  * lock it holds. They take time and move cache lines like any other access.
  *
  * A guest's plain words must lie in resident pages: whoever allocates a page touches it first, with
- * a step, so that a missing translation here is a defect. Reclaim of pages that hold a guest
+ * a step, so that a missing translation here, or a store to a write-protected page, is a defect. Reclaim of pages that hold a guest
  * hypervisor's own plain data is therefore left out (its atomic words may fault at any time).
  */
 import { defect } from '../base/assert.ts';
 import type { Context, PlainMemory } from '../runtime/context.ts';
+import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 
@@ -43,19 +44,19 @@ export class HostPlainMemory extends Accounting implements PlainMemory {
 
 export class GuestPlainMemory extends Accounting implements PlainMemory {
   read(context: Context, at: number): number {
-    return plainRead(this.m, context.cpu, this.#resident(context, at));
+    return plainRead(this.m, context.cpu, this.#resident(context, at, READ));
   }
 
   write(context: Context, at: number, value: number): void {
-    plainWrite(this.m, context.cpu, this.#resident(context, at), value);
+    plainWrite(this.m, context.cpu, this.#resident(context, at, WRITE), value);
   }
 
   peek(context: Context, at: number): number {
-    return this.m.memory.read(this.#resident(context, at));
+    return this.m.memory.read(this.#resident(context, at, READ));
   }
 
-  #resident(context: Context, at: number): number {
-    const pa = this.m.translator.peek(context as GuestContext, at);
+  #resident(context: Context, at: number, access: Access): number {
+    const pa = this.m.translator.peek(context as GuestContext, at, access);
     if (pa < 0) defect('GuestPlainMemory', `0x${at.toString(16)} of ${context.name} not resident`);
     return pa;
   }

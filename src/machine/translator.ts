@@ -16,6 +16,7 @@ import {
   ALL_RIGHTS,
   OK,
   type Outcome,
+  READ,
   USER,
   type WalkedFormat,
   WRITE,
@@ -98,19 +99,23 @@ export class Translator {
     return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
   }
 
-  /** Where a guest-physical word lies, without any effect; -1 if it is not mapped. */
-  peek(guest: GuestContext, at: number): number {
+  /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
+  peek(guest: GuestContext, at: number, access: Access = READ): number {
     if (at >= BELLS) return at;
     const page = Math.floor(at / FRAME_BYTES);
     const cpu = this.#m.cpus[guest.cpu];
     if (cpu !== undefined) {
-      const frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(guest.regime.ep4ta), page, 1);
+      const frame = cpu.tlb.lookup(
+        cpu.guestPhysicalSpace(guest.regime.ep4ta),
+        page,
+        rightOf(access),
+      );
       if (frame >= 0) return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
     }
     const walker = this.#peek;
     walker.reset();
     const top = this.secondStage.geometry.levels - 1;
-    const outcome = walker.descend(top, guest.regime.ep4ta, ALL_RIGHTS, page, 0, USER);
+    const outcome = walker.descend(top, guest.regime.ep4ta, ALL_RIGHTS, page, access, USER);
     return outcome === OK ? walker.pfn * FRAME_BYTES + (at & (FRAME_BYTES - 1)) : -1;
   }
 
