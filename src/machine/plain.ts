@@ -3,8 +3,9 @@
  * lock it holds. They take time and move cache lines like any other access.
  *
  * A guest's plain words must lie in resident pages: whoever allocates a page touches it first, with
- * a step, so that a missing translation here, or a store to a write-protected page, is a defect. Reclaim of pages that hold a guest
- * hypervisor's own plain data is therefore left out (its atomic words may fault at any time).
+ * a step, so that a missing translation here, or a store to a write-protected page, is a defect.
+ * Reclaim of pages that hold a guest hypervisor's own plain data is therefore left out (its atomic
+ * words may fault at any time).
  */
 import { defect } from '../base/assert.ts';
 import type { Context, PlainMemory } from '../runtime/context.ts';
