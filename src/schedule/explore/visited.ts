@@ -107,3 +107,8 @@ export class Visited {
     }
   }
 }
+
+/** 53 of the 64 bits of a hash as one number, as `Report.terminals` holds them. */
+export function folded(low: number, high: number): number {
+  return (low >>> 0) * 2 ** 21 + (high >>> 11);
+}
