@@ -73,7 +73,7 @@ function reachable(program: Program, toy = new Toy(program), known = new Set<str
   return { states: known.size, seen };
 }
 
-test('stateful: reaches the ends that the plain engine reaches, with sleep sets and without', () => {
+test('stateful: reaches the ends that the plain engine reaches, with sleep sets or without', () => {
   let compared = 0;
   let saved = 0;
   for (const { program, plain } of samples({}, false)) {

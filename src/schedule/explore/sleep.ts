@@ -71,7 +71,7 @@ export class Sleep {
     this.#records = this.#base[frame]!;
   }
 
-  /** The system took `move` from the state of `frame`; an actor's moves come one after the other. */
+  /** `move` was taken from the state of `frame`; an actor's moves come one after the other. */
   took(frame: number, move: Move): void {
     const actor = actorOf(move);
     let record = this.#open[frame]!;
