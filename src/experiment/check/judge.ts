@@ -1,0 +1,89 @@
+/**
+ * What is asked of every state. A broken promise is said as `<promise>: <sentence>`.
+ *
+ * Of every design: nobody touches a frame that is free, no CPU in
+ * guest mode can use a translation that its page has lost, and what the design itself promises.
+ */
+import { hex, type View } from '../../check/invariant/view.ts';
+import type { FramePool } from '../../check/promise.ts';
+import type { Checked } from '../../design/system.ts';
+import type { HostileHardware } from '../../machine/explored/adversary.ts';
+import type { Harts, Judgement } from '../../schedule/explore/harts.ts';
+
+export class Judge implements Judgement {
+  readonly #checked: Checked;
+  readonly #hardware: HostileHardware;
+  readonly #view: View;
+
+  constructor(checked: Checked, hardware: HostileHardware, view: View) {
+    this.#checked = checked;
+    this.#hardware = hardware;
+    this.#view = view;
+  }
+
+  always(harts: Harts, hart: number): string | undefined {
+    return this.#freeFrame(harts, hart) ?? this.#stale(harts) ?? this.#design(harts);
+  }
+
+  atRest(_harts: Harts): string | undefined {
+    for (const { id, atRest } of this.#checked.promises) {
+      const wrong = atRest?.(this.#view)[0];
+      if (wrong !== undefined) return `${id}: at rest, ${wrong}`;
+    }
+    return undefined;
+  }
+
+  /** The last move read or wrote a frame that is free, and was not freed by that very move. */
+  #freeFrame(harts: Harts, hart: number): string | undefined {
+    const { lastFrames } = harts;
+    for (let i = 0; i < lastFrames.length; i++) {
+      const frame = lastFrames[i]!;
+      for (const pool of this.#checked.pools) {
+        if (!pool.covers(frame) || !pool.isFree(this.#view, frame)) continue;
+        if (harts.lastWrote(pool.linkAt(frame))) continue;
+        return `frame.free: cpu${hart} touched frame ${hex(frame)}, which is free`;
+      }
+    }
+    return undefined;
+  }
+
+  /** A CPU in guest mode may use at once whatever it has cached. */
+  #stale(harts: Harts): string | undefined {
+    for (let hart = 0; hart < harts.count; hart++) {
+      const { space } = harts.view(hart);
+      if (space < 0) continue;
+      for (const number of this.#hardware.entries(harts.cached(hart))) {
+        const cached = this.#hardware.entry(number);
+        if (cached.space !== space) continue;
+        const wrong =
+          cached.kind === 'leaf'
+            ? this.#staleLeaf(cached.page, cached.frame)
+            : this.#staleTable(cached.frame);
+        if (wrong !== undefined) return `tlb.stale: cpu${hart} in guest mode ${wrong}`;
+      }
+    }
+    return undefined;
+  }
+
+  #staleLeaf(page: number, frame: number): string | undefined {
+    const now = this.#checked.frameOf(this.#view, page);
+    if (now === frame) return undefined;
+    const truth = now < 0 ? 'nothing backs it now' : `frame ${hex(now)} backs it now`;
+    return `may use page ${hex(page)} in frame ${hex(frame)}: ${truth}`;
+  }
+
+  #staleTable(frame: number): string | undefined {
+    const pool = this.#checked.pools.find((each: FramePool) => each.covers(frame));
+    if (pool === undefined || !pool.isFree(this.#view, frame)) return undefined;
+    return `may walk the table in frame ${hex(frame)}, which is free`;
+  }
+
+  #design(harts: Harts): string | undefined {
+    if (!harts.lastWroteAny) return undefined;
+    for (const { id, always } of this.#checked.promises) {
+      const wrong = always?.(this.#view);
+      if (wrong !== undefined) return `${id}: ${wrong}`;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * A design and a litmus program put together for exploration: a small machine whose memory is a
+ * tape, the design's real code on it, the litmus programs as its guests and threads. Built once to
+ * be looked at, and once more for every live copy of a hart.
+ */
+import { OwnerCall } from '../../abi/owner.ts';
+import { defect } from '../../base/assert.ts';
+import { badInput } from '../../base/bad-input.ts';
+import { suggestion } from '../../base/nearest.ts';
+import type { View } from '../../check/invariant/view.ts';
+import { hostView } from '../../check/invariant/view.ts';
+import type { Choice } from '../../design/index.ts';
+import type { Checked } from '../../design/system.ts';
+import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
+import type { MemoryOrder } from '../../machine/explored/acts.ts';
+import { HostileHardware } from '../../machine/explored/adversary.ts';
+import { FREE } from '../../machine/explored/free.ts';
+import { ExploredHart } from '../../machine/explored/hart.ts';
+import { TapeMemory } from '../../machine/explored/memory.ts';
+import { Notes } from '../../machine/explored/notes.ts';
+import { ExploredTlb } from '../../machine/explored/tlb.ts';
+import type { Weakening } from '../../machine/explored/weakening.ts';
+import type { World } from '../../machine/explored/world.ts';
+import { ept } from '../../machine/format/ept.ts';
+import type { Geometry } from '../../machine/format/format.ts';
+import type { GuestContext } from '../../machine/guest.ts';
+import { cpuid, vmcall } from '../../machine/instruction.ts';
+import { Machine } from '../../machine/machine.ts';
+import type { Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { FRAME_HALVES, Tape } from '../../runtime/hart.ts';
+import { Event } from '../../runtime/trace.ts';
+import { Harts } from '../../schedule/explore/harts.ts';
+import { LOCK_CLASSES } from '../../sync/lock-class.ts';
+import { Judge } from './judge.ts';
+
+/** Two levels of one index bit: four pages, a root and two leaf tables. */
+export const MINI: Geometry = { levels: 2, indexBits: 1 };
+const FRAMES = 256;
+const FRAME_BYTES = 4096;
+
+export interface SceneOptions {
+  readonly choice: Choice;
+  readonly litmus: Litmus;
+  readonly order: MemoryOrder;
+  readonly weaken: readonly Weakening[];
+  /** Entries after which a vCPU that goes on and on is cut; 3 unless given. */
+  readonly entries?: number;
+}
+
+/** A scene as explorers and reports see it. */
+export interface Scene {
+  readonly harts: Harts;
+  readonly hardware: HostileHardware;
+  readonly checked: Checked;
+  readonly view: View;
+}
+
+interface Copy extends World {
+  readonly checked: Checked;
+}
+
+export function buildScene(options: SceneOptions): Scene {
+  const scratch = new Int32Array(FRAMES * FRAME_HALVES);
+  const first = buildCopy(options, scratch);
+  const words = scratch.slice();
+  first.memory.show(words);
+  const { checked } = first;
+  const format = first.machine.translator.secondStage;
+  const hardware = new HostileHardware(words, format, checked.roots);
+  const { order, weaken } = options;
+  const view = hostView(first.memory);
+  const harts = new Harts({
+    words,
+    harts: first.machine.cpus.length,
+    build: (hart) => {
+      scratch.fill(0);
+      const copy = buildCopy(options, scratch);
+      return new ExploredHart(copy, hart, new Tape(words), { order, weaken, hardware });
+    },
+    adversary: hardware,
+    judgement: new Judge(checked, hardware, view),
+    limits: [{ label: 'run.enter', times: options.entries ?? 3 }],
+    sometimes: options.litmus.sometimes ?? [],
+  });
+  return { harts, hardware, checked, view };
+}
+
+/** The design on a machine of its own, everything in place and nothing run. */
+function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy {
+  const { guests, hosts } = litmus;
+  const cpus = guests.length + hosts.length;
+  const memory = new TapeMemory(scratch);
+  const notes = new Notes(cpus, { rankOf: (kind) => kind, nameOf: (kind) => LOCK_CLASSES[kind]! });
+  const machine = new Machine({
+    preset: FREE,
+    cpus,
+    trace: notes,
+    memory,
+    tlb: () => new ExploredTlb(),
+    secondStage: ept(MINI, { accessDirty: true }),
+  });
+  const demand = {
+    vcpus: guests.length,
+    pagesPerVcpu: 0,
+    stride: 1,
+    hostThreads: hosts.length,
+    barePages: litmus.pages,
+  };
+  const { design, axes } = choice;
+  const system = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  const { checked } = system;
+  if (checked === undefined) return badInput(`design ${choice.name} offers nothing to check`);
+  if (litmus.mapped !== undefined) checked.premap(litmus.mapped);
+  guests.forEach((steps, i) => {
+    const guest = machine.guests.find((g) => g.homeCpu === i) ?? defect('scene', `no guest ${i}`);
+    guest.push(guestProgram(guest, steps));
+  });
+  hosts.forEach((steps, i) => {
+    machine.hostThread(guests.length + i, `host.${i}`, (me) => hostProgram(me, checked, steps));
+  });
+  return { machine, memory, notes, checked, privates: checked.privates, roots: checked.roots };
+}
+
+function* guestProgram(cpu: GuestContext, steps: readonly GuestStep[]): Routine<void> {
+  for (const step of steps) {
+    if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
+    else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
+    else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+  }
+  yield vmcall(cpu, OwnerCall.done, [], 'guest.done');
+}
+
+function* hostProgram(cpu: Context, checked: Checked, steps: readonly HostStep[]): Routine<void> {
+  for (const [i, step] of steps.entries()) {
+    cpu.note(Event.rest, i, 0);
+    yield* operationOf(checked, step)(cpu, step);
+  }
+  cpu.note(Event.rest, steps.length, 0);
+}
+
+function operationOf(checked: Checked, step: HostStep): Checked['operations'][string] {
+  const found = checked.operations[step.do];
+  if (found !== undefined) return found;
+  const known = Object.keys(checked.operations);
+  return badInput(`unknown operation ${step.do}${suggestion(step.do, known)}`);
+}

@@ -1,0 +1,148 @@
+/**
+ * A live hart: one CPU of a copy of a system, whose code runs for real. Its words come from a tape,
+ * stores may linger in its store buffer (TSO), and labelled primitives may be weakened. Prices do
+ * not matter here.
+ *
+ * Under TSO a store act waits in the buffer; locked operations, fences, serialising instructions
+ * and the delivery of interrupts drain it first (Intel SDM vol. 3, 9.2 and 9.3), a VM entry does
+ * not. Plain words go straight to memory: they are private or guarded by a lock, whose release
+ * follows them.
+ */
+
+import type { Context } from '../../runtime/context.ts';
+import { Effect, type HartView, Input, type LiveHart, type Tape } from '../../runtime/hart.ts';
+import type { Cpu, InFlight } from '../cpu.ts';
+import type { GuestContext } from '../guest.ts';
+import { ExploredActs, type MemoryOrder } from './acts.ts';
+import type { HostileHardware } from './adversary.ts';
+import { Observer } from './observer.ts';
+import { StaleWalk } from './stale-walk.ts';
+import type { ExploredTlb } from './tlb.ts';
+import type { Weakening } from './weakening.ts';
+import { guestsOf, type World } from './world.ts';
+
+export interface HartOptions {
+  readonly order: MemoryOrder;
+  readonly weaken: readonly Weakening[];
+  readonly hardware: HostileHardware;
+}
+
+/** A signal is a vector, and the guest whose posted interrupts it announces, if any. */
+const VECTORS = 256;
+
+export class ExploredHart implements LiveHart {
+  readonly tape: Tape;
+  readonly #world: World;
+  readonly #cpu: Cpu;
+  readonly #acts: ExploredActs;
+  readonly #observer: Observer;
+  readonly #stale: StaleWalk;
+  #crash = '';
+
+  constructor(world: World, cpu: number, tape: Tape, options: HartOptions) {
+    this.tape = tape;
+    this.#world = world;
+    this.#cpu = world.machine.cpus[cpu]!;
+    const tlb = this.#cpu.tlb as ExploredTlb;
+    tlb.tape = tape;
+    world.memory.attach(tape);
+    this.#acts = new ExploredActs(world.machine, this.#cpu, options);
+    this.#observer = new Observer(world, this.#cpu, this.#acts, options.hardware);
+    this.#stale = new StaleWalk(world.machine, options.hardware);
+  }
+
+  perform(input: number, argument: number): number {
+    this.#observer.begin();
+    if (input === Input.probe) return this.#acts.isReady() ? 1 : 0;
+    try {
+      this.#take(input, argument);
+      this.#settle();
+    } catch (error) {
+      // An assertion in the code of a design, reached in some interleaving: a broken promise of
+      // the design. Anything that is not one (a diverged replay) goes on up.
+      if (!(error instanceof Error) || error.name !== 'Defect') throw error;
+      this.#crash = error.message;
+    }
+    this.#emit();
+    return 0;
+  }
+
+  #take(input: number, argument: number): void {
+    const cpu = this.#cpu;
+    switch (input) {
+      case Input.start:
+        break;
+      case Input.act:
+        if (argument !== 0) this.#stale.use(cpu, argument);
+        this.#acts.perform();
+        (cpu.tlb as ExploredTlb).use = undefined;
+        break;
+      case Input.interrupt:
+        this.#acts.drainAll();
+        cpu.arrive(this.#signal(argument));
+        this.#world.machine.interrupt(cpu);
+        break;
+      case Input.drain:
+        this.#acts.drainOne();
+        break;
+      case Input.post:
+        this.#guest(Math.floor(argument / VECTORS)).post(argument % VECTORS);
+        break;
+      default: {
+        const { top } = cpu.current!;
+        top.word.lo = argument;
+        top.word.hi = 0;
+        top.state = 'done';
+      }
+    }
+  }
+
+  /** Lets the code run until it offers an act, or all of it has ended. */
+  #settle(): void {
+    for (;;) {
+      const context: Context | undefined = this.#cpu.current;
+      if (context === undefined || context.top.state === 'offered') return;
+      this.#observer.run(context, () => context.advance());
+      if (context.finished) this.#world.machine.finished(this.#cpu, context);
+    }
+  }
+
+  /** What left this CPU for others becomes effects. */
+  #emit(): void {
+    for (const other of this.#world.machine.cpus) {
+      while (other.inFlight.length > 0) {
+        const { vector, notifies } = other.takeArrival();
+        const about = notifies === undefined ? 0 : notifies.id + 1;
+        this.tape.emit(Effect.signal, other.id, about * VECTORS + vector);
+      }
+    }
+    for (const guest of this.#world.machine.guests) {
+      if (guest.homeCpu === this.#cpu.id) continue;
+      for (const list of [guest.pending, guest.posted]) {
+        for (const vector of list.splice(0)) {
+          this.tape.emit(Effect.post, guest.homeCpu, guest.id * VECTORS + vector);
+        }
+      }
+    }
+  }
+
+  #signal(code: number): InFlight {
+    const about = Math.floor(code / VECTORS);
+    const notifies = about === 0 ? undefined : this.#guest(about - 1);
+    return { at: 0, vector: code % VECTORS, notifies };
+  }
+
+  #guest(id: number): GuestContext {
+    return this.#world.machine.guests.find((guest) => guest.id === id)!;
+  }
+
+  view(): HartView {
+    return this.#observer.view(this.#crash);
+  }
+
+  /** Contexts of this hart, the host thread first. */
+  static contextsOf(world: World, cpu: number): Context[] {
+    const { host } = world.machine.cpus[cpu]!;
+    return [...(host === undefined ? [] : [host]), ...guestsOf(world.machine, cpu)];
+  }
+}

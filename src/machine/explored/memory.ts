@@ -1,0 +1,86 @@
+/**
+ * Memory under exploration: every frame has a fixed place, so that all copies of a system agree on
+ * what an index means, and once `attach`ed every read and write of a half-word goes through a tape.
+ * Reads are caught at the array itself: there is no accessor that could be forgotten.
+ */
+import { defect } from '../../base/assert.ts';
+import { FRAME_HALVES, type Tape } from '../../runtime/hart.ts';
+import { FRAME_BYTES, Memory } from '../memory.ts';
+
+export class TapeMemory extends Memory {
+  readonly #frames: number;
+  #tape: Tape | undefined;
+
+  /** `words`: of all `frames` frames, zero; the copy's own until it is attached. */
+  constructor(words: Int32Array) {
+    super({ frames: 1 });
+    this.words = words;
+    this.#frames = words.length / FRAME_HALVES;
+  }
+
+  override get frameLimit(): number {
+    return this.#frames;
+  }
+
+  get tape(): Tape {
+    return this.#tape ?? defect('TapeMemory', 'nothing is attached');
+  }
+
+  /** From now on the words are those of the tape. */
+  attach(tape: Tape): void {
+    this.#tape = tape;
+    this.words = observed(tape);
+  }
+
+  /** From now on the words are those of `words`, unobserved: for onlookers. */
+  show(words: Int32Array): void {
+    this.words = words;
+  }
+
+  override indexOf(pa: number): number {
+    return this.base(Math.floor(pa / FRAME_BYTES)) | ((pa & 0xff8) >> 2);
+  }
+
+  override place(pa: number): number {
+    return this.indexOf(pa);
+  }
+
+  override base(pfn: number): number {
+    if (pfn >= this.#frames) defect('TapeMemory', `frame ${pfn} is past the ${this.#frames}`);
+    return pfn * FRAME_HALVES;
+  }
+
+  override placeFrame(pfn: number): number {
+    return this.base(pfn);
+  }
+
+  override isMaterialised(pfn: number): boolean {
+    return pfn < this.#frames;
+  }
+
+  override zeroFrame(pfn: number): void {
+    if (this.#tape === undefined) this.words.fill(0, this.base(pfn), this.base(pfn + 1));
+    else this.#tape.zero(pfn);
+  }
+
+  override frames(): number[] {
+    return Array.from({ length: this.#frames }, (_, pfn) => pfn);
+  }
+}
+
+/** An array whose elements are what the tape answers, and whose stores go to the tape. */
+function observed(tape: Tape): Int32Array {
+  return new Proxy(tape.words, {
+    get(words, property): unknown {
+      if (typeof property === 'string') {
+        const index = Number(property);
+        if (index >= 0) return tape.read(index);
+      }
+      return Reflect.get(words, property, words);
+    },
+    set(_words, property, value: number): boolean {
+      tape.write(Number(property), value | 0);
+      return true;
+    },
+  });
+}

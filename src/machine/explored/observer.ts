@@ -1,0 +1,187 @@
+/**
+ * The local state of a hart as a hash: for each of its contexts what the code has observed since
+ * its last point of rest, and every register. Code is deterministic, so that equal observations
+ * mean equal futures; at a point of rest nothing it observed before matters any more.
+ *
+ * Points of rest are places in the code whose local variables are the same whenever it gets there:
+ * the top of a vCPU thread's loop (label `run.requests`, nothing above it on the stack), and
+ * wherever a routine says so by a note (`Event.rest`). That the claim holds is checked: a local
+ * state that is reached in two ways and then reads other words, or does other things, is a defect.
+ */
+import { Hash64 } from '../../base/hash.ts';
+import { Op } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+import { type HartView, Offer, type Translation } from '../../runtime/hart.ts';
+import type { Cpu } from '../cpu.ts';
+import { GuestContext } from '../guest.ts';
+import { Instruction } from '../instruction.ts';
+import { FRAME_BYTES } from '../memory.ts';
+import type { ExploredActs } from './acts.ts';
+import type { HostileHardware } from './adversary.ts';
+import { guestsOf, type World } from './world.ts';
+
+/** Labels at which a context whose stack holds nothing else is at rest. */
+const REST_LABELS: ReadonlySet<string> = new Set(['run.requests', 'l1.rest']);
+
+export class Observer {
+  readonly #world: World;
+  readonly #cpu: Cpu;
+  readonly #acts: ExploredActs;
+  readonly #hardware: HostileHardware;
+  readonly #histories = new Map<Context, Hash64>();
+  readonly #key = new Hash64();
+
+  constructor(world: World, cpu: Cpu, acts: ExploredActs, hardware: HostileHardware) {
+    this.#world = world;
+    this.#cpu = cpu;
+    this.#acts = acts;
+    this.#hardware = hardware;
+  }
+
+  begin(): void {
+    this.#world.notes.message = '';
+  }
+
+  /** Runs code of `context` and notes what it was given and what it read. */
+  run(context: Context, code: () => void): void {
+    const history = this.#history(context);
+    const { word } = context.top;
+    history.add(context.depth);
+    history.add(word.lo);
+    history.add(word.hi);
+    history.add(word.ok ? 1 : 0);
+    const { tape } = this.#world.memory;
+    const restsBefore = this.#world.notes.rests;
+    tape.heard = history;
+    code();
+    tape.heard = undefined;
+    const { notes } = this.#world;
+    if (notes.rests !== restsBefore) {
+      history.reset();
+      for (const point of notes.restOf(this.#cpu.id)) history.add(point);
+    } else if (!context.finished && this.#isAtRest(context)) {
+      history.reset();
+    }
+  }
+
+  #isAtRest(context: Context): boolean {
+    if (context.depth !== 1) return false;
+    const { top } = context;
+    return top.state === 'offered' && REST_LABELS.has(top.act.label);
+  }
+
+  #history(context: Context): Hash64 {
+    let history = this.#histories.get(context);
+    if (history === undefined) {
+      history = new Hash64();
+      this.#histories.set(context, history);
+    }
+    return history;
+  }
+
+  view(crash: string): HartView {
+    const cpu = this.#cpu;
+    const context = cpu.current;
+    const key = this.#key;
+    key.reset();
+    this.#addRegisters(key);
+    if (crash !== '') key.addText(crash);
+    const { act } = context?.top ?? { act: undefined };
+    return {
+      keyLow: key.low,
+      keyHigh: key.high,
+      offer: crash !== '' ? Offer.crashed : this.#offer(),
+      choices: act?.op === Op.choose ? act.lo : 0,
+      label: act?.label ?? '',
+      op: act?.op ?? -1,
+      context: context?.name ?? '',
+      translation: this.#translation(),
+      space: this.#space(),
+      buffered: this.#acts.buffer.stores.length,
+      message:
+        crash !== '' ? `code.assertion: the code stops: ${crash}` : this.#world.notes.message,
+    };
+  }
+
+  #offer(): number {
+    const context = this.#cpu.current;
+    if (context === undefined) return Offer.none;
+    const { op } = context.top.act;
+    if (op === Op.wait) return Offer.wait;
+    return op === Op.choose ? Offer.choose : Offer.act;
+  }
+
+  #space(): number {
+    const { guest } = this.#cpu;
+    if (guest === undefined || !this.#hardware.watches(guest.regime.ep4ta)) return -1;
+    return guest.regime.ep4ta;
+  }
+
+  /** The page that the offered act needs, if a guest in a watched space offers one. */
+  #translation(): Translation | undefined {
+    const { guest, current } = this.#cpu;
+    if (guest === undefined || current !== guest || this.#acts.canTakeInterrupt()) return undefined;
+    const { act } = guest.top;
+    if (act.op > Op.and && act.op !== Instruction.zeroFrame) return undefined;
+    const space = this.#space();
+    if (space < 0) return undefined;
+    const at = act.op === Instruction.zeroFrame ? act.at * FRAME_BYTES : act.at;
+    const right = act.op === Op.load ? 1 : 2;
+    return { space, page: Math.floor(at / FRAME_BYTES), right };
+  }
+
+  #addRegisters(key: Hash64): void {
+    const cpu = this.#cpu;
+    const contexts: Context[] = guestsOf(this.#world.machine, cpu.id);
+    if (cpu.host !== undefined) contexts.unshift(cpu.host);
+    for (const context of contexts) this.#addContext(key, context);
+    key.add(cpu.current?.id ?? -1);
+    key.add(cpu.guest?.id ?? -1);
+    key.add(cpu.vmcs);
+    for (const { vector, notifies } of cpu.latched) key.add(vector + 256 * (notifies?.id ?? -1));
+    key.add(-3);
+    for (const kind of this.#world.notes.held[cpu.id]!) key.add(kind);
+    key.add(-4);
+    for (const value of this.#acts.state()) key.add(value);
+    for (const object of this.#world.privates(cpu.id)) addFields(key, object);
+  }
+
+  #addContext(key: Hash64, context: Context): void {
+    const history = this.#history(context);
+    key.add(history.low);
+    key.add(history.high);
+    key.add((context.masked ? 1 : 0) + 2 * context.depth);
+    if (!context.finished) {
+      const { state, word } = context.top;
+      key.addText(state);
+      if (state === 'done') {
+        key.add(word.lo);
+        key.add(word.hi);
+        key.add(word.ok ? 1 : 0);
+      }
+    }
+    if (!(context instanceof GuestContext)) return;
+    key.add(context.cpu);
+    addFields(key, context.regime);
+    for (const register of context.registers) key.add(register);
+    for (const vector of context.pending) key.add(vector);
+    key.add(-5);
+    for (const vector of context.posted) key.add(vector);
+  }
+}
+
+/** Numbers, booleans and references to guests in an object's own fields. */
+function addFields(key: Hash64, object: object): void {
+  for (const value of Object.values(object)) {
+    if (typeof value === 'number') key.add(value);
+    else if (typeof value === 'boolean') key.add(value ? 1 : 0);
+    else if (value instanceof GuestContext) key.add(value.id);
+    else if (hasGuest(value)) key.add(value.guest.id);
+    else if (value === undefined) key.add(-6);
+  }
+}
+
+/** What a vCPU runs (`Running`) is told by its guest. */
+function hasGuest(value: unknown): value is { guest: GuestContext } {
+  return typeof value === 'object' && value !== null && 'guest' in value;
+}

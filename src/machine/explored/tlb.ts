@@ -1,0 +1,78 @@
+/**
+ * A TLB under exploration holds nothing of its own: what hardware may have cached is a set of the
+ * adversary's, and an access is given the one entry it is to use, or none. Invalidations are
+ * reported. Spaces are named by their EP4TA, the same in every copy of a system.
+ */
+import { Effect, type Tape } from '../../runtime/hart.ts';
+import { type MappingKind, Tlb } from '../tlb.ts';
+
+/** Combined and linear spaces are told apart from guest-physical ones, and never cached here. */
+const OTHER_KINDS = 2 ** 24;
+
+export interface UsedEntry {
+  readonly space: number;
+  readonly page: number;
+  readonly frame: number;
+  readonly rights: number;
+}
+
+export class ExploredTlb extends Tlb {
+  /** The entry that the next access uses; no other lookup hits. */
+  use: UsedEntry | undefined;
+  tape: Tape | undefined;
+
+  constructor() {
+    super({ sets: 1, ways: 1, structures: 1 });
+  }
+
+  override space(kind: MappingKind, _vpid: number, _pcid: number, ep4ta: number): number {
+    return kind === 'guest-physical' ? ep4ta : OTHER_KINDS + ep4ta;
+  }
+
+  override lookup(space: number, page: number, access: number): number {
+    const { use } = this;
+    if (use === undefined || use.space !== space || use.page !== page) return -1;
+    this.rights = use.rights;
+    return (use.rights & access) === access ? use.frame : -1;
+  }
+
+  override insert(): void {
+    // what a walk found may be cached: the adversary knows without being told
+  }
+
+  override structure(): number {
+    return -1;
+  }
+
+  override insertStructure(): void {
+    // the same
+  }
+
+  override dropPage(space: number, page: number): void {
+    if (space < OTHER_KINDS) this.tape?.emit(Effect.invalidate, space, page);
+  }
+
+  override invept(ep4ta: number): void {
+    this.tape?.emit(Effect.invalidate, ep4ta, -1);
+  }
+
+  override inveptAll(): void {
+    this.tape?.emit(Effect.invalidate, -1, -1);
+  }
+
+  override invvpid(): void {
+    // drops linear and combined mappings; guest-physical ones survive
+  }
+
+  override invvpidAll(): void {
+    // the same
+  }
+
+  override dropPcid(): void {
+    // the same
+  }
+
+  override dropAll(): void {
+    this.tape?.emit(Effect.invalidate, -1, -1);
+  }
+}

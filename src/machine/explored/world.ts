@@ -1,0 +1,27 @@
+/**
+ * A copy of a system for exploration, before anything runs, and what a hart of it needs to know
+ * beside its machine.
+ */
+import type { GuestContext } from '../guest.ts';
+import type { Machine } from '../machine.ts';
+import type { TapeMemory } from './memory.ts';
+import type { Notes } from './notes.ts';
+
+export interface World {
+  readonly machine: Machine;
+  readonly memory: TapeMemory;
+  /** Who hears the notes that code emits. */
+  readonly notes: Notes;
+  /**
+   * Objects that only the code of hart `hart` changes (a vCPU's "active" and "loaded"): their
+   * numbers, booleans and references to guests are part of its local state.
+   */
+  privates(hart: number): readonly object[];
+  /** Frames of the second-stage roots whose translations are cached in the most hostile way. */
+  readonly roots: readonly number[];
+}
+
+/** Guests whose vCPU thread runs on a CPU. */
+export function guestsOf(machine: Machine, cpu: number): GuestContext[] {
+  return machine.guests.filter((guest) => guest.homeCpu === cpu);
+}

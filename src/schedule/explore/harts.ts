@@ -1,0 +1,439 @@
+/**
+ * A system of harts as explorers see it: words, and for each hart a local state, what hardware may
+ * have cached there, and the interrupts in flight to it. A move looks up what the hart does in its
+ * automaton and applies it to the words; taking it back undoes the words from a journal. No code
+ * runs for what was seen before.
+ *
+ * Actors of hart h: 3h its code, 3h + 1 the delivery of interrupts, 3h + 2 its store buffer.
+ */
+import { defect } from '../../base/assert.ts';
+import {
+  type Adversary,
+  Effect,
+  FRAME_HALVES,
+  type HartView,
+  Input,
+  type LiveHart,
+  Offer,
+} from '../../runtime/hart.ts';
+import { Automaton, type Leaf } from './automaton.ts';
+import { Journal } from './journal.ts';
+import { SignalQueues } from './signals.ts';
+import { actorOf, alternativeOf, type Explored, type Move, moveOf } from './system.ts';
+import { type Touched, TouchedWords } from './touched.ts';
+
+const CODE = 0;
+const SIGNALS = 1;
+const BUFFER = 2;
+const ACTORS = 3;
+const NO_FRAMES = new Int32Array(0);
+
+/** What a system promises about its states; questions that touch nothing. */
+export interface Judgement {
+  /** After every move; `hart` moved. */
+  always(harts: Harts, hart: number): string | undefined;
+  /** When nothing moves and all code has ended. */
+  atRest(harts: Harts): string | undefined;
+}
+
+export interface HartsOptions {
+  /** Words at the start; changed in place. */
+  readonly words: Int32Array;
+  readonly harts: number;
+  /** Builds a live copy of which hart `hart` will be run. */
+  readonly build: (hart: number) => LiveHart;
+  readonly adversary: Adversary;
+  readonly judgement: Judgement;
+  /** Labels that must be performed in some execution, for `seen`. */
+  readonly sometimes?: readonly string[];
+  /** What goes on for ever is cut: no hart performs the label more often. */
+  readonly limits?: readonly Limit[];
+}
+
+export interface Limit {
+  readonly label: string;
+  readonly times: number;
+}
+
+export class Harts implements Explored {
+  readonly actors: number;
+  readonly words: Int32Array;
+  readonly count: number;
+  readonly #automata: readonly Automaton[];
+  readonly #adversary: Adversary;
+  readonly #judgement: Judgement;
+  readonly #sometimes: ReadonlyMap<string, number>;
+  readonly #queues = new SignalQueues();
+  readonly #journal: Journal;
+  /** Per hart: local state, cached set, queue of signals. */
+  readonly #local: Int32Array;
+  readonly #caches: Int32Array;
+  readonly #queued: Int32Array;
+  /** Per hart and limit: how often the label was performed. */
+  readonly #passed: Int32Array;
+  readonly #limits: readonly Limit[];
+  readonly #touched = new TouchedWords();
+  readonly #moves: Move[] = [];
+  #message = ''; // of the last move
+  #leaf: Leaf | undefined; // of the last move
+
+  constructor(options: HartsOptions) {
+    this.words = options.words;
+    this.count = options.harts;
+    this.actors = options.harts * ACTORS;
+    this.#adversary = options.adversary;
+    this.#judgement = options.judgement;
+    this.#sometimes = new Map((options.sometimes ?? []).map((label, i) => [label, 1 << i]));
+    this.#automata = Array.from(
+      { length: options.harts },
+      (_, hart) => new Automaton(() => options.build(hart)),
+    );
+    this.#local = new Int32Array(options.harts);
+    this.#caches = new Int32Array(options.harts).fill(options.adversary.nothing);
+    this.#queued = new Int32Array(options.harts);
+    this.#limits = options.limits ?? [];
+    this.#passed = new Int32Array(options.harts * this.#limits.length);
+    const registers = [this.#local, this.#caches, this.#queued, this.#passed];
+    this.#journal = new Journal(options.words, registers);
+    for (let hart = 0; hart < this.count; hart++) this.#start(hart);
+  }
+
+  /** What a hart does before its first act happens before anything is explored. */
+  #start(hart: number): void {
+    const leaf = this.#follow(hart, Input.start, 0);
+    this.#touched.begin(leaf.touched);
+    this.#apply(hart, leaf);
+    this.#local[hart] = leaf.next;
+  }
+
+  isTask(actor: number): boolean {
+    return actor % ACTORS === CODE;
+  }
+
+  taskOf(actor: number): number {
+    return Math.floor(actor / ACTORS);
+  }
+
+  get depth(): number {
+    return this.#journal.depth;
+  }
+
+  get footprint(): Touched {
+    return this.#touched;
+  }
+
+  /** Local state of a hart. */
+  view(hart: number): HartView {
+    return this.#automata[hart]!.view(this.#local[hart]!);
+  }
+
+  /** What hardware may have cached at a hart: a set of the adversary. */
+  cached(hart: number): number {
+    return this.#caches[hart]!;
+  }
+
+  /** Signals in flight to a hart, the oldest first. */
+  inFlight(hart: number): readonly number[] {
+    return this.#queues.content(this.#queued[hart]!);
+  }
+
+  /** Frames whose words the last move read or wrote. */
+  get lastFrames(): Int32Array {
+    return this.#leaf?.frames ?? NO_FRAMES;
+  }
+
+  get lastWroteAny(): boolean {
+    return this.#leaf?.writes === true;
+  }
+
+  /** Whether the last move wrote the word at a physical address. */
+  lastWrote(pa: number): boolean {
+    return this.#leaf?.touched.includes((pa / 8) * 2 + 1) === true;
+  }
+
+  /** Local states seen, steps of code run, and copies built, of all harts. */
+  get work(): { locals: number; ran: number; built: number } {
+    const sum = (of: (a: Automaton) => number): number =>
+      this.#automata.reduce((total, a) => total + of(a), 0);
+    return { locals: sum((a) => a.size), ran: sum((a) => a.ran), built: sum((a) => a.built) };
+  }
+
+  /** Operation codes of every act that was offered in any state seen, by label. */
+  labels(): Map<string, Set<number>> {
+    const found = new Map<string, Set<number>>();
+    for (const automaton of this.#automata) {
+      for (let local = 0; local < automaton.size; local++) {
+        const { label, op, offer } = automaton.view(local);
+        if (offer === Offer.none || label === '') continue;
+        const ops = found.get(label) ?? new Set();
+        found.set(label, ops.add(op));
+      }
+    }
+    return found;
+  }
+
+  // --- moves ---------------------------------------------------------------------------------
+
+  moves(): readonly Move[] {
+    const found = this.#moves;
+    found.length = 0;
+    for (let hart = 0; hart < this.count; hart++) {
+      const view = this.view(hart);
+      if (view.offer === Offer.crashed) continue;
+      const actor = hart * ACTORS;
+      this.#codeMoves(hart, view, actor, found);
+      if (this.#queued[hart] !== 0) found.push(moveOf(actor + SIGNALS, 0));
+      if (view.buffered > 0) found.push(moveOf(actor + BUFFER, 0));
+    }
+    return found;
+  }
+
+  #codeMoves(hart: number, view: HartView, actor: number, found: Move[]): void {
+    if (this.#isHeld(hart, view.label)) return;
+    switch (view.offer) {
+      case Offer.none:
+        return;
+      case Offer.choose:
+        for (let i = 0; i < view.choices; i++) found.push(moveOf(actor, i));
+        return;
+      case Offer.wait:
+        if (this.#follow(hart, Input.probe, 0).answer === 1) found.push(moveOf(actor, 0));
+        return;
+      default: {
+        found.push(moveOf(actor, 0));
+        if (view.translation === undefined) return;
+        const cached = this.#adversary.usable(this.#caches[hart]!, view.translation);
+        for (let i = 0; i < cached.length; i++) found.push(moveOf(actor, i + 1));
+      }
+    }
+  }
+
+  /** Whether a hart has come to the limit of the act that it offers. */
+  #isHeld(hart: number, label: string): boolean {
+    for (let i = 0; i < this.#limits.length; i++) {
+      const { label: limited, times } = this.#limits[i]!;
+      if (limited === label) return this.#passed[hart * this.#limits.length + i]! >= times;
+    }
+    return false;
+  }
+
+  #count(hart: number, label: string): void {
+    for (let i = 0; i < this.#limits.length; i++) {
+      if (this.#limits[i]!.label !== label) continue;
+      const at = hart * this.#limits.length + i;
+      this.#passed[at] = this.#passed[at]! + 1;
+    }
+  }
+
+  #follow(hart: number, input: number, argument: number): Leaf {
+    return this.#automata[hart]!.follow(this.#local[hart]!, input, argument, this.words);
+  }
+
+  take(move: Move): void {
+    const actor = actorOf(move);
+    const hart = this.taskOf(actor);
+    const kind = actor % ACTORS;
+    const before = this.view(hart);
+    const input = inputOf(kind, before);
+    const argument = this.#argument(hart, input, alternativeOf(move), before);
+    const leaf = this.#follow(hart, input, argument);
+    this.#leaf = leaf;
+    this.#journal.begin(move, this.#labelOf(kind, before));
+    this.#touched.begin(leaf.touched);
+    this.#touched.local(hart);
+    if (kind === CODE) this.#count(hart, before.label);
+    if (kind === SIGNALS) {
+      this.#queued[hart] = this.#queues.shift(this.#queued[hart]!);
+      this.#touched.queue(hart);
+    }
+    if (before.translation !== undefined) this.#touched.caches(hart, false);
+    this.#apply(hart, leaf);
+    this.#arrive(hart, leaf.next, before);
+  }
+
+  undo(): void {
+    this.#journal.back();
+  }
+
+  #argument(hart: number, input: number, alternative: number, view: HartView): number {
+    if (input === Input.interrupt) return this.#queues.content(this.#queued[hart]!)[0]!;
+    if (input === Input.choose) return alternative;
+    if (input !== Input.act || alternative === 0) return 0;
+    const cached = this.#adversary.usable(this.#caches[hart]!, view.translation!);
+    return cached[alternative - 1] ?? defect('Harts.take', 'no such cached translation');
+  }
+
+  #apply(hart: number, leaf: Leaf): void {
+    const { effects } = leaf;
+    for (let i = 0; i < effects.length; i += 3) {
+      const a = effects[i + 1]!;
+      const b = effects[i + 2]!;
+      switch (effects[i]) {
+        case Effect.write:
+          this.#write(a, b);
+          break;
+        case Effect.zero:
+          this.#zero(a);
+          break;
+        case Effect.signal:
+          this.#queued[a] = this.#queues.push(this.#queued[a]!, b);
+          this.#touched.queue(a);
+          break;
+        case Effect.post:
+          this.#post(a, b);
+          break;
+        default:
+          this.#caches[hart] = this.#adversary.invalidate(this.#caches[hart]!, a, b);
+          this.#touched.caches(hart, true);
+      }
+    }
+  }
+
+  /** A register of another hart changes at once. */
+  #post(hart: number, what: number): void {
+    const before = this.view(hart);
+    const leaf = this.#follow(hart, Input.post, what);
+    if (leaf.effects.length !== 0) defect('Harts', 'a posted register changed words');
+    this.#touched.local(hart);
+    this.#arrive(hart, leaf.next, before);
+  }
+
+  #arrive(hart: number, next: number, before: HartView): void {
+    this.#local[hart] = next;
+    const after = this.view(hart);
+    this.#message = after.message;
+    if (before.space === after.space) return;
+    this.#caches[hart] = this.#adversary.afterMove(this.#caches[hart]!, before, after);
+    this.#touched.caches(hart, true);
+  }
+
+  #write(index: number, value: number): void {
+    if (!this.#adversary.isTable((index / FRAME_HALVES) | 0)) {
+      this.#journal.write(index, value);
+      return;
+    }
+    for (let hart = 0; hart < this.count; hart++) {
+      const set = this.#caches[hart]!;
+      this.#caches[hart] = this.#adversary.beforeWrite(set, this.view(hart), index);
+      this.#touched.caches(hart, true);
+    }
+    this.#journal.write(index, value);
+    this.#adversary.afterWrite(index);
+  }
+
+  #zero(frame: number): void {
+    const first = frame * FRAME_HALVES;
+    for (let index = first; index < first + FRAME_HALVES; index++) {
+      if (this.words[index] !== 0) this.#write(index, 0);
+    }
+    this.#touched.frame(frame);
+  }
+
+  // --- state -----------------------------------------------------------------------------------
+
+  get hashLow(): number {
+    let hash = this.#journal.hashLow;
+    for (let h = 0; h < this.count; h++) {
+      hash ^= scramble(this.view(h).keyLow, this.#adversary.hashLow(this.#caches[h]!), h);
+      hash ^= scramble(this.#queues.hash(this.#queued[h]!), 0x51ed, h + 64);
+    }
+    for (let i = 0; i < this.#passed.length; i++) hash ^= scramble(this.#passed[i]!, 0x77, i + 128);
+    return hash;
+  }
+
+  get hashHigh(): number {
+    let hash = this.#journal.hashHigh;
+    for (let h = 0; h < this.count; h++) {
+      hash ^= scramble(this.view(h).keyHigh, this.#adversary.hashHigh(this.#caches[h]!), h + 7);
+      hash ^= scramble(this.#queues.hash(this.#queued[h]!), 0x2f0b, h + 71);
+    }
+    for (let i = 0; i < this.#passed.length; i++) hash ^= scramble(this.#passed[i]!, 0xb3, i + 135);
+    return hash;
+  }
+
+  // --- promises --------------------------------------------------------------------------------
+
+  always(): string | undefined {
+    if (this.#message !== '') return this.#message;
+    return this.#judgement.always(this, this.depth === 0 ? 0 : this.#lastHart());
+  }
+
+  /** Whether a hart is held at a limit: then no end is an end. */
+  get isCut(): boolean {
+    for (let h = 0; h < this.count; h++) if (this.#isHeld(h, this.view(h).label)) return true;
+    return false;
+  }
+
+  atEnd(): string | undefined {
+    const waiting: string[] = [];
+    if (this.isCut) return undefined;
+    for (let h = 0; h < this.count; h++) {
+      const view = this.view(h);
+      if (view.offer !== Offer.none) waiting.push(`cpu${h} ${view.context} at ${view.label}`);
+    }
+    if (waiting.length > 0) return `progress.deadlock: ${waiting.join(' and ')} wait for ever`;
+    return this.#judgement.atRest(this);
+  }
+
+  seen(): number {
+    if (this.depth === 0) return 0;
+    return this.#sometimes.get(this.#journal.lastLabel) ?? 0;
+  }
+
+  /** One bit per hart: its code has ended. */
+  fulfilled(): number {
+    let bits = 0;
+    for (let h = 0; h < this.count; h++) if (this.view(h).offer === Offer.none) bits |= 1 << h;
+    return bits;
+  }
+
+  #lastHart(): number {
+    return this.taskOf(actorOf(this.#journal.lastMove));
+  }
+
+  // --- names -----------------------------------------------------------------------------------
+
+  describe(move: Move): string {
+    const hart = this.taskOf(actorOf(move));
+    const view = this.view(hart);
+    const kind = actorOf(move) % ACTORS;
+    if (kind === SIGNALS) return `cpu${hart} interrupt arrives`;
+    if (kind === BUFFER) return `cpu${hart} oldest store leaves the buffer`;
+    const chosen = alternativeOf(move);
+    const how = view.offer === Offer.choose ? ` = ${chosen}` : this.#cachedUse(hart, chosen, view);
+    return `cpu${hart} ${view.context}: ${view.label}${how}`;
+  }
+
+  #cachedUse(hart: number, alternative: number, view: HartView): string {
+    if (alternative === 0 || view.translation === undefined) return '';
+    const set = this.#caches[hart]!;
+    const id = this.#adversary.usable(set, view.translation)[alternative - 1]!;
+    return ` by a cached translation (${this.#adversary.describe(id)})`;
+  }
+
+  nameOf(move: Move): string {
+    const hart = this.taskOf(actorOf(move));
+    const kind = actorOf(move) % ACTORS;
+    const label = this.#labelOf(kind, this.view(hart));
+    const alternative = alternativeOf(move);
+    const nth = this.#journal.countOf((m) => this.taskOf(actorOf(m)) === hart, label);
+    return `cpu${hart}:${label}#${nth}${alternative === 0 ? '' : `=${alternative}`}`;
+  }
+
+  #labelOf(kind: number, view: HartView): string {
+    if (kind === SIGNALS) return '!irq';
+    return kind === BUFFER ? '!store' : view.label;
+  }
+}
+
+function inputOf(kind: number, view: HartView): number {
+  if (kind === SIGNALS) return Input.interrupt;
+  if (kind === BUFFER) return Input.drain;
+  return view.offer === Offer.choose ? Input.choose : Input.act;
+}
+
+function scramble(a: number, b: number, salt: number): number {
+  let x = Math.imul(a ^ Math.imul(b + salt, 0x9e3779b1), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 15), 0xc2b2ae35);
+  return x ^ (x >>> 13);
+}
