@@ -77,7 +77,12 @@ export const rooms: readonly RoomLaw[] = [
     why: 'prices, buffers and workers are handed in; schedulers know no hypervisor',
   },
   { room: 'measure', may: ['base', 'runtime'], why: 'it reads traces and runs nothing' },
-  { room: 'litmus', may: examMay, why: 'an exam composes what exists and prints nothing' },
+  { room: 'litmus', may: [], why: 'a litmus says who does what to which page, and nothing else' },
+  {
+    room: 'experiment/check',
+    may: [...examMay, 'abi', 'litmus', 'machine', 'sync'],
+    why: 'a check puts a design, a litmus and a small machine together, and prints nothing',
+  },
   { room: 'experiment', may: examMay, why: 'an experiment composes what exists, prints nothing' },
   { room: 'report', may: ['base', 'measure'], why: 'yesterday’s numbers must print without a run' },
   {

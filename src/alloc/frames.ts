@@ -30,6 +30,7 @@ export class Frames {
   readonly #links: number; // one word per frame of the region: next in list
   readonly #base: number;
   readonly #limit: number;
+  readonly #cpus: number;
 
   /**
    * Manages frames [`base`, `limit`); its words are taken from `arena` and need no formatting: all
@@ -38,6 +39,7 @@ export class Frames {
   constructor(arena: Arena, region: { base: number; limit: number }, cpus: number) {
     this.#base = region.base;
     this.#limit = region.limit;
+    this.#cpus = cpus;
     this.#pool = arena.place(Pool);
     this.#lists = arena.take(cpus * LINE_BYTES);
     this.#links = arena.take((region.limit - region.base) * 8);
@@ -73,6 +75,28 @@ export class Frames {
     const list = this.#lists + cpu.seat * LINE_BYTES;
     cpu.write(this.#link(pfn), cpu.read(list));
     cpu.write(list, pfn);
+  }
+
+  /** Whether a frame belongs to this pool. */
+  covers(pfn: number): boolean {
+    return pfn >= this.#base && pfn < this.#limit;
+  }
+
+  /** Where the word lies that links a frame into a list; written whenever it is given back. */
+  linkAt(pfn: number): number {
+    return this.#link(pfn);
+  }
+
+  /** For onlookers: whether a frame is in the list of a CPU, or was never handed out. */
+  isFree(memory: { read(at: number): number }, pfn: number): boolean {
+    if (pfn >= this.#base + memory.read(this.#pool + Pool.at.used)) return true;
+    for (let cpu = 0; cpu < this.#cpus; cpu++) {
+      const list = this.#lists + cpu * LINE_BYTES;
+      for (let at = memory.read(list); at !== 0; at = memory.read(this.#link(at))) {
+        if (at === pfn) return true;
+      }
+    }
+    return false;
   }
 
   #link(pfn: number): number {

@@ -32,6 +32,7 @@ export interface GuestVm {
 
 export function buildGuestVm(machine: Machine, demand: Demand, level: number): GuestVm {
   const { vcpus } = demand;
+  if (demand.barePages !== undefined) return bareGuest(machine, demand, level, demand.barePages);
   const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
   const words = pool * 8 + dataWords(demand) + vcpus * KERNEL_WORDS_PER_VCPU;
   const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus * REPORT_PAGES;
@@ -63,4 +64,15 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
   }));
   const own = { first: 0, end: region.limit };
   return { contexts, environments, memory: [own, ...data.ranges] };
+}
+
+/** Contexts and nothing else: whoever explores gives them what they run. */
+function bareGuest(machine: Machine, demand: Demand, level: number, pages: number): GuestVm {
+  const contexts = Array.from({ length: demand.vcpus }, (_, i) => {
+    const context = machine.guest(level, `guest.${i}`);
+    context.seat = i;
+    return context;
+  });
+  for (const context of contexts) context.siblings = contexts;
+  return { contexts, environments: [], memory: [{ first: 0, end: pages }] };
 }

@@ -5,7 +5,10 @@
 
 import { Arena } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
+import type { View } from '../check/invariant/view.ts';
+import type { FramePool, StatePromise } from '../check/promise.ts';
 import type { Environment } from '../guest/program/environment.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
@@ -20,6 +23,11 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /**
+   * Guests without a kernel: so many pages of guest-physical memory from 0 on, which programs touch
+   * directly. What an exploration uses.
+   */
+  readonly barePages?: number;
 }
 
 /** Counting conditions that change what a system does (DESIGN.md section 5). */
@@ -38,6 +46,27 @@ export interface System {
   hostInvalidate(cpu: Context, gfns: readonly number[]): Routine<void>;
   /** Bytes of second-stage tables of all levels, and of other books that track guest memory. */
   memory(): { tableBytes: number; bookBytes: number };
+  /** What a checker may ask of the system and do with it; nothing is checked without. */
+  readonly checked?: Checked;
+}
+
+/** An operation that a thread of the host may perform on a range of guest pages. */
+export type Operation = (cpu: Context, range: PageRange) => Routine<void>;
+
+/** A system as a checker sees it. */
+export interface Checked {
+  /** Frames of the second-stage roots under which the guest's programs run. */
+  readonly roots: readonly number[];
+  readonly operations: Readonly<Record<string, Operation>>;
+  /** Maps a range before anybody runs. */
+  premap(range: PageRange): void;
+  /** Pools whose free frames nobody may touch. */
+  readonly pools: readonly FramePool[];
+  /** Frame that backs a guest page at this moment, or -1. */
+  frameOf(view: View, page: number): number;
+  /** Objects that only the code of one hart changes; their fields are part of its local state. */
+  privates(hart: number): readonly object[];
+  readonly promises: readonly StatePromise[];
 }
 
 export interface Axis {
@@ -64,8 +93,10 @@ const HOST_POOL_FRAMES = 1 << 22;
 
 /** The bare machine as the host's platform. */
 export function hostPlatform(machine: Machine): Platform {
-  const arena = new Arena(1, HOST_ARENA_FRAMES);
-  const region = { base: HOST_ARENA_FRAMES, limit: HOST_ARENA_FRAMES + HOST_POOL_FRAMES };
+  const limit = Math.min(machine.memory.frameLimit, HOST_ARENA_FRAMES + HOST_POOL_FRAMES);
+  const base = Math.min(HOST_ARENA_FRAMES, limit / 2);
+  const arena = new Arena(1, base);
+  const region = { base, limit };
   const boot = machine.memory;
   const cpus = machine.cpus.length;
   return { name: 'l0', arena, frames: new Frames(arena, region, cpus), cpus, boot };

@@ -2,11 +2,16 @@
  * KVM's two-dimensional paging with the TDP MMU, not nested: the owner of the guest's memory is L0.
  */
 
+import type { Frames } from '../alloc/frames.ts';
+import { tdpPromises } from '../check/invariant/tdp-backing.ts';
+import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
 import { emulateIcr } from '../hypervisor/emulate-icr.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { premap } from '../hypervisor/mmu/tdp/premap.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { Owner } from '../hypervisor/owner.ts';
@@ -14,9 +19,12 @@ import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
 import { ExitReason } from '../machine/exit.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { Event } from '../runtime/trace.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, startVcpus } from './host.ts';
-import { type Design, hostPlatform, type System } from './system.ts';
+import { type Checked, type Design, hostPlatform, type System } from './system.ts';
 
 export const tdp: Design = {
   id: 'tdp',
@@ -56,9 +64,48 @@ export const tdp: Design = {
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
       memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
+      checked: checkedTdp(machine, mmu),
     };
   },
 };
+
+/** What may be done to a TDP MMU by threads of its host, and what it promises. */
+export function checkedTdp(machine: Machine, mmu: TdpMmu): Checked {
+  const { platform, backing } = mmu;
+  return {
+    roots: [mmu.root],
+    operations: {
+      fault: (cpu, range) => faultAll(cpu, mmu, range),
+      unmap: (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free'),
+      invalidate: (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep'),
+      'remove-tables': (cpu, range) => tdpRemoveTables(cpu, mmu, range),
+    },
+    premap: (range) => premap(machine.memory, mmu, range),
+    pools: [{ name: platform.name, ...poolOf(platform.frames) }],
+    frameOf: (view, page) => (backing.has(page) ? backing.peekFrame(view, page) : -1),
+    privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
+    promises: tdpPromises(mmu),
+  };
+}
+
+/** Resolves faults as the exit handler of a guest would, again until each page is there. */
+function* faultAll(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
+  for (let gfn = range.first; gfn < range.end; gfn++) {
+    for (;;) {
+      const outcome = yield* tdpFault(cpu, mmu, { gfn, access: 'write' });
+      if (outcome !== 'retry') break;
+      cpu.note(Event.rest, gfn, 1);
+    }
+  }
+}
+
+function poolOf(frames: Frames): Omit<FramePool, 'name'> {
+  return {
+    covers: (frame) => frames.covers(frame),
+    isFree: (view, frame) => frames.isFree(view, frame),
+    linkAt: (frame) => frames.linkAt(frame),
+  };
+}
 
 export function slotsOf(memory: readonly PageRange[]): { base: number; pages: number }[] {
   return memory.map(({ first, end }) => ({ base: first, pages: end - first }));

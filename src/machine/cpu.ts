@@ -6,7 +6,7 @@
 import type { Context } from '../runtime/context.ts';
 import { Processor } from '../runtime/processor.ts';
 import type { GuestContext, Regime } from './guest.ts';
-import { Tlb, type TlbShape } from './tlb.ts';
+import type { Tlb } from './tlb.ts';
 
 /** An interrupt in flight to a CPU. `notifies`: a posted-interrupt notification for that guest. */
 export interface InFlight {
@@ -36,9 +36,9 @@ export class Cpu extends Processor {
   #cr3 = -1;
   #combined = 0;
 
-  constructor(id: number, shape: TlbShape) {
+  constructor(id: number, tlb: Tlb) {
     super(id);
-    this.tlb = new Tlb(shape);
+    this.tlb = tlb;
   }
 
   /** TLB space of guest-physical mappings under an EP4TA. */

@@ -24,6 +24,7 @@ import { performInstruction } from './perform-instruction.ts';
 import { performMemory } from './perform-memory.ts';
 import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
 import type { Preset } from './preset/price.ts';
+import { Tlb } from './tlb.ts';
 import { Translator } from './translator.ts';
 import { Waiters } from './waiters.ts';
 import { exitToHost } from './world-switch.ts';
@@ -36,6 +37,8 @@ export interface MachineOptions {
   readonly softwareScale?: number;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
+  /** The TLB of a CPU; the preset's unless given. */
+  readonly tlb?: (cpu: number) => Tlb;
   /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
   readonly secondStage?: WalkedFormat;
 }
@@ -51,6 +54,8 @@ export class Machine implements Engine {
   readonly translator: Translator;
   readonly trace: TraceSink;
   readonly lookahead: number;
+  /** Every guest context, in the order of their making. */
+  readonly guests: GuestContext[] = [];
   readonly #hostPlain: HostPlainMemory;
   readonly #guestPlain: GuestPlainMemory;
   /** Handler of host interrupts, by vector; installed by the host's kernel. */
@@ -64,7 +69,9 @@ export class Machine implements Engine {
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
     this.cost = new Cost(preset, options.softwareScale ?? 1);
-    this.cpus = Array.from({ length: cpus }, (_, id) => new Cpu(id, preset.tlb));
+    this.cpus = Array.from({ length: cpus }, (_, id) => {
+      return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));
+    });
     this.processors = this.cpus;
     const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
     this.lines = new Lines(this.memory, cpus, {
@@ -98,7 +105,9 @@ export class Machine implements Engine {
     const ahead: PrivatePath = (guest, lines, from) => {
       return runPrivate(this, this.cpus[guest.cpu]!, guest, lines, from);
     };
-    return new GuestContext(this.#contexts++, name, level, this.#guestPlain, ahead);
+    const guest = new GuestContext(this.#contexts++, name, level, this.#guestPlain, ahead);
+    this.guests.push(guest);
+    return guest;
   }
 
   onWake(wake: (processor: Processor, cycle: number) => void): void {

@@ -30,6 +30,11 @@ export class Memory {
     this.#slots = new Int32Array(1 << 12);
   }
 
+  /** Number of frames that there are; only explored memory has an end. */
+  get frameLimit(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
   /** Tells every `hook` the number of halves whenever the backing array is replaced, and now. */
   onGrow(hook: (halves: number) => void): void {
     this.#whenGrown.push(hook);

@@ -18,7 +18,7 @@ import { Op } from '../../src/runtime/act.ts';
 import type { Context, Frame } from '../../src/runtime/context.ts';
 import { Outcome, type Processor } from '../../src/runtime/processor.ts';
 import { type ExploredEngine, Hasher } from '../../src/schedule/explore/engine.ts';
-import { type BufferedStore, StoreBuffer } from '../../src/schedule/explore/store-buffer.ts';
+import { type BufferedStore, StoreBuffer } from '../../src/machine/explored/store-buffer.ts';
 
 /**
  * How the primitive with this label is weakened: `drop` does nothing (a lock or a compare-and-swap

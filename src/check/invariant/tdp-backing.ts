@@ -4,6 +4,7 @@
  */
 import { MmuWords } from '../../hypervisor/mmu/common.ts';
 import type { TdpMmu } from '../../hypervisor/mmu/tdp/mmu.ts';
+import type { StatePromise } from '../promise.ts';
 import { usedEntries } from './tables.ts';
 import { hex, type View } from './view.ts';
 
@@ -24,4 +25,32 @@ export function tdpBacking(view: View, mmu: TdpMmu): string[] {
   const open = view.read(mmu.words + MmuWords.at.inProgress);
   if (open !== 0) wrong.push(`${open} invalidations are open, expected 0`);
   return wrong;
+}
+
+export function tdpPromises(mmu: TdpMmu): readonly StatePromise[] {
+  return [
+    {
+      id: 'tdp.backing',
+      title: 'a present entry maps the frame that backs its page, in every state',
+      source: 'primer/x86.md 2.8, I1',
+      always: (view) => unbackedLeaf(view, mmu),
+      atRest: (view) => tdpBacking(view, mmu),
+    },
+  ];
+}
+
+/** A leaf whose frame does not back its page at this moment. */
+function unbackedLeaf(view: View, mmu: TdpMmu): string | undefined {
+  const { backing, format } = mmu;
+  for (const { page, entry } of usedEntries(view, format, mmu.root)) {
+    if (entry.kind !== 'leaf') continue;
+    const frame = backing.has(page) ? backing.peekFrame(view, page) : -1;
+    if (entry.pfn === frame) continue;
+    return `page ${hex(page)} is mapped to frame ${hex(entry.pfn)}, ${backedBy(frame)}`;
+  }
+  return undefined;
+}
+
+function backedBy(frame: number): string {
+  return frame < 0 ? 'no frame backs it' : `frame ${hex(frame)} backs it`;
 }

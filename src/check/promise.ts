@@ -1,0 +1,27 @@
+/**
+ * Promises about states. A promise is a sentence; a broken one is a sentence that names the page
+ * and the two values that disagree.
+ */
+import type { View } from './invariant/view.ts';
+
+export interface StatePromise {
+  /** `tdp.backing`; what reports and suites name it by. */
+  readonly id: string;
+  /** What holds, in one sentence. */
+  readonly title: string;
+  /** The invariant of the primer, or the manual, that it states. */
+  readonly source: string;
+  /** In every state, whoever is in the middle of what; undefined if it holds. */
+  readonly always?: (view: View) => string | undefined;
+  /** Once all code has ended; empty if it holds. */
+  readonly atRest?: (view: View) => readonly string[];
+}
+
+/** A pool of frames, as a checker needs it. */
+export interface FramePool {
+  readonly name: string;
+  covers(frame: number): boolean;
+  isFree(view: View, frame: number): boolean;
+  /** Address of the word that is written whenever the frame is given back. */
+  linkAt(frame: number): number;
+}

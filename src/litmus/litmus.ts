@@ -1,0 +1,49 @@
+/**
+ * A litmus program says who does what to which page, and nothing else: no design, no schedule, no
+ * expected value. A design runs those whose operations it offers.
+ */
+
+/** What a guest program does next. */
+export type GuestStep =
+  | { readonly do: 'write' | 'read'; readonly page: number }
+  /** An exit that its owner handles without touching memory (CPUID). */
+  | { readonly do: 'leave' };
+
+/** What a thread of the host does next, to pages `first` .. `end - 1`. */
+export interface HostStep {
+  readonly do: string;
+  readonly first: number;
+  readonly end: number;
+}
+
+export interface Litmus {
+  readonly id: string;
+  /** What meets what, in one sentence. */
+  readonly title: string;
+  /** Row of primer/x86.md 9.2, or the bug, that it is about. */
+  readonly source: string;
+  /** Pages in play. */
+  readonly pages: number;
+  /** Pages mapped before anybody runs. */
+  readonly mapped?: { readonly first: number; readonly end: number };
+  /** One vCPU each. */
+  readonly guests: readonly (readonly GuestStep[])[];
+  /** One thread of the host each, on CPUs of their own. */
+  readonly hosts: readonly (readonly HostStep[])[];
+  /** Labels that some execution must perform, or the litmus was too easy. */
+  readonly sometimes?: readonly string[];
+}
+
+export function write(page: number): GuestStep {
+  return { do: 'write', page };
+}
+
+export function read(page: number): GuestStep {
+  return { do: 'read', page };
+}
+
+export const leave: GuestStep = { do: 'leave' };
+
+export function host(operation: string, first: number, end = first + 1): HostStep {
+  return { do: operation, first, end };
+}

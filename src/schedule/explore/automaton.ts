@@ -1,0 +1,214 @@
+/**
+ * What is known of one hart: its local states, and for each input what it did there, as a tree over
+ * the values that it read. Code runs only for a branch that was never taken before, in a live copy
+ * of the system that stands at the local state or is brought there by feeding it its record.
+ *
+ * Local states are told apart by their key (`HartView`): what each context has observed since its
+ * last point of rest, and the registers. Two paths to one key are one local state.
+ */
+import { defect } from '../../base/assert.ts';
+import { Effect, FRAME_HALVES, type HartView, Input, type LiveHart } from '../../runtime/hart.ts';
+
+/** The end of a branch: what the hart does when it reads these values. */
+export interface Leaf {
+  /** (kind, a, b) of each effect, in order. */
+  readonly effects: Int32Array;
+  /** Words read and written, `word * 2 + wrote`, each once. */
+  readonly touched: Int32Array;
+  /** Frames of those words, each once. */
+  readonly frames: Int32Array;
+  /** Whether any word is written. */
+  readonly writes: boolean;
+  /** Local state afterwards. */
+  readonly next: number;
+  /** What a probe answered. */
+  readonly answer: number;
+}
+
+/** A half-word that the hart reads next, and what follows by its value. */
+interface Branch {
+  readonly index: number;
+  readonly values: number[];
+  readonly below: (Branch | Leaf)[];
+}
+
+interface Local {
+  readonly view: HartView;
+  /** By input and argument. */
+  readonly edges: Map<number, Branch | Leaf>;
+  /** How it was reached first: from where, by what, and what was read. */
+  readonly from: number;
+  readonly input: number;
+  readonly argument: number;
+  readonly reads: readonly number[];
+}
+
+const ARGUMENTS = 2 ** 40;
+const FRAME_WORDS = FRAME_HALVES / 2;
+/** Live copies kept per hart, at the local states where code ran last. */
+const LIVE = 64;
+
+function isLeaf(node: Branch | Leaf): node is Leaf {
+  return 'effects' in node;
+}
+
+export class Automaton {
+  readonly #build: () => LiveHart;
+  readonly #locals: Local[] = [];
+  readonly #byKey = new Map<string, number>();
+  readonly #live = new Map<number, LiveHart>();
+  /** Code steps run, those of replays included; and copies built. */
+  ran = 0;
+  built = 0;
+
+  constructor(build: () => LiveHart) {
+    this.#build = build;
+    const first = this.#fresh();
+    this.#add(first.view(), -1, 0, 0, []);
+    this.#live.set(0, first);
+  }
+
+  /** Local states seen so far; the first is number 0. */
+  get size(): number {
+    return this.#locals.length;
+  }
+
+  view(local: number): HartView {
+    return this.#locals[local]!.view;
+  }
+
+  /** What the hart does in `local` on an input, given the words as they are now. */
+  follow(local: number, input: number, argument: number, words: Int32Array): Leaf {
+    const key = input * ARGUMENTS + argument;
+    let node = this.#locals[local]!.edges.get(key);
+    while (node !== undefined) {
+      if (isLeaf(node)) return node;
+      const at: number = node.values.indexOf(words[node.index]!);
+      node = at < 0 ? undefined : node.below[at];
+    }
+    return this.#explore(local, input, argument);
+  }
+
+  /** Runs the code once more and remembers what it did. */
+  #explore(local: number, input: number, argument: number): Leaf {
+    const live = this.#at(local);
+    live.tape.begin();
+    this.ran++;
+    const answer = live.perform(input, argument);
+    const reads = [...live.tape.reads];
+    const effects = Int32Array.from(live.tape.effects);
+    let next = local;
+    if (input === Input.probe) {
+      if (effects.length !== 0) defect('Automaton', 'a probe changed something');
+    } else {
+      next = this.#add(live.view(), local, input, argument, reads);
+    }
+    this.#keep(next, live);
+    const leaf = leafOf(reads, effects, next, answer);
+    this.#insert(local, input * ARGUMENTS + argument, reads, leaf);
+    return leaf;
+  }
+
+  #add(
+    view: HartView,
+    from: number,
+    input: number,
+    argument: number,
+    reads: readonly number[],
+  ): number {
+    const key = `${view.keyLow},${view.keyHigh}`;
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const number = this.#locals.length;
+    this.#byKey.set(key, number);
+    this.#locals.push({ view, edges: new Map(), from, input, argument, reads });
+    return number;
+  }
+
+  #insert(local: number, key: number, reads: readonly number[], leaf: Leaf): void {
+    const { edges } = this.#locals[local]!;
+    if (reads.length === 0) {
+      edges.set(key, leaf);
+      return;
+    }
+    let branch = edges.get(key) as Branch | undefined;
+    if (branch === undefined) {
+      branch = { index: reads[0]!, values: [], below: [] };
+      edges.set(key, branch);
+    }
+    for (let i = 0; ; i += 2) {
+      if (branch.index !== reads[i]) defect('Automaton', 'the same values led to another word');
+      const known: number = branch.values.indexOf(reads[i + 1]!);
+      const isLast = i + 2 === reads.length;
+      if (known >= 0 && !isLast) {
+        branch = branch.below[known] as Branch;
+        continue;
+      }
+      const below: Branch | Leaf = isLast ? leaf : { index: reads[i + 2]!, values: [], below: [] };
+      branch.values.push(reads[i + 1]!);
+      branch.below.push(below);
+      if (isLast) return;
+      branch = below as Branch;
+    }
+  }
+
+  // --- live copies ---------------------------------------------------------------------------
+
+  /** Takes out a live copy that stands at `local`. */
+  #at(local: number): LiveHart {
+    const path: Local[] = [];
+    let at = local;
+    let live: LiveHart | undefined;
+    for (;;) {
+      live = this.#live.get(at);
+      if (live !== undefined || at === 0) break;
+      const step = this.#locals[at]!;
+      path.push(step);
+      at = step.from;
+    }
+    if (live === undefined) live = this.#fresh();
+    else this.#live.delete(at);
+    for (let i = path.length - 1; i >= 0; i--) {
+      const { input, argument, reads } = path[i]!;
+      live.tape.begin(reads);
+      live.perform(input, argument);
+      this.ran++;
+    }
+    return live;
+  }
+
+  #fresh(): LiveHart {
+    this.built++;
+    return this.#build();
+  }
+
+  #keep(local: number, live: LiveHart): void {
+    this.#live.delete(local);
+    this.#live.set(local, live);
+    if (this.#live.size <= LIVE) return;
+    const [oldest] = this.#live.keys();
+    this.#live.delete(oldest!);
+  }
+}
+
+function leafOf(reads: readonly number[], effects: Int32Array, next: number, answer: number): Leaf {
+  const touched = touchedBy(reads, effects);
+  const frames = Int32Array.from(
+    new Set([...touched].map((code) => Math.floor(code / 2 / FRAME_WORDS))),
+  );
+  let writes = false;
+  for (let i = 0; i < effects.length; i += 3) {
+    if (effects[i] === Effect.write || effects[i] === Effect.zero) writes = true;
+  }
+  return { effects, touched, frames, writes, next, answer };
+}
+
+/** Distinct words of a step, written ones marked. */
+function touchedBy(reads: readonly number[], effects: Int32Array): Int32Array {
+  const words = new Map<number, number>();
+  for (let i = 0; i < reads.length; i += 2) words.set(reads[i]! >> 1, 0);
+  for (let i = 0; i < effects.length; i += 3) {
+    if (effects[i] === Effect.write) words.set(effects[i + 1]! >> 1, 1);
+  }
+  return Int32Array.from([...words].map(([word, wrote]) => word * 2 + wrote));
+}
