@@ -36,13 +36,19 @@ export class Sleep {
   readonly #actor: number[] = [];
   readonly #from: number[] = []; // into words
   readonly #end: number[] = [];
+  // A bit per word modulo 32: those touched, those written. Disjoint bits are disjoint words.
+  readonly #touches: number[] = [];
+  readonly #writes: number[] = [];
   #records = 0;
   // Frames: the states on the search's stack.
   readonly #base: number[] = []; // records below a frame
   readonly #open: number[] = []; // record of the actor whose moves are being taken, or -1
   readonly #count: number[] = []; // sleepers
   #sleepers = new Int32Array(ACTORS << 8); // records, ACTORS per frame
-  #lastFrom = 0; // words of the last move alone
+  // Of the last move alone.
+  #lastFrom = 0;
+  #lastTouches = 0;
+  #lastWrites = 0;
 
   constructor(system: Explored) {
     this.#system = system;
@@ -84,9 +90,13 @@ export class Sleep {
       this.#actor[record] = actor;
       this.#from[record] = record === 0 ? 0 : this.#end[record - 1]!;
       this.#end[record] = this.#from[record]!;
+      this.#touches[record] = 0;
+      this.#writes[record] = 0;
     }
     this.#lastFrom = this.#end[record]!;
     this.#end[record] = this.#keep(this.#system.footprint, this.#lastFrom);
+    this.#touches[record]! |= this.#lastTouches;
+    this.#writes[record]! |= this.#lastWrites;
   }
 
   /** Actors that sleep in the state that the last move from `frame` led to. */
@@ -105,6 +115,9 @@ export class Sleep {
     const tasks = this.#system;
     // Code and store buffer of a task share more than it is worth to name.
     if (tasks.taskOf(this.#actor[record]!) === tasks.taskOf(this.#actor[taken]!)) return false;
+    const shared =
+      (this.#writes[record]! & this.#lastTouches) | (this.#touches[record]! & this.#lastWrites);
+    if (shared === 0) return true;
     const words = this.#words;
     const wrote = this.#wrote;
     const end = this.#end[taken]!;
@@ -126,9 +139,15 @@ export class Sleep {
       wrote.set(this.#wrote);
       this.#wrote = wrote;
     }
+    this.#lastTouches = 0;
+    this.#lastWrites = 0;
     for (let i = 0; i < length; i++) {
-      this.#words[from + i] = touched.wordAt(i);
-      this.#wrote[from + i] = touched.wroteAt(i) ? 1 : 0;
+      const word = touched.wordAt(i);
+      const wrote = touched.wroteAt(i);
+      this.#words[from + i] = word;
+      this.#wrote[from + i] = wrote ? 1 : 0;
+      this.#lastTouches |= 1 << word; // shifts count modulo 32
+      if (wrote) this.#lastWrites |= 1 << word;
     }
     return from + length;
   }
