@@ -22,6 +22,7 @@ import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
+import { buildKpopHost } from './kpop-checked.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
 import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
@@ -58,6 +59,7 @@ export const kpop: Design = {
   ],
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',
   build(machine, demand, axes, conditions): System {
+    if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);
     const l1 = buildL1(machine, host, demand, guest.memory, conditions);

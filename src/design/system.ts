@@ -62,8 +62,12 @@ export interface Checked {
   premap(range: PageRange): void;
   /** Pools whose free frames nobody may touch. */
   readonly pools: readonly FramePool[];
-  /** Frame that backs a guest page at this moment, or -1. */
-  frameOf(view: View, page: number): number;
+  /** Why a CPU in guest mode must not be able to use `frame` for `page` now; or undefined. */
+  misuse(view: View, page: number, frame: number): string | undefined;
+  /** Whether at most one frame per page may be usable at any instant, on all CPUs together. */
+  readonly exclusive: boolean;
+  /** Labels of waits at which no lock may be held. */
+  readonly freeHanded: readonly string[];
   /** Objects that only the code of one hart changes; their fields are part of its local state. */
   privates(hart: number): readonly object[];
   readonly promises: readonly StatePromise[];

@@ -3,7 +3,7 @@
  */
 
 import type { Frames } from '../alloc/frames.ts';
-import { tdpPromises } from '../check/invariant/tdp-backing.ts';
+import { backedBy, tdpPromises } from '../check/invariant/tdp-backing.ts';
 import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
@@ -21,7 +21,6 @@ import { ExitReason } from '../machine/exit.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { Event } from '../runtime/trace.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, startVcpus } from './host.ts';
 import { type Checked, type Design, hostPlatform, type System } from './system.ts';
@@ -82,7 +81,12 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu): Checked {
     },
     premap: (range) => premap(machine.memory, mmu, range),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
-    frameOf: (view, page) => (backing.has(page) ? backing.peekFrame(view, page) : -1),
+    misuse: (view, page, frame) => {
+      const now = backing.has(page) ? backing.peekFrame(view, page) : -1;
+      return now === frame ? undefined : backedBy(now);
+    },
+    exclusive: true,
+    freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
     promises: tdpPromises(mmu),
   };
@@ -94,12 +98,12 @@ function* faultAll(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
     for (;;) {
       const outcome = yield* tdpFault(cpu, mmu, { gfn, access: 'write' });
       if (outcome !== 'retry') break;
-      cpu.note(Event.rest, gfn, 1);
+      cpu.rest(gfn, 1);
     }
   }
 }
 
-function poolOf(frames: Frames): Omit<FramePool, 'name'> {
+export function poolOf(frames: Frames): Omit<FramePool, 'name'> {
   return {
     covers: (frame) => frames.covers(frame),
     isFree: (view, frame) => frames.isFree(view, frame),

@@ -49,6 +49,16 @@ export interface PlainMemory {
   note(context: Context, event: number, a: number, b: number): void;
 }
 
+/**
+ * Who follows what a context has observed, so that states which differ in nothing that matters are
+ * told to be equal. Nobody does while time is simulated.
+ */
+export interface Follower {
+  rest(context: Context, point: number, depth: number): void;
+  attempt(context: Context, label: string): void;
+  again(context: Context, label: string): void;
+}
+
 export class Context {
   readonly id: number;
   readonly name: string;
@@ -61,6 +71,7 @@ export class Context {
   seat = -1;
   /** Interrupts are not delivered while set: IRQs off. */
   masked = false;
+  follower: Follower | undefined;
   readonly #plain: PlainMemory;
   readonly #bottom: Frame;
   #top: Frame | undefined;
@@ -164,6 +175,26 @@ export class Context {
   /** Emits a trace event (`runtime/trace.ts`); touches nothing. */
   note(event: number, a: number, b: number): void {
     this.#plain.note(this, event, a, b);
+  }
+
+  // --- points of rest: no step, no cost, nothing that simulated code could notice ------------
+
+  /**
+   * Nothing observed so far decides what the routine does from here on, but `point`, and the points
+   * of the `depth` routines around it.
+   */
+  rest(point: number, depth: number): void {
+    this.follower?.rest(this, point, depth);
+  }
+
+  /** Something begins that may fail and be tried again: `again` with the same label. */
+  attempt(label: string): void {
+    this.follower?.attempt(this, label);
+  }
+
+  /** The attempt failed, and nothing observed since it began will be remembered. */
+  again(label: string): void {
+    this.follower?.again(this, label);
   }
 
   // --- atomic words: each is one step ------------------------------------------------------

@@ -44,12 +44,6 @@ export const Event = {
    * wait.
    */
   want: 17,
-  /**
-   * A point of rest: nothing that this context has observed so far decides what it does from here
-   * on, beside a = which point it is, and the points of the b routines around it. Heard by
-   * explorers, counted by nobody.
-   */
-  rest: 18,
 } as const;
 
 export interface TraceSink {

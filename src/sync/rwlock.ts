@@ -61,9 +61,11 @@ function* queueForWrite(cpu: Context, l: RwLock, label: string): Routine<void> {
   yield* lock(cpu, l.queue, label);
   if (!won(yield cpu.cas(l.at, 0, HELD, label))) {
     yield cpu.or(l.at, WAITING, label);
+    cpu.attempt(label);
     for (;;) {
       yield cpu.wait([l.at], () => cpu.peek(l.at) === WAITING, label);
       if (won(yield cpu.cas(l.at, WAITING, HELD, label))) break;
+      cpu.again(label);
     }
   }
   yield* unlock(cpu, l.queue, label);

@@ -51,6 +51,7 @@ function unbackedLeaf(view: View, mmu: TdpMmu): string | undefined {
   return undefined;
 }
 
-function backedBy(frame: number): string {
+/** What the host says about a page instead. */
+export function backedBy(frame: number): string {
   return frame < 0 ? 'no frame backs it' : `frame ${hex(frame)} backs it`;
 }

@@ -7,8 +7,11 @@
 import { hex, type View } from '../../check/invariant/view.ts';
 import type { FramePool } from '../../check/promise.ts';
 import type { Checked } from '../../design/system.ts';
-import type { HostileHardware } from '../../machine/explored/adversary.ts';
+import type { Cached, HostileHardware } from '../../machine/explored/adversary.ts';
 import type { Harts, Judgement } from '../../schedule/explore/harts.ts';
+
+/** Name of the promise, and what is wrong. */
+type Broken = readonly [string, string];
 
 export class Judge implements Judgement {
   readonly #checked: Checked;
@@ -49,6 +52,7 @@ export class Judge implements Judgement {
 
   /** A CPU in guest mode may use at once whatever it has cached. */
   #stale(harts: Harts): string | undefined {
+    const usable = new Map<number, number>(); // frame by page
     for (let hart = 0; hart < harts.count; hart++) {
       const { space } = harts.view(hart);
       if (space < 0) continue;
@@ -56,26 +60,31 @@ export class Judge implements Judgement {
         const cached = this.#hardware.entry(number);
         if (cached.space !== space) continue;
         const wrong =
-          cached.kind === 'leaf'
-            ? this.#staleLeaf(cached.page, cached.frame)
-            : this.#staleTable(cached.frame);
-        if (wrong !== undefined) return `tlb.stale: cpu${hart} in guest mode ${wrong}`;
+          cached.kind === 'leaf' ? this.#staleLeaf(cached, usable) : this.#staleTable(cached.frame);
+        if (wrong !== undefined) return `${wrong[0]}: cpu${hart} in guest mode ${wrong[1]}`;
       }
     }
     return undefined;
   }
 
-  #staleLeaf(page: number, frame: number): string | undefined {
-    const now = this.#checked.frameOf(this.#view, page);
-    if (now === frame) return undefined;
-    const truth = now < 0 ? 'nothing backs it now' : `frame ${hex(now)} backs it now`;
-    return `may use page ${hex(page)} in frame ${hex(frame)}: ${truth}`;
+  #staleLeaf(cached: Cached, usable: Map<number, number>): Broken | undefined {
+    const { page, frame } = cached;
+    const why = this.#checked.misuse(this.#view, page, frame);
+    if (why !== undefined) {
+      return ['tlb.stale', `may use page ${hex(page)} in frame ${hex(frame)}: ${why}`];
+    }
+    if (!this.#checked.exclusive) return undefined;
+    const other = usable.get(page) ?? this.#hardware.mapped(cached.space, page);
+    usable.set(page, frame);
+    if (other < 0 || other === frame) return undefined;
+    const both = `frame ${hex(frame)} and, through its entry or on another CPU, ${hex(other)}`;
+    return ['tlb.single', `may use page ${hex(page)} in two places: ${both}`];
   }
 
-  #staleTable(frame: number): string | undefined {
+  #staleTable(frame: number): Broken | undefined {
     const pool = this.#checked.pools.find((each: FramePool) => each.covers(frame));
     if (pool === undefined || !pool.isFree(this.#view, frame)) return undefined;
-    return `may walk the table in frame ${hex(frame)}, which is free`;
+    return ['tlb.stale', `may walk the table in frame ${hex(frame)}, which is free`];
   }
 
   #design(harts: Harts): string | undefined {

@@ -29,7 +29,6 @@ import { Machine } from '../../machine/machine.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { FRAME_HALVES, Tape } from '../../runtime/hart.ts';
-import { Event } from '../../runtime/trace.ts';
 import { Harts } from '../../schedule/explore/harts.ts';
 import { LOCK_CLASSES } from '../../sync/lock-class.ts';
 import { Judge } from './judge.ts';
@@ -91,7 +90,9 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   const { guests, hosts } = litmus;
   const cpus = guests.length + hosts.length;
   const memory = new TapeMemory(scratch);
-  const notes = new Notes(cpus, { rankOf: (kind) => kind, nameOf: (kind) => LOCK_CLASSES[kind]! });
+  const freeHanded = new Set<string>();
+  const order = { rankOf: (kind: number) => kind, nameOf: (kind: number) => LOCK_CLASSES[kind]! };
+  const notes = new Notes(cpus, order, freeHanded);
   const machine = new Machine({
     preset: FREE,
     cpus,
@@ -111,6 +112,7 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   const system = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
   const { checked } = system;
   if (checked === undefined) return badInput(`design ${choice.name} offers nothing to check`);
+  for (const label of checked.freeHanded) freeHanded.add(label);
   if (litmus.mapped !== undefined) checked.premap(litmus.mapped);
   guests.forEach((steps, i) => {
     const guest = machine.guests.find((g) => g.homeCpu === i) ?? defect('scene', `no guest ${i}`);
@@ -133,10 +135,10 @@ function* guestProgram(cpu: GuestContext, steps: readonly GuestStep[]): Routine<
 
 function* hostProgram(cpu: Context, checked: Checked, steps: readonly HostStep[]): Routine<void> {
   for (const [i, step] of steps.entries()) {
-    cpu.note(Event.rest, i, 0);
+    cpu.rest(i, 0);
     yield* operationOf(checked, step)(cpu, step);
   }
-  cpu.note(Event.rest, steps.length, 0);
+  cpu.rest(steps.length, 0);
 }
 
 function operationOf(checked: Checked, step: HostStep): Checked['operations'][string] {

@@ -50,6 +50,7 @@ export class AnonymousBacking {
     cpu.spend(Unit.levelWalked, HOST_LEVELS);
     const word = this.#word(gfn);
     if (word < 0) return -1;
+    cpu.attempt('backing.find');
     for (;;) {
       const seen = num(yield cpu.load(word, 'backing.look'));
       if (seen !== 0) return seen - 1;
@@ -58,6 +59,7 @@ export class AnonymousBacking {
       if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) return frame;
       // Somebody else was faster; by now their page may have been taken away again.
       this.#platform.frames.give(cpu, frame);
+      cpu.again('backing.find');
     }
   }
 

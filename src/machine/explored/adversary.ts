@@ -76,6 +76,11 @@ export class HostileHardware implements Adversary {
     return this.#roots.has(space);
   }
 
+  /** Frame that an entry maps a page to now; -1 if none does. */
+  mapped(space: number, page: number): number {
+    return this.#walk({ space, page, right: 0 }).frame;
+  }
+
   entry(number: number): Cached {
     return this.#cached[number]!;
   }

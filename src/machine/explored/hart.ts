@@ -19,7 +19,7 @@ import { Observer } from './observer.ts';
 import { StaleWalk } from './stale-walk.ts';
 import type { ExploredTlb } from './tlb.ts';
 import type { Weakening } from './weakening.ts';
-import { guestsOf, type World } from './world.ts';
+import type { World } from './world.ts';
 
 export interface HartOptions {
   readonly order: MemoryOrder;
@@ -138,11 +138,5 @@ export class ExploredHart implements LiveHart {
 
   view(): HartView {
     return this.#observer.view(this.#crash);
-  }
-
-  /** Contexts of this hart, the host thread first. */
-  static contextsOf(world: World, cpu: number): Context[] {
-    const { host } = world.machine.cpus[cpu]!;
-    return [...(host === undefined ? [] : [host]), ...guestsOf(world.machine, cpu)];
   }
 }

@@ -17,33 +17,27 @@ export class Notes implements TraceSink {
   readonly held: number[][];
   /** First broken rule since `message` was emptied. */
   message = '';
-  /** Points of rest noted so far. */
-  rests = 0;
-  readonly #resting = new Map<number, number[]>();
   readonly #order: LockOrder;
+  readonly #freeHanded: ReadonlySet<string>;
 
-  constructor(cpus: number, order: LockOrder) {
+  /** `freeHanded`: labels of waits at which no lock may be held. */
+  constructor(cpus: number, order: LockOrder, freeHanded: ReadonlySet<string>) {
+    this.#freeHanded = freeHanded;
     this.held = Array.from({ length: cpus }, () => []);
     this.#order = order;
   }
 
-  event(kind: number, cpu: number, _cycle: number, a: number, b: number): void {
+  event(kind: number, cpu: number, _cycle: number, a: number): void {
     if (kind === Event.want) this.#want(cpu, a);
     else if (kind === Event.acquire) this.held[cpu]!.push(a);
     else if (kind === Event.release) this.#release(cpu, a);
-    else if (kind === Event.rest) {
-      this.#rest(cpu, a, b);
-    }
   }
 
-  /** Where a CPU's thread rests: the point of each routine on the way there, outermost first. */
-  restOf(cpu: number): readonly number[] {
-    return this.#resting.get(cpu) ?? [];
-  }
-
-  #rest(cpu: number, point: number, depth: number): void {
-    this.rests++;
-    this.#resting.set(cpu, [...this.restOf(cpu).slice(0, depth), point]);
+  /** A CPU's thread offers a wait. */
+  waits(cpu: number, label: string): void {
+    const [held] = this.held[cpu]!;
+    if (held === undefined || !this.#freeHanded.has(label)) return;
+    this.#say(`lock.wait: cpu${cpu} waits at ${label} while it holds ${this.#order.nameOf(held)}`);
   }
 
   #want(cpu: number, kind: number): void {

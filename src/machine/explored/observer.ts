@@ -5,12 +5,14 @@
  *
  * Points of rest are places in the code whose local variables are the same whenever it gets there:
  * the top of a vCPU thread's loop (label `run.requests`, nothing above it on the stack), and
- * wherever a routine says so by a note (`Event.rest`). That the claim holds is checked: a local
+ * wherever a routine says so (`Context.rest`); a loop that tries again says that it forgets the
+ * attempt (`Context.attempt`, `again`). That the claim holds is checked: a local
  * state that is reached in two ways and then reads other words, or does other things, is a defect.
  */
+import { defect } from '../../base/assert.ts';
 import { Hash64 } from '../../base/hash.ts';
 import { Op } from '../../runtime/act.ts';
-import type { Context } from '../../runtime/context.ts';
+import type { Context, Follower } from '../../runtime/context.ts';
 import { type HartView, Offer, type Translation } from '../../runtime/hart.ts';
 import type { Cpu } from '../cpu.ts';
 import { GuestContext } from '../guest.ts';
@@ -18,17 +20,21 @@ import { Instruction } from '../instruction.ts';
 import { FRAME_BYTES } from '../memory.ts';
 import type { ExploredActs } from './acts.ts';
 import type { HostileHardware } from './adversary.ts';
-import { guestsOf, type World } from './world.ts';
+import { contextsOf, type World } from './world.ts';
 
 /** Labels at which a context whose stack holds nothing else is at rest. */
 const REST_LABELS: ReadonlySet<string> = new Set(['run.requests', 'l1.rest']);
 
-export class Observer {
+export class Observer implements Follower {
   readonly #world: World;
   readonly #cpu: Cpu;
   readonly #acts: ExploredActs;
   readonly #hardware: HostileHardware;
   readonly #histories = new Map<Context, Hash64>();
+  /** Where a context rests: the point of each routine on the way there, outermost first. */
+  readonly #points = new Map<Context, readonly number[]>();
+  /** What had been observed when something was attempted, by context and label. */
+  readonly #attempts = new Map<string, { readonly low: number; readonly high: number }>();
   readonly #key = new Hash64();
 
   constructor(world: World, cpu: Cpu, acts: ExploredActs, hardware: HostileHardware) {
@@ -36,6 +42,7 @@ export class Observer {
     this.#cpu = cpu;
     this.#acts = acts;
     this.#hardware = hardware;
+    for (const context of contextsOf(world.machine, cpu.id)) context.follower = this;
   }
 
   begin(): void {
@@ -51,17 +58,31 @@ export class Observer {
     history.add(word.hi);
     history.add(word.ok ? 1 : 0);
     const { tape } = this.#world.memory;
-    const restsBefore = this.#world.notes.rests;
     tape.heard = history;
     code();
     tape.heard = undefined;
-    const { notes } = this.#world;
-    if (notes.rests !== restsBefore) {
-      history.reset();
-      for (const point of notes.restOf(this.#cpu.id)) history.add(point);
-    } else if (!context.finished && this.#isAtRest(context)) {
-      history.reset();
-    }
+    if (!context.finished && this.#isAtRest(context)) history.reset();
+  }
+
+  rest(context: Context, point: number, depth: number): void {
+    const points = [...(this.#points.get(context) ?? []).slice(0, depth), point];
+    this.#points.set(context, points);
+    const history = this.#history(context);
+    history.reset();
+    for (const each of points) history.add(each);
+  }
+
+  attempt(context: Context, label: string): void {
+    const { low, high } = this.#history(context);
+    this.#attempts.set(`${context.id} ${label}`, { low, high });
+  }
+
+  again(context: Context, label: string): void {
+    const then = this.#attempts.get(`${context.id} ${label}`);
+    if (then === undefined) defect('Observer.again', `${label} was not attempted`);
+    const history = this.#history(context);
+    history.low = then.low;
+    history.high = then.high;
   }
 
   #isAtRest(context: Context): boolean {
@@ -86,6 +107,7 @@ export class Observer {
     key.reset();
     this.#addRegisters(key);
     if (crash !== '') key.addText(crash);
+    if (context?.top.act.op === Op.wait) this.#world.notes.waits(cpu.id, context.top.act.label);
     const { act } = context?.top ?? { act: undefined };
     return {
       keyLow: key.low,
@@ -132,9 +154,7 @@ export class Observer {
 
   #addRegisters(key: Hash64): void {
     const cpu = this.#cpu;
-    const contexts: Context[] = guestsOf(this.#world.machine, cpu.id);
-    if (cpu.host !== undefined) contexts.unshift(cpu.host);
-    for (const context of contexts) this.#addContext(key, context);
+    for (const context of contextsOf(this.#world.machine, cpu.id)) this.#addContext(key, context);
     key.add(cpu.current?.id ?? -1);
     key.add(cpu.guest?.id ?? -1);
     key.add(cpu.vmcs);

@@ -2,6 +2,7 @@
  * A copy of a system for exploration, before anything runs, and what a hart of it needs to know
  * beside its machine.
  */
+import type { Context } from '../../runtime/context.ts';
 import type { GuestContext } from '../guest.ts';
 import type { Machine } from '../machine.ts';
 import type { TapeMemory } from './memory.ts';
@@ -24,4 +25,10 @@ export interface World {
 /** Guests whose vCPU thread runs on a CPU. */
 export function guestsOf(machine: Machine, cpu: number): GuestContext[] {
   return machine.guests.filter((guest) => guest.homeCpu === cpu);
+}
+
+/** Contexts of a CPU: its host thread, then its guests. */
+export function contextsOf(machine: Machine, cpu: number): Context[] {
+  const { host } = machine.cpus[cpu]!;
+  return [...(host === undefined ? [] : [host]), ...guestsOf(machine, cpu)];
 }

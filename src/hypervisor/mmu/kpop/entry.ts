@@ -68,6 +68,7 @@ export function* findPlace(
 /** Links a new table page at an empty place, or finds the one that somebody else linked. */
 function* linkTable(cpu: Context, space: Space, place: Place, level: number): Routine<number> {
   const table = yield* newTable(cpu, space, level); // allocation comes before the lock
+  cpu.attempt('kpop.link');
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);
     if (intent.state === 'table') {
@@ -80,6 +81,7 @@ function* linkTable(cpu: Context, space: Space, place: Place, level: number): Ro
     if (intent.payload > num(yield cpu.load(space.doneGen, 'kpop.link.done'))) {
       yield* unlockEntry(cpu, space, place, encode(intent));
       yield* joinFlush(cpu, space, intent.payload);
+      cpu.again('kpop.link');
       continue;
     }
     const hardware = cpu.read(table + TableWords.at.hardware);
@@ -117,17 +119,20 @@ export function* lockEntry(cpu: Context, space: Space, place: Place): Routine<In
   }
   cpu.note(Event.want, CLASS, 0);
   let free = true;
+  cpu.attempt('kpop.entry.lock');
   for (;;) {
     const seen = num(yield cpu.load(place.intent, 'kpop.entry.look'));
     if (isLocked(seen)) {
       free = false;
       yield cpu.wait([place.intent], () => !isLocked(cpu.peek(place.intent)), 'kpop.entry.wait');
+      cpu.again('kpop.entry.lock');
       continue;
     }
     if (won(yield cpu.cas(place.intent, seen, seen + LOCKED, 'kpop.entry.lock'))) {
       cpu.note(Event.acquire, CLASS, free ? 0 : 1);
       return decodeIntent(seen);
     }
+    cpu.again('kpop.entry.lock');
   }
 }
 

@@ -27,10 +27,12 @@ export function* joinFlush(cpu: Context, space: Space, label: number): Routine<v
 
 /** Raises a word to at least `value`; a locked operation, hence a full barrier. */
 export function* raise(cpu: Context, at: number, value: number, label: string): Routine<void> {
+  cpu.attempt(label);
   for (;;) {
     const seen = num(yield cpu.load(at, label));
     if (seen >= value) return;
     if (won(yield cpu.cas(at, seen, value, label))) return;
+    cpu.again(label);
   }
 }
 

@@ -34,6 +34,7 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
   const place = (yield* findPlace(cpu, space, element.l2gfn, 'make'))!;
   const backed = yield* lookUp(cpu, space, element.l1gfn);
   if (backed.pfn < 0) return Status.fault;
+  cpu.attempt('kpop.map');
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);
     const refusal = refuse(intent, element);
@@ -45,6 +46,7 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
       // The page that was here may still be cached: both would be usable at once.
       yield* unlockEntry(cpu, space, place, encode(intent));
       yield* joinFlush(cpu, space, intent.payload);
+      cpu.again('kpop.map');
       continue;
     }
     if (num(yield cpu.load(space.fence(element.l2gfn), 'kpop.map.fence')) > element.epoch) {

@@ -1,0 +1,183 @@
+/**
+ * KPOP's L0 by itself, for exploration: address space, entries, flush, fills and the host's
+ * invalidation are the product's code; L1 is the most general one, a thread that makes any of its
+ * calls at any time. Where a fault of L2 is L1's to decide, the vCPU's own thread does what the
+ * best L1 would ask for (MAP with the fault's epoch), as its fused RUN does.
+ *
+ * Leaves out: RUN's claim and state page, argument lists, L1's own code: those are explored in the
+ * whole stack.
+ */
+import { PROT_EXECUTE, PROT_READ, PROT_WRITE } from '../abi/kpop.ts';
+import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
+import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import { accessOf, type PageRange } from '../hypervisor/mmu/common.ts';
+import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
+import { kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
+import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
+import { kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
+import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import type { Platform } from '../hypervisor/platform.ts';
+import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import { vmread } from '../machine/instruction.ts';
+import type { Machine } from '../machine/machine.ts';
+import { Field } from '../machine/vmcs.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { runAtBoot } from './boot.ts';
+import { buildGuestVm } from './guest-vm.ts';
+import { makeVmcs, startVcpus } from './host.ts';
+import { type Axes, type Checked, type Demand, hostPlatform, type System } from './system.ts';
+import { hostExits, poolOf } from './tdp.ts';
+
+const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
+const FRAME_BYTES = 4096;
+const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
+/** L1 pages per L2 page: a page may be moved to a second one. */
+const PLACES = 2;
+
+/** What the general L1 and its pages are made of. */
+interface Parts {
+  readonly space: Space;
+  readonly l1Memory: AnonymousBacking;
+  /** A word per L2 page: L1's epoch in its last UNMAP that has returned, and was not undone. */
+  readonly revoked: Revoked;
+}
+
+export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): System {
+  const platform = hostPlatform(machine);
+  const guest = buildGuestVm(machine, demand, 1);
+  const pages = demand.barePages ?? 0;
+  const l1Memory = new AnonymousBacking(platform, [{ base: 0, pages: pages * PLACES }]);
+  const space = new Space({
+    platform,
+    format: machine.translator.secondStage,
+    l1Memory,
+    l1Pages: pages * PLACES,
+    scope: axes['lock'] as LockScope,
+  });
+  const revokedAt = platform.arena.take(pages * 8);
+  const parts = { space, l1Memory, revoked: { at: (page: number) => revokedAt + page * 8, pages } };
+  const vm: Vm = { name: 'l2', platform, vcpus: [] };
+  guest.contexts.forEach((context, i) => {
+    context.homeCpu = i;
+    const vmcs = makeVmcs(platform, i, { root: space.rootFrame, vpid: 1, virtualIpis: false });
+    new Vcpu(vm, i, i, {
+      guest: context,
+      vmcs,
+      exits: hostExits(violation(parts), answerOwnerCalls(NO_OWNER)),
+      beforeEntry: (cpu) => enterSpace(cpu, space),
+      afterExit: (cpu) => leaveSpace(cpu, space),
+    });
+  });
+  startVcpus(machine, vm);
+  return {
+    machine,
+    environments: guest.environments,
+    hostInvalidate: function* none(): Routine<void> {
+      // explorations name their operations
+    },
+    memory: () => ({ tableBytes: 0, bookBytes: 0 }),
+    checked: checkedKpop(machine, platform, vm, parts),
+  };
+}
+
+const NO_OWNER = {
+  *unmap(): Routine<void> {
+    // the general L1 calls L0 itself
+  },
+  *removeTables(): Routine<void> {
+    // it keeps no tables
+  },
+  owns: () => false,
+  *frameOf(): Routine<number> {
+    return -1;
+  },
+};
+
+function violation(parts: Parts): ExitHandler {
+  return function* handle(cpu): Routine<void> {
+    const qualification = num(yield vmread(cpu, Field.exitQualification, 'kpop.violation.why'));
+    const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'kpop.violation.where'));
+    const page = Math.floor(gpa / FRAME_BYTES);
+    const needed = NEEDED[accessOf(qualification)];
+    const outcome = yield* kpopFill(cpu, parts.space, page, needed);
+    if (outcome === 'ask-owner') yield* mapPage(cpu, parts, page, 0);
+  };
+}
+
+/** MAP of one page with what the general L1 believed at the beginning: epoch 0. */
+function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Routine<void> {
+  const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
+  yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: ALL, epoch });
+}
+
+/** UNMAP; when it has returned L1 takes the page for something else, which is noted in a word. */
+function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  const { space, revoked } = parts;
+  const label = yield* kpopUnmap(cpu, space, [range], 1);
+  if (label > 0) yield* joinFlush(cpu, space, label);
+  for (let page = range.first; page < range.end; page++) {
+    yield cpu.store(revoked.at(page), 1, 'l1.revoked');
+  }
+}
+
+/** UNMAP, then MAP of another L1 page in the same place. */
+function* move(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  const { space } = parts;
+  const label = yield* kpopUnmap(cpu, space, [range], 1);
+  if (label > 0) yield* joinFlush(cpu, space, label);
+  for (let page = range.first; page < range.end; page++) yield* mapPage(cpu, parts, page, 1);
+}
+
+function* fill(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  for (let page = range.first; page < range.end; page++) {
+    for (;;) {
+      if ((yield* kpopFill(cpu, parts.space, page, PROT_WRITE)) !== 'retry') break;
+      cpu.rest(page, 1);
+    }
+  }
+}
+
+/** The host takes the L1 pages behind a range away and frees their frames. */
+function invalidate(cpu: Context, { space, l1Memory }: Parts, range: PageRange): Routine<void> {
+  const gfns = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
+  return kpopInvalidate(cpu, space, gfns, releaseAll(cpu, l1Memory, gfns));
+}
+
+function* releaseAll(
+  cpu: Context,
+  memory: AnonymousBacking,
+  gfns: readonly number[],
+): Routine<void> {
+  for (const gfn of gfns) yield* memory.release(cpu, gfn);
+}
+
+function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts): Checked {
+  const { space } = parts;
+  return {
+    roots: [space.rootFrame],
+    operations: {
+      map: (cpu, range) => eachPage(range, (page) => mapPage(cpu, parts, page, 0)),
+      unmap: (cpu, range) => unmap(cpu, parts, range),
+      move: (cpu, range) => move(cpu, parts, range),
+      fill: (cpu, range) => fill(cpu, parts, range),
+      invalidate: (cpu, range) => invalidate(cpu, parts, range),
+    },
+    premap: (range) => premapKpop(machine, parts, range),
+    pools: [{ name: platform.name, ...poolOf(platform.frames) }],
+    misuse: (view, page, frame) => misuseOfKpop(view, parts.l1Memory, parts.revoked, page, frame),
+    exclusive: true,
+    freeHanded: ['kpop.kick.wait'],
+    privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
+    promises: kpopPromises(space, parts.revoked),
+  };
+}
+
+function* eachPage(range: PageRange, act: (page: number) => Routine<void>): Routine<void> {
+  for (let page = range.first; page < range.end; page++) yield* act(page);
+}
+
+/** Runs the product's MAP before anybody else runs. */
+function premapKpop(machine: Machine, parts: Parts, range: PageRange): void {
+  runAtBoot(machine, (me) => eachPage(range, (page) => mapPage(me, parts, page, 0)));
+}
