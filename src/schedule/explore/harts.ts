@@ -74,6 +74,8 @@ export class Harts implements Explored {
   readonly #limits: readonly Limit[];
   readonly #touched = new TouchedWords();
   readonly #moves: Move[] = [];
+  /** Whether any state so far had a hart held at a limit. */
+  wasHeld = false;
   #message = ''; // of the last move
   #leaf: Leaf | undefined; // of the last move
 
@@ -212,7 +214,9 @@ export class Harts implements Explored {
   #isHeld(hart: number, label: string): boolean {
     for (let i = 0; i < this.#limits.length; i++) {
       const { label: limited, times } = this.#limits[i]!;
-      if (limited === label) return this.#passed[hart * this.#limits.length + i]! >= times;
+      if (limited !== label || this.#passed[hart * this.#limits.length + i]! < times) continue;
+      this.wasHeld = true;
+      return true;
     }
     return false;
   }
@@ -380,8 +384,9 @@ export class Harts implements Explored {
     return this.#sometimes.get(this.#journal.lastLabel) ?? 0;
   }
 
-  /** One bit per hart: its code has ended. */
+  /** One bit per hart: its code has ended. What a hart held at a limit would do is not known. */
   fulfilled(): number {
+    if (this.isCut) return -1;
     let bits = 0;
     for (let h = 0; h < this.count; h++) if (this.view(h).offer === Offer.none) bits |= 1 << h;
     return bits;

@@ -1,0 +1,18 @@
+/** The litmus programs. */
+import type { Litmus } from './litmus.ts';
+import { tdpLitmus } from './tdp.ts';
+
+export const litmusPrograms: readonly Litmus[] = [...tdpLitmus];
+
+/** CPUs that a litmus needs: one for each guest and each thread of the host. */
+export function cpusOf({ guests, hosts }: Litmus): number {
+  return guests.length + hosts.length;
+}
+
+/** How much happens: the order in which litmus programs are tried when any of them may do. */
+export function sizeOf(litmus: Litmus): number {
+  const { guests, hosts } = litmus;
+  const steps = [...guests, ...hosts].reduce((sum, each) => sum + each.length, 0);
+  // Every entry into a guest multiplies what may happen; a third CPU does so even more.
+  return steps + 3 * guests.length + 10 * Math.max(0, cpusOf(litmus) - 2);
+}

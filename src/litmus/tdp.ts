@@ -1,0 +1,155 @@
+/**
+ * What may meet what in one MMU that a host owns: faults, unmapping, host invalidation, removal of
+ * tables and guests. Rows R… are those of primer/x86.md 9.2; page 0 and 1 share a leaf table.
+ */
+import { host, type Litmus, leave, write } from './litmus.ts';
+
+const PAGES = 4;
+const ONE = { first: 0, end: 1 };
+const TWO = { first: 0, end: 2 };
+
+/** A fault that another CPU's thread resolves, against the unmapping of its page. */
+const faults: readonly Litmus[] = [
+  {
+    id: 'fault-unmap',
+    title: 'a fault resolves a page while another CPU unmaps and frees it',
+    source: 'R1',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('fault', 0)], [host('unmap', 0)]],
+    sometimes: ['tdp.map.commit', 'tdp.zap.clear', 'backing.release'],
+  },
+  {
+    id: 'fault-unmap-2',
+    title: 'faults on two pages against the unmapping of both',
+    source: 'R1, with a range of two pages',
+    pages: PAGES,
+    mapped: TWO,
+    guests: [],
+    hosts: [[host('fault', 0, 2)], [host('unmap', 0, 2)]],
+    sometimes: ['tdp.map.commit', 'tdp.zap.clear'],
+  },
+  {
+    id: 'fault-invalidate',
+    title: 'a fault against a host that takes the entry and keeps the page',
+    source: 'R1, invalidation without freeing',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('fault', 0)], [host('invalidate', 0)]],
+    sometimes: ['tdp.map.commit', 'tdp.zap.clear'],
+  },
+  {
+    id: 'fault-fault',
+    title: 'two faults on one page that nobody has mapped, also its table',
+    source: 'primer/x86.md 2.2: two vCPUs race by compare-and-swap',
+    pages: PAGES,
+    guests: [],
+    hosts: [[host('fault', 0)], [host('fault', 0)]],
+    sometimes: ['tdp.map.link', 'tdp.map.commit'],
+  },
+];
+
+const removals: readonly Litmus[] = [
+  {
+    id: 'remove-fault',
+    title: 'tables are removed while a fault walks them and installs',
+    source: 'R5, R6',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('fault', 1)], [host('remove-tables', 0, 2)]],
+    sometimes: ['tdp.map.commit', 'tdp.remove.freeze', 'tdp.map.link'],
+  },
+  {
+    id: 'remove-unmap',
+    title: 'tables are removed while another CPU unmaps a page below them',
+    source: 'R5, R6',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('unmap', 0)], [host('remove-tables', 0, 2)]],
+    sometimes: ['tdp.zap.clear', 'tdp.remove.freeze'],
+  },
+  {
+    id: 'remove-write',
+    title: 'tables are removed while a guest writes through them',
+    source: 'R4, R6',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('remove-tables', 0, 2)]],
+    sometimes: ['flush.kick', 'run.flush', 'tdp.remove.freeze'],
+  },
+  {
+    id: 'remove-remove',
+    title: 'two CPUs remove the same tables',
+    source: 'R5, I6',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('remove-tables', 0, 2)], [host('remove-tables', 0, 2)]],
+    sometimes: ['tdp.remove.freeze'],
+  },
+];
+
+/** A guest that uses a page, against whoever takes it. */
+const guests: readonly Litmus[] = [
+  {
+    id: 'write-unmap',
+    title: 'a guest writes to a page while the host unmaps and frees it',
+    source: 'R2, I7',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('unmap', 0)]],
+    sometimes: ['flush.kick', 'flush.wait', 'run.flush'],
+  },
+  {
+    id: 'write-leave-unmap',
+    title: 'a guest writes, leaves and writes again while the host unmaps and frees the page',
+    source: 'R2: the flush at the next entry',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0), leave, write(0)]],
+    hosts: [[host('unmap', 0)]],
+    sometimes: ['flush.kick', 'run.flush'],
+  },
+  {
+    id: 'write-invalidate',
+    title: 'a guest writes to a page while the host takes the entry and keeps the page',
+    source: 'R1, R2',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('invalidate', 0)]],
+    sometimes: ['flush.kick', 'run.flush'],
+  },
+];
+
+/** Three CPUs: not exhausted, but to a number of preemptions. */
+const three: readonly Litmus[] = [
+  {
+    id: 'write-write-unmap',
+    title: 'two guests write to a page while the host unmaps and frees it',
+    source: 'R2 with two CPUs to be interrupted',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)], [write(0)]],
+    hosts: [[host('unmap', 0)]],
+    sometimes: ['flush.kick', 'run.flush'],
+  },
+  {
+    id: 'write-remove-unmap',
+    title: 'a guest writes while one CPU removes tables and another unmaps the page',
+    source: 'R4, R5, R6',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('remove-tables', 0, 2)], [host('unmap', 0)]],
+    sometimes: ['tdp.remove.freeze', 'tdp.zap.clear'],
+  },
+];
+
+export const tdpLitmus: readonly Litmus[] = [...faults, ...removals, ...guests, ...three];
