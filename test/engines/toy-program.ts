@@ -39,6 +39,16 @@ export type Instruction = { readonly label?: string } & (
       readonly second: number;
       readonly into: number;
     }
+  /**
+   * Reads one of these words, any of them; with `limit`, only as many as that word says, but the
+   * first in any case.
+   */
+  | {
+      readonly op: 'any';
+      readonly words: readonly number[];
+      readonly limit?: number;
+      readonly into: number;
+    }
   /** Not possible unless the condition holds. */
   | { readonly op: 'wait'; readonly until: Condition }
   /** Locked; not possible unless the word holds 0, sets it to 1. */

@@ -2,7 +2,7 @@
 import { Random } from '../../src/base/random.ts';
 import type { Condition, Instruction, Program } from './toy-program.ts';
 
-/** What a program is made of; `only` lists statements, all unless given. */
+/** What a program is made of; `only` lists statements, all but `any` and `some` unless given. */
 export interface Shape {
   readonly tasks: number;
   /** Statements per task: one at least, this many at most. */
@@ -67,6 +67,18 @@ const STATEMENTS = {
   pick: (dice: Dice): Instruction[] => [
     { op: 'pick', first: dice.word(), second: dice.word(), into: dice.register() },
   ],
+  any: (dice: Dice): Instruction[] => [
+    { op: 'any', words: [dice.word(), dice.word()], into: dice.register() },
+  ],
+  /** One word or either of two, as a word says. */
+  some: (dice: Dice): Instruction[] => [
+    {
+      op: 'any',
+      words: [dice.word(), dice.word()],
+      limit: dice.word(),
+      into: dice.register(),
+    },
+  ],
   fence: (): Instruction[] => [{ op: 'fence' }],
   choose: (dice: Dice): Instruction[] => [{ op: 'choose', among: 2, into: dice.register() }],
   wait: (dice: Dice): Instruction[] => [{ op: 'wait', until: dice.condition(2) }],
@@ -103,12 +115,16 @@ const STATEMENTS = {
   ],
 };
 
-const ALL = Object.keys(STATEMENTS) as Statement[];
+/** All statements. */
+export const EVERY = Object.keys(STATEMENTS) as Statement[];
+
+// Without those that came later: seeds stand for the same programs as before.
+const USUAL = EVERY.filter((kind) => kind !== 'any' && kind !== 'some');
 
 /** The program of a seed. Its tasks may wait for ever: that is one of its promises. */
 export function randomProgram(seed: number, shape: Shape): Program {
   const dice = new Dice(seed, shape);
-  const kinds = shape.only ?? ALL;
+  const kinds = shape.only ?? USUAL;
   const tasks = Array.from({ length: shape.tasks }, () => {
     const statements = dice.below(shape.statements) + 1;
     return Array.from({ length: statements }, () => {

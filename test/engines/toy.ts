@@ -115,8 +115,7 @@ export class Toy implements Explored {
     this.#moves.length = 0;
     for (let actor = 0; actor < this.actors; actor++) {
       if (!this.#isPossible(actor)) continue;
-      const code = this.isTask(actor) ? this.#next(actor) : undefined;
-      const alternatives = code?.op === 'choose' ? code.among : 1;
+      const alternatives = this.isTask(actor) ? this.#alternatives(actor) : 1;
       for (let i = 0; i < alternatives; i++) this.#moves.push(moveOf(actor, i));
     }
     return this.#moves;
@@ -161,7 +160,10 @@ export class Toy implements Explored {
     looked.clear();
     if (this.#isBuffer(actor)) looked.add(this.#slotOf(task, -this.#get(task, COUNT)), false);
     else if (!this.isTask(actor)) looked.add(this.#registersOf(task) + 1, false);
-    else if (this.#next(task) !== undefined) this.#isReady(task, looked);
+    else if (this.#next(task) !== undefined) {
+      looked.add(this.#registersOf(task), true); // as each of its moves does
+      this.#isReady(task, looked);
+    }
     return looked;
   }
 
@@ -265,6 +267,15 @@ export class Toy implements Explored {
     }
   }
 
+  #alternatives(task: number): number {
+    const code = this.#next(task)!;
+    if (code.op === 'choose') return code.among;
+    if (code.op !== 'any') return 1;
+    const most = code.words.length;
+    if (code.limit === undefined) return most;
+    return Math.min(most, Math.max(1, this.#load(task, code.limit, undefined)));
+  }
+
   /** Stores leave in order: none is left if the youngest has left. */
   #isDrained(task: number, touched: Touched | undefined): boolean {
     if (this.#capacity === 0) return true;
@@ -284,6 +295,15 @@ export class Toy implements Explored {
         const first = this.#load(task, code.first, this.#touched);
         const value = first === 0 ? this.#load(task, code.second, this.#touched) : first;
         this.#set(task, REGS + code.into, value);
+        break;
+      }
+      case 'any': {
+        if (code.limit !== undefined) this.#load(task, code.limit, this.#touched);
+        this.#set(
+          task,
+          REGS + code.into,
+          this.#load(task, code.words[alternative]!, this.#touched),
+        );
         break;
       }
       case 'store':
