@@ -9,7 +9,15 @@ import type { Layout } from '../runtime/layout.ts';
 const FRAME_BYTES = 4096;
 const LINE_BYTES = 64;
 
+/** A structure at its place. */
+export interface Placed {
+  readonly at: number;
+  readonly layout: Layout<string>;
+}
+
 export class Arena {
+  /** What `place` gave out, in order: for those who show memory to people. */
+  readonly placed: Placed[] = [];
   #next: number;
   readonly #limit: number;
 
@@ -29,7 +37,9 @@ export class Arena {
 
   /** Address of a structure. */
   place(layout: Layout<string>): number {
-    return this.take(layout.bytes);
+    const at = this.take(layout.bytes);
+    this.placed.push({ at, layout });
+    return at;
   }
 
   /** Number of the first of `count` whole frames. */

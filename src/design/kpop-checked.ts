@@ -170,6 +170,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     freeHanded: ['kpop.kick.wait'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
     promises: kpopPromises(space, parts.revoked),
+    structures: platform.arena.placed,
   };
 }
 

@@ -3,7 +3,7 @@
  * A design composes hypervisor and guest parts; it knows neither the workload nor who watches.
  */
 
-import { Arena } from '../alloc/arena.ts';
+import { Arena, type Placed } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
 import type { View } from '../check/invariant/view.ts';
 import type { FramePool, StatePromise } from '../check/promise.ts';
@@ -71,6 +71,8 @@ export interface Checked {
   /** Objects that only the code of one hart changes; their fields are part of its local state. */
   privates(hart: number): readonly object[];
   readonly promises: readonly StatePromise[];
+  /** Structures at host-physical places, so that words have names in counterexamples. */
+  readonly structures?: readonly Placed[];
 }
 
 export interface Axis {

@@ -89,6 +89,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu): Checked {
     freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
     promises: tdpPromises(mmu),
+    structures: platform.arena.placed,
   };
 }
 

@@ -16,3 +16,15 @@ export function sizeOf(litmus: Litmus): number {
   // Every entry into a guest multiplies what may happen; a third CPU does so even more.
   return steps + 3 * guests.length + 10 * Math.max(0, cpusOf(litmus) - 2);
 }
+
+/** Every label that `sometimes` names, alternatives apart: number i is bit i of what was seen. */
+export function sometimesLabels({ sometimes = [] }: Litmus): string[] {
+  return [...new Set(sometimes.flatMap((each) => each.split('|')))];
+}
+
+/** Those of `sometimes` of which nothing was seen. */
+export function neverSeen(litmus: Litmus, seen: number): string[] {
+  const labels = sometimesLabels(litmus);
+  const isSeen = (label: string): boolean => ((seen >>> labels.indexOf(label)) & 1) === 1;
+  return (litmus.sometimes ?? []).filter((each) => !each.split('|').some(isSeen));
+}

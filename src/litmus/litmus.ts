@@ -30,7 +30,10 @@ export interface Litmus {
   readonly guests: readonly (readonly GuestStep[])[];
   /** One thread of the host each, on CPUs of their own. */
   readonly hosts: readonly (readonly HostStep[])[];
-  /** Labels that some execution must perform, or the litmus was too easy. */
+  /**
+   * Labels that some execution must perform, or the litmus was too easy; `a|b` where either will do
+   * because designs differ.
+   */
   readonly sometimes?: readonly string[];
 }
 

@@ -11,6 +11,7 @@ import type { View } from '../../check/invariant/view.ts';
 import { hostView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
 import type { Checked } from '../../design/system.ts';
+import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { HostileHardware } from '../../machine/explored/adversary.ts';
@@ -28,7 +29,7 @@ import { cpuid, vmcall } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
-import { FRAME_HALVES, Tape } from '../../runtime/hart.ts';
+import { FRAME_HALVES, type LiveHart, Tape } from '../../runtime/hart.ts';
 import { Harts } from '../../schedule/explore/harts.ts';
 import { LOCK_CLASSES } from '../../sync/lock-class.ts';
 import { Judge } from './judge.ts';
@@ -45,6 +46,8 @@ export interface SceneOptions {
   readonly weaken: readonly Weakening[];
   /** Entries after which a vCPU that goes on and on is cut; 3 unless given. */
   readonly entries?: number;
+  /** Wraps the live copies of harts, for who watches code as it runs. */
+  readonly watch?: (live: LiveHart, hart: number) => LiveHart;
 }
 
 /** A scene as explorers and reports see it. */
@@ -75,12 +78,13 @@ export function buildScene(options: SceneOptions): Scene {
     build: (hart) => {
       scratch.fill(0);
       const copy = buildCopy(options, scratch);
-      return new ExploredHart(copy, hart, new Tape(words), { order, weaken, hardware });
+      const live = new ExploredHart(copy, hart, new Tape(words), { order, weaken, hardware });
+      return options.watch?.(live, hart) ?? live;
     },
     adversary: hardware,
     judgement: new Judge(checked, hardware, view),
     limits: [{ label: 'run.enter', times: options.entries ?? 3 }],
-    sometimes: options.litmus.sometimes ?? [],
+    sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };
 }
