@@ -81,7 +81,7 @@ export const nested: Design = {
 function nestedVm(machine: Machine, host: Platform, l1: L1, axes: Axes): NestedVm {
   const vm: NestedVm = {
     tdp: l1.mmu,
-    shadow: new ShadowMmu(host, machine.translator.secondStage, l1.pages),
+    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.pages),
     vmcsShadowing: axes['vmcs'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
@@ -134,7 +134,7 @@ function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
   const vm: Vm = { name: 'l2', platform, vcpus: [] };
   const mmu = new TdpMmu({
     vm,
-    format: machine.translator.secondStage,
+    format: machine.translator.nestedStage,
     backing: new AnonymousBacking(platform, slotsOf(guest.memory)),
     lockClass: 'l1.mmu',
     faultLock: 'read',

@@ -41,6 +41,8 @@ export interface MachineOptions {
   readonly tlb?: (cpu: number) => Tlb;
   /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
   readonly secondStage?: WalkedFormat;
+  /** The same under guests of guests; explorations give those smaller tables. */
+  readonly nestedStage?: WalkedFormat;
 }
 
 export class Machine implements Engine {
@@ -81,7 +83,7 @@ export class Machine implements Engine {
       transfer: (from, to) => this.cost.transfer(from, to),
     });
     this.waiters = new Waiters(this.memory);
-    this.translator = new Translator(this, options.secondStage);
+    this.translator = new Translator(this, options.secondStage, options.nestedStage);
     this.lookahead = this.cost.hardware.ipiSameSocket;
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);

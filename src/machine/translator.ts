@@ -55,27 +55,51 @@ class GuestPhysicalCache implements NestedCache {
   }
 }
 
+/** What walks the tables of one second-stage format. */
+interface Walkers {
+  readonly nested: NestedWalker;
+  readonly second: Walker;
+  readonly peek: Walker;
+  /** Level of the root table. */
+  readonly top: number;
+}
+
 export class Translator {
+  /** Format under guests of level 1, and under guests of guests: one and the same on real CPUs. */
   readonly secondStage: WalkedFormat;
+  readonly nestedStage: WalkedFormat;
   readonly firstStage;
   readonly #m: Machine;
-  readonly #nested: NestedWalker;
-  readonly #second: Walker;
-  readonly #peek: Walker;
+  readonly #walkers: Walkers;
+  readonly #nestedWalkers: Walkers;
   readonly #cache = new GuestPhysicalCache();
   readonly #groupBits: number;
+  /** #PF error code of the last `linear` that said 'guest'. */
+  guestFaultCode = 0;
 
-  constructor(machine: Machine, secondStage?: WalkedFormat) {
+  constructor(machine: Machine, secondStage?: WalkedFormat, nestedStage?: WalkedFormat) {
     const { maxPhyBits } = machine.preset;
     this.#m = machine;
     this.secondStage =
       secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.nestedStage = nestedStage ?? this.secondStage;
     this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
-    this.#nested = new NestedWalker(machine.memory, this.firstStage, this.secondStage);
-    this.#nested.cache = this.#cache;
-    this.#second = new Walker(machine.memory, this.secondStage);
-    this.#peek = new Walker(machine.memory, this.secondStage);
+    this.#walkers = this.#walkersOf(this.secondStage);
+    this.#nestedWalkers =
+      this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
     this.#groupBits = 2 ** MANUAL_4.indexBits;
+  }
+
+  #walkersOf(format: WalkedFormat): Walkers {
+    const { memory } = this.#m;
+    const nested = new NestedWalker(memory, this.firstStage, format);
+    nested.cache = this.#cache;
+    const top = format.geometry.levels - 1;
+    return { nested, second: new Walker(memory, format), peek: new Walker(memory, format), top };
+  }
+
+  #of(guest: GuestContext): Walkers {
+    return guest.level < 2 ? this.#walkers : this.#nestedWalkers;
   }
 
   /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
@@ -84,7 +108,7 @@ export class Translator {
     const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
     let frame = cpu.tlb.lookup(space, page, rightOf(access));
     if (frame < 0) {
-      const walker = this.#second;
+      const walker = this.#of(guest).second;
       const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
       cpu.now += walker.references * this.#m.cost.hardware.walkReference;
       if (outcome !== OK) {
@@ -112,9 +136,8 @@ export class Translator {
       );
       if (frame >= 0) return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
     }
-    const walker = this.#peek;
+    const { peek: walker, top } = this.#of(guest);
     walker.reset();
-    const top = this.secondStage.geometry.levels - 1;
     const outcome = walker.descend(top, guest.regime.ep4ta, ALL_RIGHTS, page, access, USER);
     return outcome === OK ? walker.pfn * FRAME_BYTES + (at & (FRAME_BYTES - 1)) : -1;
   }
@@ -127,29 +150,27 @@ export class Translator {
     const { regime } = guest;
     const space = cpu.combinedSpace(regime);
     if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
-    const walker = this.#nested;
+    const walker = this.#of(guest).nested;
     this.#cache.cpu = cpu;
     this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
-    const outcome = this.#walkNested(cpu, guest, space, page, access);
+    const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
     cpu.now += walker.references * this.#m.cost.hardware.walkReference;
     if (outcome === OK) {
       const dirty = walker.dirty && access === WRITE;
       const rights = dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
       cpu.tlb.insert(space, page, walker.pfn, rights);
-      this.#keepStructure(cpu, space, page);
+      this.#keepStructure(cpu, walker, space, page);
       return 'ok';
     }
     cpu.tlb.dropPage(space, page);
-    if (walker.stage === 1) return 'guest';
+    if (walker.stage === 1) {
+      this.guestFaultCode = walker.code;
+      return 'guest';
+    }
     cpu.tlb.dropPage(this.#cache.space, walker.failedGpaPage);
     const gpa = walker.failedGpaPage * FRAME_BYTES + walker.failedGpaOffset;
     this.#violation(cpu, outcome, walker.code, gpa, page * FRAME_BYTES);
     return 'exit';
-  }
-
-  /** #PF error code of the last `linear` that said 'guest'. */
-  get guestFaultCode(): number {
-    return this.#nested.code;
   }
 
   invlpg(cpu: Cpu, guest: GuestContext, page: number): void {
@@ -157,10 +178,17 @@ export class Translator {
   }
 
   /** Starts at the cached leaf table if there is one. */
-  #walkNested(cpu: Cpu, guest: GuestContext, space: number, page: number, access: Access): Outcome {
+  #walkNested(
+    cpu: Cpu,
+    guest: GuestContext,
+    walker: NestedWalker,
+    space: number,
+    page: number,
+    access: Access,
+  ): Outcome {
     const { regime } = guest;
     const host = cpu.tlb.structure(space, Math.floor(page / this.#groupBits));
-    if (host < 0) return this.#nested.walk(regime.cr3, regime.ep4ta, page, access, USER);
+    if (host < 0) return walker.walk(regime.cr3, regime.ep4ta, page, access, USER);
     const start = {
       level: 0,
       pfn: cpu.tlb.structureGuestFrame,
@@ -168,11 +196,10 @@ export class Translator {
       rights: cpu.tlb.rights,
       hostRights: ALL_RIGHTS,
     };
-    return this.#nested.walkFrom(start, regime.ep4ta, page, access, USER);
+    return walker.walkFrom(start, regime.ep4ta, page, access, USER);
   }
 
-  #keepStructure(cpu: Cpu, space: number, page: number): void {
-    const walker = this.#nested;
+  #keepStructure(cpu: Cpu, walker: NestedWalker, space: number, page: number): void {
     if (walker.level !== 0) return;
     cpu.tlb.insertStructure(
       space,
