@@ -1,12 +1,9 @@
-/**
- * Simulations on threads, as many at a time as there are cores. The main thread only waits, so that
- * Ctrl-C is heard at once; what is done by then is kept.
- */
+/** Simulations on threads, as many at a time as there are cores. */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import type { Run } from '../measure/result.ts';
-import { FailureError, failureOf } from './failure.ts';
-import type { Answer, Common, Piece } from './piece.ts';
+import { Crew } from './crew.ts';
+import { Status } from './failure.ts';
+import type { Common, Piece } from './piece.ts';
 import { Progress } from './progress.ts';
 
 export interface PoolResult {
@@ -19,36 +16,31 @@ export interface PoolResult {
 export async function runPieces(common: Common, pieces: readonly Piece[]): Promise<PoolResult> {
   const runs = new Array<Run | undefined>(pieces.length).fill(undefined);
   const queue = new Queue(pieces);
-  const workers = new Set<Worker>();
   const progress = new Progress(pieces.length);
+  const crew = new Crew<number, { readonly run: Run }>({
+    program: new URL('./worker.js', import.meta.url),
+    workerData: () => common,
+    threads: Math.min(availableParallelism(), pieces.length),
+    message: (at) => pieces[at]!,
+    next: () => queue.take(),
+    finished: (at, { run }, seconds) => {
+      runs[at] = run;
+      queue.finished(pieces[at]!, seconds);
+      progress.done(run);
+    },
+  });
   let interrupted = false;
   const stop = (): void => {
-    if (interrupted) process.exit(130); // twice: leave
+    if (interrupted) process.exit(Status.interrupted); // twice: leave
     interrupted = true;
-    for (const worker of workers) void worker.terminate();
+    crew.stop();
   };
   process.on('SIGINT', stop);
   try {
-    const count = Math.min(availableParallelism(), pieces.length);
-    await Promise.all(
-      Array.from({ length: count }, async () => {
-        const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: common });
-        workers.add(worker);
-        for (let i = queue.take(); i !== undefined; i = queue.take()) {
-          const began = performance.now();
-          const answer = interrupted ? undefined : await ask(worker, pieces[i]!);
-          if (answer === undefined) return;
-          if ('failure' in answer) throw new FailureError(answer.failure);
-          runs[i] = answer.run;
-          queue.finished(pieces[i]!, performance.now() - began);
-          progress.done(answer.run);
-        }
-      }),
-    );
+    await crew.run();
   } finally {
     process.off('SIGINT', stop);
     progress.end();
-    await Promise.all([...workers].map((worker) => worker.terminate()));
   }
   return { runs, interrupted };
 }
@@ -59,7 +51,7 @@ export async function runPieces(common: Common, pieces: readonly Piece[]): Promi
  */
 class Queue {
   readonly #waiting: { readonly at: number; readonly kind: string; readonly vcpus: number }[];
-  /** How long a piece of a kind took, in milliseconds. */
+  /** How long a piece of a kind took, in seconds. */
   readonly #took = new Map<string, number>();
   readonly #started = new Set<string>();
 
@@ -88,18 +80,4 @@ class Queue {
   finished({ design, vcpus }: Piece, took: number): void {
     this.#took.set(`${design.text} ${vcpus}`, took);
   }
-}
-
-/** The worker's answer; undefined if it was terminated before it had one. */
-function ask(worker: Worker, piece: Piece): Promise<Answer | undefined> {
-  return new Promise((resolve) => {
-    const settle = (answer: Answer | undefined): void => {
-      worker.off('message', settle).off('error', fail).off('exit', leave);
-      resolve(answer);
-    };
-    const fail = (error: Error): void => settle({ failure: failureOf(error) });
-    const leave = (): void => settle(undefined);
-    worker.on('message', settle).on('error', fail).on('exit', leave);
-    worker.postMessage(piece);
-  });
 }

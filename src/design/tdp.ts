@@ -3,6 +3,7 @@
  */
 
 import type { Frames } from '../alloc/frames.ts';
+import { tdpFrames } from '../check/invariant/mmu-frames.ts';
 import { backedBy, tdpPromises } from '../check/invariant/tdp-backing.ts';
 import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
@@ -12,6 +13,7 @@ import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { premap } from '../hypervisor/mmu/tdp/premap.ts';
+import { tdpTeardown } from '../hypervisor/mmu/tdp/teardown.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { Owner } from '../hypervisor/owner.ts';
@@ -63,13 +65,13 @@ export const tdp: Design = {
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
       memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
-      checked: checkedTdp(machine, mmu),
+      checked: checkedTdp(machine, mmu, guest.memory),
     };
   },
 };
 
 /** What may be done to a TDP MMU by threads of its host, and what it promises. */
-export function checkedTdp(machine: Machine, mmu: TdpMmu): Checked {
+export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageRange[]): Checked {
   const { platform, backing } = mmu;
   return {
     roots: [mmu.root],
@@ -77,6 +79,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu): Checked {
       fault: (cpu, range) => faultAll(cpu, mmu, range),
       unmap: (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free'),
       invalidate: (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep'),
+      teardown: (cpu) => tdpTeardown(cpu, mmu),
       'remove-tables': (cpu, range) => tdpRemoveTables(cpu, mmu, range),
     },
     premap: (range) => premap(machine.memory, mmu, range),
@@ -88,7 +91,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu): Checked {
     exclusive: true,
     freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
-    promises: tdpPromises(mmu),
+    promises: [...tdpPromises(mmu), tdpFrames(mmu, memory)],
     structures: platform.arena.placed,
   };
 }

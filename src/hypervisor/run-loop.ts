@@ -11,7 +11,7 @@ import { Unit } from '../machine/preset/price.ts';
 import { Field } from '../machine/vmcs.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
+import { REQUEST_DEAD, REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
 
 /** Body of a vCPU thread; `boot` runs before the first entry. */
 export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine<void> {
@@ -29,6 +29,7 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
 /** Mode, barrier, requests: false if something came up, and nothing was entered. */
 function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
   yield* serviceRequests(cpu, v);
+  if (v.active.guest.finished) return false;
   if (v.active.prepare !== undefined) yield* v.active.prepare(cpu, v);
   cpu.masked = true;
   if (v.active.beforeEntry !== undefined && (yield* v.active.beforeEntry(cpu, v))) {
@@ -56,6 +57,9 @@ function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   if (num(yield cpu.load(v.requests, 'run.requests')) === 0) return;
   const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
   if ((requests & REQUEST_FLUSH) !== 0) yield inveptAll(cpu, 'run.flush');
+  if ((requests & REQUEST_DEAD) === 0) return;
+  v.active.guest.kill();
+  v.own.guest.kill();
 }
 
 function* dispatch(cpu: Context, v: Vcpu): Routine<void> {

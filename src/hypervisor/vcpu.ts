@@ -21,6 +21,10 @@ export const VcpuWords = layout('vcpu', {
 });
 
 export const REQUEST_FLUSH = 1;
+/** The VM is going: the thread ends instead of entering again. */
+export const REQUEST_DEAD = 2;
+
+const TWO32 = 4294967296;
 
 export type ExitHandler = (cpu: Context, v: Vcpu) => Routine<void>;
 
@@ -85,6 +89,11 @@ export class Vcpu {
   get answered(): number {
     return this.words + VcpuWords.at.answered;
   }
+}
+
+/** Whether the thread whose mode this is has performed its last act. */
+export function hasEnded(mode: number): boolean {
+  return mode >= TWO32;
 }
 
 export function isInGuest(mode: number): boolean {

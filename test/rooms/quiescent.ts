@@ -5,15 +5,20 @@
 import type { Frames } from '../../src/alloc/frames.ts';
 import type { Slab } from '../../src/alloc/slab.ts';
 import { Random } from '../../src/base/random.ts';
-import { type Claim, framesOwned, type PoolUse } from '../../src/check/invariant/frames-owned.ts';
+import { framesOwned, type PoolUse } from '../../src/check/invariant/frames-owned.ts';
 import { kpopBook, type SlotBook, type SlotCodec } from '../../src/check/invariant/kpop-book.ts';
 import { kpopEntries, kpopGenerations } from '../../src/check/invariant/kpop-entries.ts';
 import { kpopReverse } from '../../src/check/invariant/kpop-reverse.ts';
 import { kpopTree } from '../../src/check/invariant/kpop-tree.ts';
+import {
+  backingClaim,
+  deferredOf,
+  isFrame,
+  mmuClaims,
+} from '../../src/check/invariant/mmu-frames.ts';
 import { nestedComposition } from '../../src/check/invariant/nested-composition.ts';
 import { shadowReverse, shadowTracking } from '../../src/check/invariant/shadow-books.ts';
 import { shadowPages } from '../../src/check/invariant/shadow-pages.ts';
-import { tableFrames } from '../../src/check/invariant/tables.ts';
 import { tdpBacking } from '../../src/check/invariant/tdp-backing.ts';
 import { guestView, hostView, Onlooker, type View } from '../../src/check/invariant/view.ts';
 import { assemble } from '../../src/design/assemble.ts';
@@ -200,46 +205,11 @@ export function l1Pool(q: Quiescent): PoolUse {
   return { ...poolOf(platform), deferred, claims };
 }
 
-function deferredOf(mmu: TdpMmu): PoolUse['deferred'] {
-  return { rcu: mmu.rcu!, modes: mmu.vm.vcpus.map((v) => v.mode) };
-}
-
 function poolOf(platform: Platform): Pick<PoolUse, 'pool' | 'cpus' | 'slabs'> {
   const slabs = madeOf<Slab>('Slab')
     .filter(({ args }) => (args[1] as Frames) === platform.frames)
     .map(({ object, args }) => ({ slab: object, bytes: args[2] as number }));
   return { pool: platform.frames, cpus: platform.cpus, slabs };
-}
-
-function mmuClaims(view: View, mmu: TdpMmu): Claim[] {
-  const [, ...tables] = tableFrames(view, mmu.format, mmu.root);
-  const spares: number[] = [];
-  for (let seat = 0; seat < mmu.platform.cpus; seat++) {
-    const { me } = new Onlooker(view, seat);
-    for (let frame = mmu.takeSpare(me); isFrame(frame); frame = mmu.takeSpare(me)) {
-      spares.push(frame);
-    }
-  }
-  return [
-    { owner: 'a table', frames: tables },
-    { owner: 'spares', frames: spares },
-  ];
-}
-
-function backingClaim(view: View, backing: AnonymousBacking, ranges: readonly PageRange[]): Claim {
-  const frames: number[] = [];
-  for (const { first, end } of ranges) {
-    for (let gfn = first; gfn < end; gfn++) {
-      const frame = backing.peekFrame(view, gfn);
-      if (frame >= 0) frames.push(frame);
-    }
-  }
-  return { owner: 'the backing', frames };
-}
-
-/** What an exhausted list of spares gives is none: 0, or a count that went below it. */
-function isFrame(frame: number): boolean {
-  return frame > 0 && frame < 2 ** 31;
 }
 
 /** Each new SP takes two spares: its table and its notes. */

@@ -89,6 +89,14 @@ export function buildScene(options: SceneOptions): Scene {
   return { harts, hardware, checked, view };
 }
 
+/** Names of the operations that threads of the host may perform under a design. */
+export function operationsOf(choice: Choice): string[] {
+  const nothing = { id: 'nothing', title: '', source: '', pages: 1, guests: [], hosts: [[]] };
+  const scratch = new Int32Array(FRAMES * FRAME_HALVES);
+  const options = { choice, litmus: nothing, order: 'sc', weaken: [] } as const;
+  return Object.keys(buildCopy(options, scratch).checked.operations);
+}
+
 /** The design on a machine of its own, everything in place and nothing run. */
 function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy {
   const { guests, hosts } = litmus;

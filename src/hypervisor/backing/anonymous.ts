@@ -78,6 +78,13 @@ export class AnonymousBacking {
     if (old !== 0) this.#platform.frames.give(cpu, old - 1);
   }
 
+  /** Takes every page away: the VM is gone. */
+  *releaseAll(cpu: Context): Routine<void> {
+    for (const { base, pages } of this.#slots) {
+      for (let gfn = base; gfn < base + pages; gfn++) yield* this.release(cpu, gfn);
+    }
+  }
+
   /** Before anybody runs: `pfn` backs `gfn`. */
   install(memory: Memory, gfn: number, pfn: number): void {
     memory.write(this.#word(gfn), pfn + 1);

@@ -131,7 +131,7 @@ function levelSpanning(mmu: TdpMmu, range: PageRange): number {
 }
 
 /** Freezes every used entry of an unlinked table and of those below it; lists their frames. */
-function* sweep(
+export function* sweep(
   cpu: Context,
   mmu: TdpMmu,
   table: number,

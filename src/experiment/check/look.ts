@@ -1,0 +1,153 @@
+/**
+ * How far a system is looked at: first everything, by the stateful engine; if the budget ends
+ * before, everything with 0, 1, 2, … preemptions; at last a sample of random executions. When a
+ * counterexample is expected the order is the other way round, for few preemptions find it sooner.
+ */
+import { exploreByPriorities } from '../../schedule/explore/random.ts';
+import { exploreStateful } from '../../schedule/explore/stateful.ts';
+import type { Explored, Move, Report } from '../../schedule/explore/system.ts';
+import type { Bounds } from './pieces.ts';
+
+export interface Look {
+  readonly verdict: 'holds' | 'violated' | 'unfinished';
+  /** `<promise>: <sentence>`; '' if none is broken. */
+  readonly message: string;
+  readonly path: readonly Move[];
+  readonly executions: number;
+  /** Distinct states of the largest single search. */
+  readonly states: number;
+  readonly steps: number;
+  /** Preemptions up to which all was looked at; -1 for none, infinite for everything. */
+  readonly preemptions: number;
+  /** Bits of `sometimes` promises seen. */
+  readonly seen: number;
+  readonly collision: number;
+  /** Random executions, and the depth of bugs that they find with which probability at least. */
+  readonly sample: { readonly runs: number; readonly depth: number; readonly overall: number };
+}
+
+/** Searches with more preemptions than these are left to the one without a bound. */
+const MOST_PREEMPTIONS = 6;
+/** Part of the budget that the search of everything gets, if it is not the goal. */
+const SHARE_OF_ALL = 0.5;
+const SAMPLE = { depth: 3, moves: 10_000, part: 0.05, mostRuns: 300 };
+
+export interface LookOptions {
+  readonly bounds: Bounds;
+  /** A counterexample is expected. */
+  readonly hunts: boolean;
+  readonly isOver: () => boolean;
+}
+
+export function lookAt(system: Explored, options: LookOptions): Look {
+  return new Looking(system, options).run();
+}
+
+class Looking {
+  readonly #system: Explored;
+  readonly #options: LookOptions;
+  #steps = 0;
+  #executions = 0;
+  #states = 0;
+  #seen = 0;
+  #collision = 0;
+  #preemptions = -1;
+  #broken: Report | undefined;
+  #sample = { runs: 0, depth: SAMPLE.depth, overall: 0 };
+
+  constructor(system: Explored, options: LookOptions) {
+    this.#system = system;
+    this.#options = options;
+  }
+
+  run(): Look {
+    const { hunts, bounds } = this.#options;
+    const { goal } = bounds;
+    if (hunts) {
+      this.#rising(goal === 'all' ? 2 : goal);
+      if (goal === 'all') this.#everything(bounds.steps);
+    } else if (goal === 'all') {
+      this.#everything(bounds.steps * SHARE_OF_ALL);
+      this.#rising(MOST_PREEMPTIONS);
+    } else {
+      this.#rising(goal);
+    }
+    const isReached = this.#preemptions >= (goal === 'all' ? Number.POSITIVE_INFINITY : goal);
+    if (!isReached && !hunts) this.#random();
+    const broken = this.#broken;
+    return {
+      verdict: broken !== undefined ? 'violated' : isReached ? 'holds' : 'unfinished',
+      message: broken?.message ?? '',
+      path: broken?.path ?? [],
+      executions: this.#executions,
+      states: this.#states,
+      steps: this.#steps,
+      preemptions: this.#preemptions,
+      seen: this.#seen,
+      collision: this.#collision,
+      sample: this.#sample,
+    };
+  }
+
+  get #isDone(): boolean {
+    return this.#broken !== undefined || this.#options.isOver();
+  }
+
+  #everything(steps: number): void {
+    if (this.#isDone) return;
+    const isWhole = this.#search(steps, undefined);
+    if (isWhole) this.#preemptions = Number.POSITIVE_INFINITY;
+  }
+
+  /** With 0 preemptions, then 1, and so on, until one is not exhausted. */
+  #rising(most: number): void {
+    for (let preemptions = 0; preemptions <= most; preemptions++) {
+      const left = this.#options.bounds.steps - this.#steps;
+      if (this.#isDone || left <= 0 || this.#preemptions >= preemptions) return;
+      if (!this.#search(left, preemptions)) return;
+      this.#preemptions = Math.max(this.#preemptions, preemptions);
+    }
+  }
+
+  /** Whether the search was exhausted; without any move cut off, everything was. */
+  #search(steps: number, preemptions: number | undefined): boolean {
+    const report = exploreStateful(this.#system, {
+      steps,
+      isOver: this.#options.isOver,
+      ...(preemptions === undefined ? {} : { preemptions }),
+    });
+    this.#add(report);
+    this.#collision = Math.max(this.#collision, report.collision);
+    if (report.exhausted && report.cut === 0) this.#preemptions = Number.POSITIVE_INFINITY;
+    return report.exhausted;
+  }
+
+  #random(): void {
+    if (this.#isDone) return;
+    const { seed, steps } = this.#options.bounds;
+    const most = this.#steps + Math.max(steps * SAMPLE.part, SAMPLE.moves);
+    let taken = this.#steps;
+    const isOver = (): boolean => {
+      taken += 100; // a run is about so long
+      return taken > most || this.#options.isOver();
+    };
+    const report = exploreByPriorities(this.#system, {
+      seed,
+      runs: SAMPLE.mostRuns,
+      bugDepth: SAMPLE.depth,
+      depth: SAMPLE.moves,
+      isOver,
+    });
+    this.#add(report);
+    const { executions: runs, overall } = report;
+    this.#sample = { runs, depth: SAMPLE.depth, overall };
+  }
+
+  #add(report: Report): void {
+    this.#steps += report.steps;
+    this.#executions += report.executions;
+    this.#states = Math.max(this.#states, report.states);
+    this.#seen |= report.seen;
+    if (report.verdict === 'violated') this.#broken = report;
+  }
+}

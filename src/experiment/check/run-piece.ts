@@ -1,0 +1,211 @@
+/**
+ * One piece from the scene to the result: explored as far as its bounds go, on livelocks too if it
+ * is small, and if a promise is broken, a counterexample as short as can be found.
+ */
+import type { Choice } from '../../design/index.ts';
+import { neverSeen } from '../../litmus/index.ts';
+import type { CheckMove, CheckResult } from '../../measure/check.ts';
+import type { LiveHart } from '../../runtime/hart.ts';
+import { exploreLiveness } from '../../schedule/explore/liveness.ts';
+import { type Minimised, minimise } from '../../schedule/explore/minimise.ts';
+import { namesOf } from '../../schedule/explore/names.ts';
+import type { Move } from '../../schedule/explore/system.ts';
+import { limitsOf } from './limits.ts';
+import { type Look, lookAt } from './look.ts';
+import { findLitmus, type Piece } from './pieces.ts';
+import { replay } from './replay.ts';
+import { buildScene, type Scene } from './scene.ts';
+import { writeSchedule } from './schedule.ts';
+
+export interface PieceTask {
+  readonly piece: Piece;
+  readonly choice: Choice;
+  /** The design as a schedule names it, and a hash of the code that is explored. */
+  readonly origin: { readonly design: string; readonly code: string };
+  /** What a litmus must reach is a promise for built-in designs, and a remark for others. */
+  readonly isBuiltIn: boolean;
+  /** True ends the search: time is over. */
+  readonly isOver: () => boolean;
+  readonly watch?: (live: LiveHart, hart: number) => LiveHart;
+}
+
+/** A label that was offered, with the operation codes of its acts. */
+export type Offered = readonly [label: string, ops: readonly number[]];
+
+export interface PieceOutcome {
+  readonly result: Omit<CheckResult, 'secondsWall' | 'cached'>;
+  readonly offered: readonly Offered[];
+  /** Time ended it: another run may find more. */
+  readonly wasEnded: boolean;
+}
+
+/** Moves that may be taken to shorten a counterexample. */
+const MINIMISE = 400_000;
+/** States up to which livelocks are looked for. */
+const LIVENESS_STATES = 150_000;
+
+/** What was found, whichever engine found it. */
+interface Found {
+  readonly message: string;
+  readonly path: readonly Move[];
+  readonly loop: number;
+  readonly minimal: string;
+}
+
+export function runPiece(task: PieceTask): PieceOutcome {
+  const { piece } = task;
+  const scene = sceneOf(task);
+  const { harts } = scene;
+  let ended = false;
+  const isOver = (): boolean => {
+    ended ||= task.isOver();
+    return ended;
+  };
+  const hunts = piece.guard !== undefined;
+  const look = lookAt(harts, { bounds: piece.bounds, hunts, isOver });
+  const liveness = look.verdict === 'holds' && !hunts ? livelockOf(task, look, isOver) : undefined;
+  const found = look.verdict === 'violated' ? shortest(task, scene, look, isOver) : liveness?.found;
+  const reached = { wasHeld: harts.wasHeld, liveness: liveness?.says ?? '' };
+  return {
+    result: resultOf(task, look, found, reached),
+    offered: [...harts.labels()].map(([label, ops]): Offered => [label, [...ops].sort()]),
+    wasEnded: ended,
+  };
+}
+
+function sceneOf({ piece, choice, watch }: PieceTask): Scene {
+  return buildScene({
+    choice,
+    litmus: findLitmus(piece.litmus),
+    order: piece.memory,
+    weaken: piece.guard === undefined ? [] : [piece.guard],
+    entries: piece.bounds.entries,
+    ...(watch === undefined ? {} : { watch }),
+  });
+}
+
+/** The name of the promise that a message is about. */
+export function promiseOf(message: string): string {
+  return message.slice(0, Math.max(0, message.indexOf(': ')));
+}
+
+function shortest(task: PieceTask, scene: Scene, look: Look, isOver: () => boolean): Found {
+  const promise = promiseOf(look.message);
+  let isFirst = true;
+  const fresh = (): Scene['harts'] => {
+    // The scene that was explored has its automata filled, and stands at its start again.
+    if (!isFirst) return sceneOf(task).harts;
+    isFirst = false;
+    return scene.harts;
+  };
+  const { path, message, says }: Minimised = minimise({
+    fresh,
+    path: look.path,
+    isSame: (other) => promiseOf(other) === promise,
+    steps: MINIMISE,
+    isOver,
+  });
+  return { message, path, loop: -1, minimal: says };
+}
+
+interface Livelock {
+  readonly found: Found | undefined;
+  /** What is known then, as a limit. */
+  readonly says: string;
+}
+
+/** On a scene of its own: the graph of all states needs other walks than those done before. */
+function livelockOf(task: PieceTask, look: Look, isOver: () => boolean): Livelock {
+  if (look.preemptions !== Number.POSITIVE_INFINITY) {
+    return { found: undefined, says: 'livelocks were not looked for: not all states are known' };
+  }
+  if (look.states > LIVENESS_STATES) {
+    return { found: undefined, says: `livelocks were not looked for in ${look.states} states` };
+  }
+  const { harts } = sceneOf(task);
+  const promises = Array.from(
+    { length: harts.count },
+    (_, hart) => `progress.livelock: cpu${hart} never ends`,
+  );
+  const report = exploreLiveness(harts, { promises, isOver });
+  if (report.verdict === 'violated') {
+    const { message, path, loop } = report;
+    const minimal = 'the shortest way into it; not the shortest way round';
+    return { found: { message, path, loop, minimal }, says: '' };
+  }
+  const isWhole = report.verdict === 'holds';
+  return {
+    found: undefined,
+    says: isWhole ? 'no livelock under weak fairness' : 'livelocks: the search was not finished',
+  };
+}
+
+function resultOf(
+  task: PieceTask,
+  look: Look,
+  found: Found | undefined,
+  reached: { readonly wasHeld: boolean; readonly liveness: string },
+): PieceOutcome['result'] {
+  const { piece } = task;
+  const { guard, bounds } = piece;
+  const verdict = found === undefined ? look.verdict : 'violated';
+  const expected = guard === undefined ? 'holds' : 'violated';
+  const tooEasy = verdict === 'holds' ? tooEasyOf(task, look) : '';
+  const isAll = look.preemptions === Number.POSITIVE_INFINITY;
+  const limits = limitsOf(piece, look, reached);
+  if (!task.isBuiltIn && tooEasy !== '') limits.push(tooEasy);
+  const fails = task.isBuiltIn ? tooEasy : '';
+  return {
+    design: piece.choice,
+    litmus: piece.litmus,
+    guard: guard?.label ?? '',
+    how: guard?.how ?? '',
+    memory: piece.memory,
+    verdict,
+    expected,
+    asExpected: verdict === expected && fails === '',
+    promise: found === undefined ? (fails === '' ? '' : 'litmus.sometimes') : promiseOf(found.message),
+    message: found === undefined ? fails : sentenceOf(found.message),
+    executions: look.executions,
+    states: look.states,
+    steps: look.steps,
+    exhausted: isAll,
+    preemptions: isAll ? null : look.preemptions,
+    hashBits: 64,
+    collision: look.collision,
+    entries: bounds.entries,
+    ...counterexampleOf(task, found),
+    limits,
+  };
+}
+
+function sentenceOf(message: string): string {
+  return message.slice(message.indexOf(': ') + 2);
+}
+
+function tooEasyOf({ piece }: PieceTask, { seen }: Look): string {
+  const never = neverSeen(findLitmus(piece.litmus), seen);
+  if (never.length === 0) return '';
+  return `the litmus was too easy: ${never.join(', ')} never happened`;
+}
+
+type Counterexample = Pick<CheckResult, 'schedule' | 'length' | 'minimal' | 'interleaving'>;
+
+function counterexampleOf(task: PieceTask, found: Found | undefined): Counterexample {
+  if (found === undefined) return { schedule: '', length: 0, minimal: '', interleaving: [] };
+  const { piece, origin } = task;
+  const scene = sceneOf(task);
+  const names = namesOf(scene.harts, found.path);
+  const interleaving: readonly CheckMove[] = replay(sceneOf(task), names, found.loop).moves;
+  const schedule = writeSchedule({
+    design: origin.design,
+    code: origin.code,
+    litmus: piece.litmus,
+    memory: piece.memory,
+    guard: piece.guard,
+    entries: piece.bounds.entries,
+    loop: found.loop,
+    names,
+  });
+  return { schedule, length: names.length, minimal: found.minimal, interleaving };
+}

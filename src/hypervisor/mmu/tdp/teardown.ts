@@ -1,0 +1,31 @@
+/**
+ * The end of a VM's second stage: its vCPUs first, so that nothing walks the tables and nothing
+ * faults any more, then the tables and the pages. Threads of the host that unmap ranges meanwhile
+ * are kept out by the write lock and find the root empty. No flush: no CPU can enter again, and
+ * whatever is still cached carries the tag of a root that is not used for another VM.
+ */
+import type { Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
+import { stopVcpus } from '../../flush/stop.ts';
+import type { TdpMmu } from './mmu.ts';
+import { sweep } from './zap.ts';
+
+export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
+  const { format } = mmu;
+  const removed: number[] = [];
+  yield* stopVcpus(cpu, mmu.vm);
+  yield* writeLock(cpu, mmu.lock, 'tdp.teardown.lock');
+  const level = format.geometry.levels - 1;
+  for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
+    const at = mmu.root * 4096 + index * 8;
+    const old = format.decode(
+      yield cpu.exchangeWord(at, format.empty, 'tdp.teardown.unlink'),
+      level,
+    );
+    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, removed);
+  }
+  yield* writeUnlock(cpu, mmu.lock, 'tdp.teardown.unlock');
+  for (const frame of removed) mmu.platform.frames.give(cpu, frame);
+  yield* mmu.backing.releaseAll(cpu);
+}
