@@ -36,6 +36,8 @@ export const Effect = {
   post: 3,
   /** a = space or -1 for all, b = page or -1 for all: cached translations are dropped here. */
   invalidate: 4,
+  /** An invalidation by a guest hypervisor has retired here. */
+  guestFlush: 5,
 } as const;
 
 /** What the code of a hart can do next, and what else its local state decides. */
@@ -72,6 +74,8 @@ export interface HartView {
   readonly translation: Translation | undefined;
   /** Space whose translations hardware may cache here at any moment; -1 outside guest mode. */
   readonly space: number;
+  /** Whether guests of guests may run here. */
+  readonly nests: boolean;
   /** Stores in the store buffer. */
   readonly buffered: number;
   /** A promise about this hart alone that its last move broke, or why it crashed; else ''. */
@@ -102,6 +106,8 @@ export interface Adversary {
   /** The hart went from one local state to another: on leaving guest mode what it cached stays. */
   afterMove(set: number, before: HartView, after: HartView): number;
   invalidate(set: number, space: number, page: number): number;
+  /** A guest hypervisor's invalidation retired at the hart. */
+  guestFlush(set: number): number;
   /** Whether words of a frame may be table entries for somebody: only then `beforeWrite` counts. */
   isTable(frame: number): boolean;
   /** Content hash of a set, two lanes. */

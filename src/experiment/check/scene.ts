@@ -14,7 +14,7 @@ import type { Checked } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
-import { HostileHardware } from '../../machine/explored/adversary.ts';
+import { fixedSpaces, HostileHardware } from '../../machine/explored/adversary.ts';
 import { FREE } from '../../machine/explored/free.ts';
 import { ExploredHart } from '../../machine/explored/hart.ts';
 import { TapeMemory } from '../../machine/explored/memory.ts';
@@ -69,7 +69,7 @@ export function buildScene(options: SceneOptions): Scene {
   first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
-  const hardware = new HostileHardware(words, format, checked.roots);
+  const hardware = new HostileHardware(words, fixedSpaces(format, checked.roots));
   const { order, weaken } = options;
   const view = hostView(first.memory);
   const harts = new Harts({

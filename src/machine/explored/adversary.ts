@@ -12,6 +12,7 @@
  * capacity (everything fits), accessed bits set by speculation.
  */
 
+import { defect } from '../../base/assert.ts';
 import { Hash64 } from '../../base/hash.ts';
 import {
   type Adversary,
@@ -22,6 +23,7 @@ import {
 import type { Entry } from '../format/format.ts';
 import { indexAt, pagesAt } from '../format/format.ts';
 import {
+  ALL_RIGHTS,
   RIGHT_EXECUTE,
   RIGHT_READ,
   RIGHT_USER,
@@ -43,42 +45,106 @@ export interface Cached {
   readonly rights: number;
 }
 
+/** What a walk of the tables finds at one moment. */
+export interface Walked {
+  /** Frames of the tables, by level. */
+  readonly tables: readonly number[];
+  /** Frame of the page; -1 if it is absent. */
+  readonly frame: number;
+  /** AND of the rights on the way. */
+  readonly rights: number;
+  readonly dirty: boolean;
+}
+
+/** An entry, by its table, with the rights of the entries above. */
+interface Place {
+  readonly table: number;
+  readonly slot: number;
+  readonly level: number;
+  readonly first: number;
+  readonly rights: number;
+}
+
+type See = (table: number, level: number, first: number, rights: number) => void;
+
 interface CachedSet {
   readonly entries: readonly number[];
   readonly low: number;
   readonly high: number;
 }
 
+/** A space whose translations are looked at. */
+export interface WatchedSpace {
+  /** Frame of the root table. */
+  readonly root: number;
+  readonly format: WalkedFormat;
+  /** Pages that are looked at; all unless given: others are known never to change. */
+  readonly pages?: { readonly first: number; readonly end: number };
+}
+
+/** The spaces that there are, by EP4TA or, for promised ones, from PROMISED on. */
+export interface Spaces {
+  /** Spaces that are there from the start. */
+  readonly fixed: readonly number[];
+  /** How a space is looked at; undefined if it is not. */
+  of(space: number): WatchedSpace | undefined;
+  /**
+   * Tables that no hardware walks, but which a guest hypervisor's CPU would: what they have said
+   * since the guest hypervisor's last invalidation on a CPU may still be used there.
+   */
+  readonly promised: readonly number[];
+}
+
+/** Promised spaces are numbered from here on. */
+export const PROMISED = 2 ** 30;
+
+/** All of one format, known from the start. */
+export function fixedSpaces(format: WalkedFormat, roots: readonly number[]): Spaces {
+  return {
+    fixed: roots,
+    of: (space) => (roots.includes(space) ? { root: space, format } : undefined),
+    promised: [],
+  };
+}
+
 export class HostileHardware implements Adversary {
   readonly nothing = 0;
   readonly #words: Int32Array;
-  readonly #format: WalkedFormat;
-  readonly #roots: ReadonlySet<number>;
+  readonly #spaces: Spaces;
+  readonly #known: number[] = []; // spaces met so far
   readonly #tables: Uint8Array; // frames that were ever a table, by number
+  readonly #upper: Uint8Array; // those that were ever one above the leaf tables
   readonly #cached: Cached[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #sets: CachedSet[] = [];
   readonly #setNumbers = new Map<string, number>();
   readonly #usable: number[] = [];
 
-  /** `roots`: frames of the second-stage roots whose spaces are looked at. */
-  constructor(words: Int32Array, format: WalkedFormat, roots: readonly number[]) {
+  constructor(words: Int32Array, spaces: Spaces) {
     this.#words = words;
-    this.#format = format;
-    this.#roots = new Set(roots);
+    this.#spaces = spaces;
     this.#tables = new Uint8Array(words.length / FRAME_HALVES);
+    this.#upper = new Uint8Array(words.length / FRAME_HALVES);
     this.#internSet([]);
-    for (const root of roots) this.#mark(root, format.geometry.levels - 1);
+    for (const space of [...spaces.fixed, ...spaces.promised]) this.#meet(space);
   }
 
   /** Whether a space is one of those looked at. */
   watches(space: number): boolean {
-    return this.#roots.has(space);
+    return this.#spaces.of(space) !== undefined;
+  }
+
+  formatOf(space: number): WalkedFormat {
+    return this.#at(space).format;
+  }
+
+  #at(space: number): WatchedSpace {
+    return this.#spaces.of(space) ?? defect('HostileHardware', `space ${space} is not watched`);
   }
 
   /** Frame that an entry maps a page to now; -1 if none does. */
   mapped(space: number, page: number): number {
-    return this.#walk({ space, page, right: 0 }).frame;
+    return this.walk(space, page).frame;
   }
 
   entry(number: number): Cached {
@@ -93,20 +159,26 @@ export class HostileHardware implements Adversary {
     return this.#tables[frame] === 1;
   }
 
-  /** Marks the tables below an entry that is being written: their words are entries from now on. */
-  #mark(table: number, level: number): void {
-    if (this.#tables[table] === 1 && level === 0) return;
+  /** A root is one of those under which CPUs walk: so are the tables below it, from now on. */
+  #meet(space: number): void {
+    if (!this.#known.includes(space)) this.#known.push(space);
+    const { root, format } = this.#at(space);
+    this.#mark(root, format.geometry.levels - 1, format);
+  }
+
+  #mark(table: number, level: number, format: WalkedFormat): void {
     this.#tables[table] = 1;
     if (level === 0) return;
-    for (let i = 0; i < 1 << this.#format.geometry.indexBits; i++) {
-      const entry = this.#decode(table, i, level);
-      if (entry.kind === 'table') this.#mark(entry.pfn, level - 1);
+    this.#upper[table] = 1;
+    for (let i = 0; i < 1 << format.geometry.indexBits; i++) {
+      const entry = this.#decode(format, table, i, level);
+      if (entry.kind === 'table') this.#mark(entry.pfn, level - 1, format);
     }
   }
 
-  #decode(table: number, index: number, level: number): Entry {
+  #decode(format: WalkedFormat, table: number, index: number, level: number): Entry {
     const at = table * FRAME_HALVES + index * 2;
-    return this.#format.decode({ lo: this.#words[at]!, hi: this.#words[at + 1]! }, level);
+    return format.decode({ lo: this.#words[at]!, hi: this.#words[at + 1]! }, level);
   }
 
   usable(set: number, wanted: Translation): readonly number[] {
@@ -114,14 +186,16 @@ export class HostileHardware implements Adversary {
     found.length = 0;
     const { entries } = this.#sets[set]!;
     if (entries.length === 0) return found;
-    const now = this.#walk(wanted);
+    const { space, page, right } = wanted;
+    const now = this.walk(space, page);
     for (const number of entries) {
       const cached = this.#cached[number]!;
-      if (cached.space !== wanted.space || !this.#covers(cached, wanted.page)) continue;
+      if (cached.space !== space || !this.#covers(cached, page)) continue;
       if (cached.kind === 'table') {
         if (now.tables[cached.level] !== cached.frame) found.push(number);
-      } else if ((cached.rights & wanted.right) !== 0 && cached.frame !== now.frame) {
-        found.push(number);
+      } else if ((cached.rights & right) !== 0) {
+        const isNow = cached.frame === now.frame && (now.rights & right) !== 0;
+        if (!isNow) found.push(number);
       }
     }
     return found;
@@ -129,104 +203,127 @@ export class HostileHardware implements Adversary {
 
   #covers(cached: Cached, page: number): boolean {
     if (cached.kind === 'leaf') return cached.page === page;
-    const span = pagesAt(this.#format.geometry, cached.level + 1);
+    const { geometry } = this.#at(cached.space).format;
+    const span = pagesAt(geometry, cached.level + 1);
     return page >= cached.page && page < cached.page + span;
   }
 
-  /** Tables by level and frame that a walk goes through now; frame -1 if the page is absent. */
-  #walk({ space, page }: Translation): { tables: number[]; frame: number } {
-    const { geometry } = this.#format;
+  /** Tables by level, frame and rights that a walk finds now; frame -1 if the page is absent. */
+  walk(space: number, page: number): Walked {
+    const { root, format } = this.#at(space);
+    return this.#walkFrom(format, root, format.geometry.levels - 1, page);
+  }
+
+  /** The same from a table that something cached still points to. */
+  walkBelow(number: number, page: number): Walked {
+    const { space, frame, level } = this.#cached[number]!;
+    return this.#walkFrom(this.#at(space).format, frame, level, page);
+  }
+
+  #walkFrom(format: WalkedFormat, from: number, top: number, page: number): Walked {
+    const { geometry } = format;
     const tables: number[] = [];
-    let table = space;
-    for (let level = geometry.levels - 1; level >= 0; level--) {
+    let table = from;
+    let rights = ALL_RIGHTS;
+    for (let level = top; level >= 0; level--) {
       tables[level] = table;
-      const entry = this.#decode(table, indexAt(geometry, page, level), level);
-      if (entry.kind === 'leaf') return { tables, frame: entry.pfn };
-      if (entry.kind !== 'table') break;
+      const entry = this.#decode(format, table, indexAt(geometry, page, level), level);
+      if (entry.kind !== 'leaf' && entry.kind !== 'table') break;
+      rights &= rightsOf(entry);
+      if (entry.kind === 'leaf') return { tables, frame: entry.pfn, rights, dirty: entry.dirty };
       table = entry.pfn;
     }
-    return { tables, frame: -1 };
+    return { tables, frame: -1, rights: 0, dirty: false };
   }
 
   beforeWrite(set: number, view: HartView, index: number): number {
-    const frame = Math.floor(index / FRAME_HALVES);
-    if (view.space < 0 || !this.#roots.has(view.space) || index % 2 === 1) return set;
+    if (index % 2 === 1) return set;
     let result = set;
-    this.#visit(set, view.space, (table, level, first) => {
+    if (view.space >= 0) result = this.#beforeWriteIn(result, view.space, index);
+    if (!view.nests) return result;
+    for (const space of this.#spaces.promised) result = this.#beforeWriteIn(result, space, index);
+    return result;
+  }
+
+  #beforeWriteIn(set: number, space: number, index: number): number {
+    const frame = Math.floor(index / FRAME_HALVES);
+    const slot = (index % FRAME_HALVES) >> 1;
+    const { format } = this.#at(space);
+    if (slot >= 1 << format.geometry.indexBits) return set;
+    let result = set;
+    this.#visit(set, space, (table, level, first, rights) => {
       if (table !== frame) return;
-      const slot = (index % FRAME_HALVES) >> 1;
-      if (slot >= 1 << this.#format.geometry.indexBits) return;
-      result = this.#addEntry(result, view.space, table, slot, level, first);
+      result = this.#addEntry(result, space, { table, slot, level, first, rights });
     });
     return result;
   }
 
   afterWrite(index: number): void {
-    const frame = Math.floor(index / FRAME_HALVES);
-    if (this.#tables[frame] !== 1) return;
-    for (const root of this.#roots) this.#mark(root, this.#format.geometry.levels - 1);
+    if (this.#upper[Math.floor(index / FRAME_HALVES)] !== 1) return;
+    for (const space of this.#known) this.#meet(space);
   }
 
   afterMove(set: number, before: HartView, after: HartView): number {
-    if (before.space < 0 || before.space === after.space || !this.#roots.has(before.space)) {
-      return set;
-    }
+    if (before.space === after.space) return set;
+    if (after.space >= 0) this.#meet(after.space);
+    if (before.space < 0) return set;
     let result = set;
-    this.#visit(set, before.space, (table, level, first) => {
-      for (let slot = 0; slot < 1 << this.#format.geometry.indexBits; slot++) {
-        result = this.#addEntry(result, before.space, table, slot, level, first);
+    const { format } = this.#at(before.space);
+    this.#visit(set, before.space, (table, level, first, rights) => {
+      for (let slot = 0; slot < 1 << format.geometry.indexBits; slot++) {
+        result = this.#addEntry(result, before.space, { table, slot, level, first, rights });
       }
     });
     return result;
   }
 
   /** Every table that a walk may go through now: from the root, and from cached pointers. */
-  #visit(
-    set: number,
-    space: number,
-    see: (table: number, level: number, first: number) => void,
-  ): void {
-    const { geometry } = this.#format;
-    const down = (table: number, level: number, first: number): void => {
-      see(table, level, first);
+  #visit(set: number, space: number, see: See): void {
+    const { root, format, pages } = this.#at(space);
+    const { geometry } = format;
+    const down = (table: number, level: number, first: number, rights: number): void => {
+      see(table, level, first, rights);
       if (level === 0) return;
       const span = pagesAt(geometry, level);
       for (let i = 0; i < 1 << geometry.indexBits; i++) {
-        const entry = this.#decode(table, i, level);
-        if (entry.kind === 'table') down(entry.pfn, level - 1, first + i * span);
+        const page = first + i * span;
+        if (pages !== undefined && (page >= pages.end || page + span <= pages.first)) continue;
+        const entry = this.#decode(format, table, i, level);
+        if (entry.kind === 'table') down(entry.pfn, level - 1, page, rights & rightsOf(entry));
       }
     };
-    down(space, geometry.levels - 1, 0);
+    down(root, geometry.levels - 1, 0, ALL_RIGHTS);
     for (const number of this.#sets[set]!.entries) {
       const cached = this.#cached[number]!;
       if (cached.kind === 'table' && cached.space === space) {
-        down(cached.frame, cached.level, cached.page);
+        down(cached.frame, cached.level, cached.page, cached.rights);
       }
     }
   }
 
-  #addEntry(
-    set: number,
-    space: number,
-    table: number,
-    slot: number,
-    level: number,
-    first: number,
-  ): number {
-    const entry = this.#decode(table, slot, level);
-    const page = first + slot * pagesAt(this.#format.geometry, level);
-    if (entry.kind === 'table') {
-      const below = { space, kind: 'table', page, level: level - 1, frame: entry.pfn, rights: 15 };
-      return this.#with(set, below as Cached);
+  #addEntry(set: number, space: number, at: Place): number {
+    const { format, pages } = this.#at(space);
+    const page = at.first + at.slot * pagesAt(format.geometry, at.level);
+    if (pages !== undefined && at.level === 0 && (page < pages.first || page >= pages.end)) {
+      return set;
     }
-    if (entry.kind !== 'leaf' || level !== 0) return set;
-    const canWrite = entry.write && (entry.dirty || this.#format.judge.dirtyMask === 0);
-    const rights =
-      (entry.read ? RIGHT_READ : 0) |
-      (canWrite ? RIGHT_WRITE : 0) |
-      (entry.execute ? RIGHT_EXECUTE : 0) |
-      RIGHT_USER;
-    return this.#with(set, { space, kind: 'leaf', page, level: 0, frame: entry.pfn, rights });
+    const entry = this.#decode(format, at.table, at.slot, at.level);
+    const rights = at.rights & rightsOf(entry);
+    if (entry.kind === 'table') {
+      const { pfn: frame } = entry;
+      return this.#with(set, { space, kind: 'table', page, level: at.level - 1, frame, rights });
+    }
+    if (entry.kind !== 'leaf' || at.level !== 0) return set;
+    const canWrite = entry.dirty || format.judge.dirtyMask === 0;
+    const usable = canWrite ? rights : rights & ~RIGHT_WRITE;
+    return this.#with(set, {
+      space,
+      kind: 'leaf',
+      page,
+      level: 0,
+      frame: entry.pfn,
+      rights: usable,
+    });
   }
 
   #with(set: number, cached: Cached): number {
@@ -237,16 +334,21 @@ export class HostileHardware implements Adversary {
   }
 
   invalidate(set: number, space: number, page: number): number {
+    return this.#without(set, (cached) => {
+      if (cached.space >= PROMISED || (space >= 0 && cached.space !== space)) return false;
+      return page < 0 || cached.kind !== 'leaf' || cached.page === page;
+    });
+  }
+
+  /** A guest hypervisor's own invalidation has taken effect: what its tables said is past. */
+  guestFlush(set: number): number {
+    return this.#without(set, (cached) => cached.space >= PROMISED);
+  }
+
+  #without(set: number, goes: (cached: Cached) => boolean): number {
     const { entries } = this.#sets[set]!;
-    if (entries.length === 0) return set;
-    if (space < 0) return this.nothing;
-    return this.#internSet(
-      entries.filter((number) => {
-        const cached = this.#cached[number]!;
-        if (cached.space !== space) return true;
-        return page >= 0 && cached.kind === 'leaf' && cached.page !== page;
-      }),
-    );
+    const kept = entries.filter((number) => !goes(this.#cached[number]!));
+    return kept.length === entries.length ? set : this.#internSet(kept);
   }
 
   #number(cached: Cached): number {
@@ -290,11 +392,21 @@ export class HostileHardware implements Adversary {
   }
 
   describe(number: number): string {
-    const { kind, page, frame, level } = this.#cached[number]!;
+    const { space, kind, page, frame, level } = this.#cached[number]!;
+    if (space >= PROMISED && kind === 'leaf') return `L1's word that page ${page} is its ${frame}`;
     return kind === 'leaf'
       ? `page ${page} in frame ${frame}`
       : `the table of level ${level} in frame ${frame}`;
   }
+}
+
+function rightsOf(entry: Entry): number {
+  return (
+    (entry.read ? RIGHT_READ : 0) |
+    (entry.write ? RIGHT_WRITE : 0) |
+    (entry.execute ? RIGHT_EXECUTE : 0) |
+    RIGHT_USER
+  );
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -13,6 +13,7 @@ import type { Context } from '../../runtime/context.ts';
 import { Effect, type HartView, Input, type LiveHart, type Tape } from '../../runtime/hart.ts';
 import type { Cpu, InFlight } from '../cpu.ts';
 import type { GuestContext } from '../guest.ts';
+import { Instruction } from '../instruction.ts';
 import { ExploredActs, type MemoryOrder } from './acts.ts';
 import type { HostileHardware } from './adversary.ts';
 import { Observer } from './observer.ts';
@@ -102,6 +103,9 @@ export class ExploredHart implements LiveHart {
     for (;;) {
       const context: Context | undefined = this.#cpu.current;
       if (context === undefined || context.top.state === 'offered') return;
+      if (context !== this.#cpu.host && context.top.act.op === Instruction.invept) {
+        this.tape.emit(Effect.guestFlush, 0, 0); // it was emulated, and retires
+      }
       this.#observer.run(context, () => context.advance());
       if (context.finished) this.#world.machine.finished(this.#cpu, context);
     }

@@ -20,7 +20,7 @@ import { Instruction } from '../instruction.ts';
 import { FRAME_BYTES } from '../memory.ts';
 import type { ExploredActs } from './acts.ts';
 import type { HostileHardware } from './adversary.ts';
-import { contextsOf, type World } from './world.ts';
+import { contextsOf, guestsOf, type World } from './world.ts';
 
 /** Labels at which a context whose stack holds nothing else is at rest. */
 const REST_LABELS: ReadonlySet<string> = new Set(['run.requests', 'l1.rest']);
@@ -36,6 +36,7 @@ export class Observer implements Follower {
   /** What had been observed when something was attempted, by context and label. */
   readonly #attempts = new Map<string, { readonly low: number; readonly high: number }>();
   readonly #key = new Hash64();
+  readonly #nests: boolean;
 
   constructor(world: World, cpu: Cpu, acts: ExploredActs, hardware: HostileHardware) {
     this.#world = world;
@@ -43,6 +44,7 @@ export class Observer implements Follower {
     this.#acts = acts;
     this.#hardware = hardware;
     for (const context of contextsOf(world.machine, cpu.id)) context.follower = this;
+    this.#nests = guestsOf(world.machine, cpu.id).some((guest) => guest.level > 1);
   }
 
   begin(): void {
@@ -119,6 +121,7 @@ export class Observer implements Follower {
       context: context?.name ?? '',
       translation: this.#translation(),
       space: this.#space(),
+      nests: this.#nests,
       buffered: this.#acts.buffer.stores.length,
       message:
         crash !== '' ? `code.assertion: the code stops: ${crash}` : this.#world.notes.message,

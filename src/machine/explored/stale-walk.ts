@@ -6,20 +6,21 @@
 
 import { Op } from '../../runtime/act.ts';
 import type { Cpu } from '../cpu.ts';
-import { ALL_RIGHTS, OK, READ, USER, WRITE } from '../format/judge.ts';
+import { OK, READ, USER, type WalkedFormat, WRITE } from '../format/judge.ts';
 import type { Machine } from '../machine.ts';
-import { FRAME_BYTES } from '../memory.ts';
+import { FRAME_BYTES, type Memory } from '../memory.ts';
 import { Walker } from '../walk.ts';
 import type { HostileHardware } from './adversary.ts';
 import type { ExploredTlb } from './tlb.ts';
 
 export class StaleWalk {
   readonly #hardware: HostileHardware;
-  readonly #walker: Walker;
+  readonly #memory: Memory;
+  readonly #walkers = new Map<WalkedFormat, Walker>();
 
   constructor(machine: Machine, hardware: HostileHardware) {
     this.#hardware = hardware;
-    this.#walker = new Walker(machine.memory, machine.translator.secondStage);
+    this.#memory = machine.memory;
   }
 
   /** The next access on `cpu` uses the cached entry of that number; a failing one walks anew. */
@@ -32,10 +33,18 @@ export class StaleWalk {
     }
     const { act } = cpu.current!.top;
     const page = Math.floor(act.at / FRAME_BYTES);
-    const start = { level: cached.level, pfn: cached.frame, rights: ALL_RIGHTS };
+    const start = { level: cached.level, pfn: cached.frame, rights: cached.rights };
     const access = act.op === Op.load ? READ : WRITE;
-    const walker = this.#walker;
+    const walker = this.#walkerOf(this.#hardware.formatOf(cached.space));
     if (walker.walkFrom(start, page, access, USER) !== OK) return;
     tlb.use = { space: cached.space, page, frame: walker.pfn, rights: walker.rights };
+  }
+  #walkerOf(format: WalkedFormat): Walker {
+    let walker = this.#walkers.get(format);
+    if (walker === undefined) {
+      walker = new Walker(this.#memory, format);
+      this.#walkers.set(format, walker);
+    }
+    return walker;
   }
 }

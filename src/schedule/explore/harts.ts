@@ -286,6 +286,10 @@ export class Harts implements Explored {
         case Effect.post:
           this.#post(a, b);
           break;
+        case Effect.guestFlush:
+          this.#caches[hart] = this.#adversary.guestFlush(this.#caches[hart]!);
+          this.#touched.caches(hart, true);
+          break;
         default:
           this.#caches[hart] = this.#adversary.invalidate(this.#caches[hart]!, a, b);
           this.#touched.caches(hart, true);
