@@ -100,7 +100,7 @@ const HOST_POOL_FRAMES = 1 << 22;
 /** The bare machine as the host's platform. */
 export function hostPlatform(machine: Machine): Platform {
   const limit = Math.min(machine.memory.frameLimit, HOST_ARENA_FRAMES + HOST_POOL_FRAMES);
-  const base = Math.min(HOST_ARENA_FRAMES, limit / 2);
+  const base = Math.min(HOST_ARENA_FRAMES, Math.floor(limit / 2));
   const arena = new Arena(1, base);
   const region = { base, limit };
   const boot = machine.memory;

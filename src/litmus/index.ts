@@ -1,8 +1,10 @@
 /** The litmus programs. */
+
+import { kpopLitmus } from './kpop.ts';
 import type { Litmus } from './litmus.ts';
 import { tdpLitmus } from './tdp.ts';
 
-export const litmusPrograms: readonly Litmus[] = [...tdpLitmus];
+export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus];
 
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
 export function cpusOf({ guests, hosts }: Litmus): number {

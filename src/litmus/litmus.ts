@@ -7,7 +7,9 @@
 export type GuestStep =
   | { readonly do: 'write' | 'read'; readonly page: number }
   /** An exit that its owner handles without touching memory (CPUID). */
-  | { readonly do: 'leave' };
+  | { readonly do: 'leave' }
+  /** Stays in the guest, touching nothing, until a thread of the host does `ring`. */
+  | { readonly do: 'await' };
 
 /** What a thread of the host does next, to pages `first` .. `end - 1`. */
 export interface HostStep {
@@ -46,6 +48,9 @@ export function read(page: number): GuestStep {
 }
 
 export const leave: GuestStep = { do: 'leave' };
+export const awaitRing: GuestStep = { do: 'await' };
+/** Lets guests that await it go on. */
+export const ring: HostStep = { do: 'ring', first: 0, end: 0 };
 
 export function host(operation: string, first: number, end = first + 1): HostStep {
   return { do: operation, first, end };

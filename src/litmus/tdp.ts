@@ -2,7 +2,12 @@
  * What may meet what in one MMU that a host owns: faults, unmapping, host invalidation, removal of
  * tables and guests. Rows R… are those of primer/x86.md 9.2; page 0 and 1 share a leaf table.
  */
-import { host, type Litmus, leave, write } from './litmus.ts';
+import { awaitRing, host, type Litmus, leave, ring, write } from './litmus.ts';
+
+/** What the two ways of flushing call the same deed. */
+const KICK = 'flush.kick|kpop.kick.send';
+const WAIT = 'flush.wait|kpop.kick.wait';
+const FLUSH = 'run.flush|kpop.enter.flush';
 
 const PAGES = 4;
 const ONE = { first: 0, end: 1 };
@@ -104,7 +109,7 @@ const guests: readonly Litmus[] = [
     mapped: ONE,
     guests: [[write(0)]],
     hosts: [[host('unmap', 0)]],
-    sometimes: ['flush.kick', 'flush.wait', 'run.flush'],
+    sometimes: [KICK, WAIT, FLUSH],
   },
   {
     id: 'write-leave-unmap',
@@ -114,7 +119,7 @@ const guests: readonly Litmus[] = [
     mapped: ONE,
     guests: [[write(0), leave, write(0)]],
     hosts: [[host('unmap', 0)]],
-    sometimes: ['flush.kick', 'run.flush'],
+    sometimes: [KICK, FLUSH],
   },
   {
     id: 'write-invalidate',
@@ -124,7 +129,61 @@ const guests: readonly Litmus[] = [
     mapped: ONE,
     guests: [[write(0)]],
     hosts: [[host('invalidate', 0)]],
-    sometimes: ['flush.kick', 'run.flush'],
+    sometimes: [KICK, FLUSH],
+  },
+];
+
+/** Guests that would never leave by themselves, and the end of everything. */
+const ends: readonly Litmus[] = [
+  {
+    id: 'stay-unmap',
+    title: 'a guest that stays in guest mode until the unmapping of its page has returned',
+    source: 'R2: whoever must be interrupted is',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0), awaitRing]],
+    hosts: [[host('unmap', 0), ring]],
+    sometimes: [KICK, WAIT],
+  },
+  {
+    id: 'write-teardown',
+    title: 'a guest writes while its VM is torn down',
+    source: 'primer/x86.md 2.4, root free; I5',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0), awaitRing]],
+    hosts: [[host('teardown', 0, PAGES)]],
+    sometimes: ['stop.kick', 'stop.wait'],
+  },
+  {
+    id: 'unmap-teardown',
+    title: 'a page is unmapped while its VM is torn down',
+    source: 'primer/x86.md 2.8: zapping after the notifier completed',
+    pages: PAGES,
+    mapped: TWO,
+    guests: [],
+    hosts: [[host('unmap', 0)], [host('teardown', 0, PAGES)]],
+    sometimes: ['backing.release'],
+  },
+  {
+    id: 'invalidate-teardown',
+    title: 'the host takes an entry away while the VM is torn down',
+    source: 'primer/x86.md 2.8: zapping after the notifier completed',
+    pages: PAGES,
+    mapped: TWO,
+    guests: [],
+    hosts: [[host('invalidate', 0)], [host('teardown', 0, PAGES)]],
+    sometimes: ['backing.release'],
+  },
+  {
+    id: 'remove-teardown',
+    title: 'tables are removed while their VM is torn down',
+    source: 'R5; I5',
+    pages: PAGES,
+    mapped: TWO,
+    guests: [],
+    hosts: [[host('remove-tables', 0, 2)], [host('teardown', 0, PAGES)]],
+    sometimes: ['tdp.teardown.unlink'],
   },
 ];
 
@@ -138,7 +197,7 @@ const three: readonly Litmus[] = [
     mapped: ONE,
     guests: [[write(0)], [write(0)]],
     hosts: [[host('unmap', 0)]],
-    sometimes: ['flush.kick', 'run.flush'],
+    sometimes: [KICK, FLUSH],
   },
   {
     id: 'write-remove-unmap',
@@ -152,4 +211,4 @@ const three: readonly Litmus[] = [
   },
 ];
 
-export const tdpLitmus: readonly Litmus[] = [...faults, ...removals, ...guests, ...three];
+export const tdpLitmus: readonly Litmus[] = [...faults, ...removals, ...guests, ...ends, ...three];

@@ -25,7 +25,7 @@ import type { World } from '../../machine/explored/world.ts';
 import { ept } from '../../machine/format/ept.ts';
 import type { Geometry } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
-import { cpuid, vmcall } from '../../machine/instruction.ts';
+import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -37,6 +37,8 @@ import { Judge } from './judge.ts';
 /** Two levels of one index bit: four pages, a root and two leaf tables. */
 export const MINI: Geometry = { levels: 2, indexBits: 1 };
 const FRAMES = 256;
+/** What guests await and threads of the host ring. */
+const BELL = bell(0);
 const FRAME_BYTES = 4096;
 
 export interface SceneOptions {
@@ -89,16 +91,18 @@ export function buildScene(options: SceneOptions): Scene {
   return { harts, hardware, checked, view };
 }
 
-/** Names of the operations that threads of the host may perform under a design. */
-export function operationsOf(choice: Choice): string[] {
-  const nothing = { id: 'nothing', title: '', source: '', pages: 1, guests: [], hosts: [[]] };
-  const scratch = new Int32Array(FRAMES * FRAME_HALVES);
-  const options = { choice, litmus: nothing, order: 'sc', weaken: [] } as const;
-  return Object.keys(buildCopy(options, scratch).checked.operations);
+/** What a design offers to a checker; undefined if nothing. */
+export function checkedOf(choice: Choice): Checked | undefined {
+  const nothing = { id: '', title: '', source: '', pages: 1, guests: [], hosts: [[]] };
+  return emptyCopy(choice, nothing, new Int32Array(FRAMES * FRAME_HALVES)).checked;
 }
 
-/** The design on a machine of its own, everything in place and nothing run. */
-function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy {
+interface EmptyCopy extends Pick<World, 'machine' | 'memory' | 'notes'> {
+  readonly checked: Checked | undefined;
+}
+
+/** The design on a machine of its own, without anything to do. */
+function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCopy {
   const { guests, hosts } = litmus;
   const cpus = guests.length + hosts.length;
   const memory = new TapeMemory(scratch);
@@ -121,10 +125,16 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
     barePages: litmus.pages,
   };
   const { design, axes } = choice;
-  const system = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
-  const { checked } = system;
+  const { checked } = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  for (const label of checked?.freeHanded ?? []) freeHanded.add(label);
+  return { machine, memory, notes, checked };
+}
+
+/** The design on a machine of its own, everything in place and nothing run. */
+function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy {
+  const { guests, hosts } = litmus;
+  const { machine, memory, notes, checked } = emptyCopy(choice, litmus, scratch);
   if (checked === undefined) return badInput(`design ${choice.name} offers nothing to check`);
-  for (const label of checked.freeHanded) freeHanded.add(label);
   if (litmus.mapped !== undefined) checked.premap(litmus.mapped);
   guests.forEach((steps, i) => {
     const guest = machine.guests.find((g) => g.homeCpu === i) ?? defect('scene', `no guest ${i}`);
@@ -139,6 +149,7 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
 function* guestProgram(cpu: GuestContext, steps: readonly GuestStep[]): Routine<void> {
   for (const step of steps) {
     if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
+    else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
     else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
     else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
   }
@@ -148,7 +159,8 @@ function* guestProgram(cpu: GuestContext, steps: readonly GuestStep[]): Routine<
 function* hostProgram(cpu: Context, checked: Checked, steps: readonly HostStep[]): Routine<void> {
   for (const [i, step] of steps.entries()) {
     cpu.rest(i, 0);
-    yield* operationOf(checked, step)(cpu, step);
+    if (step.do === 'ring') yield ring(cpu, BELL);
+    else yield* operationOf(checked, step)(cpu, step);
   }
   cpu.rest(steps.length, 0);
 }

@@ -5,6 +5,7 @@
  */
 import { defect } from '../../base/assert.ts';
 import { FRAME_HALVES, type Tape } from '../../runtime/hart.ts';
+import { BELLS } from '../instruction.ts';
 import { FRAME_BYTES, Memory } from '../memory.ts';
 
 export class TapeMemory extends Memory {
@@ -18,8 +19,9 @@ export class TapeMemory extends Memory {
     this.#frames = words.length / FRAME_HALVES;
   }
 
+  /** The last frame is the bells'. */
   override get frameLimit(): number {
-    return this.#frames;
+    return this.#frames - 1;
   }
 
   get tape(): Tape {
@@ -38,7 +40,8 @@ export class TapeMemory extends Memory {
   }
 
   override indexOf(pa: number): number {
-    return this.base(Math.floor(pa / FRAME_BYTES)) | ((pa & 0xff8) >> 2);
+    const pfn = pa >= BELLS ? this.#frames - 1 : Math.floor(pa / FRAME_BYTES);
+    return this.base(pfn) | ((pa & 0xff8) >> 2);
   }
 
   override place(pa: number): number {

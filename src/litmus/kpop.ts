@@ -1,0 +1,172 @@
+/**
+ * KPOP's L0 under any L1: MAP, UNMAP, MAP elsewhere (move), fill from a known intent, and the host
+ * that takes L1's pages, each against each, and against L2 guests. Rows R… are those of
+ * primer/x86.md 9.2, K… its invariants of 6.10.
+ */
+import { awaitRing, type HostStep, host, type Litmus, leave, ring, write } from './litmus.ts';
+
+const PAGES = 4;
+const ONE = { first: 0, end: 1 };
+const TWO = { first: 0, end: 2 };
+
+/** Two of L1's calls, or one and the host, on one page and its neighbour. */
+function pair(
+  id: string,
+  title: string,
+  source: string,
+  hosts: readonly [HostStep, HostStep],
+  rest: Pick<Litmus, 'sometimes' | 'mapped'> = {},
+): Litmus {
+  return { id, title, source, pages: PAGES, guests: [], hosts: hosts.map((one) => [one]), ...rest };
+}
+
+/** A guest against one operation. */
+function against(
+  id: string,
+  title: string,
+  source: string,
+  guest: Litmus['guests'][number],
+  operations: readonly HostStep[],
+  sometimes: readonly string[],
+): Litmus {
+  const shared = { pages: PAGES, mapped: ONE, sometimes };
+  return { id, title, source, guests: [guest], hosts: [operations], ...shared };
+}
+
+const pairs: readonly Litmus[] = [
+  pair(
+    'map-unmap',
+    'a MAP with an old epoch is under way while UNMAP of the same page returns',
+    'R11, K8',
+    [host('map', 0), host('unmap', 0)],
+    { sometimes: ['kpop.map.hardware', 'kpop.unmap.fence'] },
+  ),
+  pair(
+    'map-unmap-mapped',
+    'MAP of what is mapped already, against its UNMAP',
+    'K2, K14: an UNMAP that finds nothing joins the flush of the one that did',
+    [host('map', 0), host('unmap', 0)],
+    { mapped: ONE, sometimes: ['kpop.entry.clear'] },
+  ),
+  pair(
+    'map-map',
+    'two MAPs of two pages below one missing table',
+    'primer/x86.md 6.3, walk: somebody else linked',
+    [host('map', 0), host('map', 1)],
+    { sometimes: ['kpop.link.hardware', 'kpop.map.hardware'] },
+  ),
+  pair(
+    'map-move',
+    'MAP of one L1 page against UNMAP and MAP of another in its place',
+    'K3, M2: a label that is not finished is joined first',
+    [host('map', 0), host('move', 0)],
+    { mapped: ONE, sometimes: ['kpop.map.hardware'] },
+  ),
+  pair(
+    'map-invalidate',
+    'MAP of an L1 page while the host takes that page',
+    'R1, M4 against N1',
+    [host('map', 0), host('invalidate', 0)],
+    { sometimes: ['kpop.map.seq-recheck', 'kpop.notify.begin'] },
+  ),
+  pair(
+    'fill-invalidate',
+    'a fill from a known intent while the host takes the L1 page',
+    'R1, M4 against N1',
+    [host('fill', 0), host('invalidate', 0)],
+    { mapped: ONE, sometimes: ['kpop.map.hardware', 'kpop.entry.clear'] },
+  ),
+  pair(
+    'fill-unmap',
+    'a fill from a known intent while L1 removes the intent',
+    'K1, K8',
+    [host('fill', 0), host('unmap', 0)],
+    { mapped: ONE, sometimes: ['kpop.entry.clear'] },
+  ),
+  pair(
+    'unmap-unmap',
+    'two UNMAPs of one page: the second finds it empty and must not return early',
+    'R12, K14',
+    [host('unmap', 0), host('unmap', 0)],
+    { mapped: ONE, sometimes: ['kpop.entry.clear'] },
+  ),
+  pair(
+    'unmap-invalidate-pair',
+    'UNMAP of a page that a host invalidation has just emptied',
+    'R12, K14',
+    [host('unmap', 0), host('invalidate', 0)],
+    { mapped: ONE, sometimes: ['kpop.entry.clear'] },
+  ),
+  pair(
+    'unmap-fill-2',
+    'UNMAP of two pages against fills of both',
+    'K4: one list of the reverse map per page',
+    [host('unmap', 0, 2), host('fill', 0, 2)],
+    { mapped: TWO, sometimes: ['kpop.entry.clear'] },
+  ),
+];
+
+const KICK = 'kpop.kick.send';
+const FLUSH = 'kpop.enter.flush';
+
+const guests: readonly Litmus[] = [
+  against(
+    'write-move',
+    'a guest writes while its page is moved',
+    'K3',
+    [write(0)],
+    [host('move', 0)],
+    [KICK],
+  ),
+  against(
+    'stay-invalidate',
+    'a guest that stays in guest mode until the host has taken its page',
+    'R2, K7',
+    [write(0), awaitRing],
+    [host('invalidate', 0), ring],
+    [KICK, FLUSH],
+  ),
+  against(
+    'write-leave-invalidate',
+    'a guest writes, leaves and writes again while the host takes the page',
+    'R2, R16: the flush at the next entry',
+    [write(0), leave, write(0)],
+    [host('invalidate', 0)],
+    [FLUSH],
+  ),
+];
+
+/** Three CPUs: to a number of preemptions. */
+const three: readonly Litmus[] = [
+  {
+    id: 'write-unmap-unmap',
+    title: 'a guest writes while two of the calls of L1 remove its page',
+    source: 'R12, K14: who finds the entry empty joins the flush of who emptied it',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('unmap', 0)], [host('unmap', 0)]],
+    sometimes: [KICK],
+  },
+  {
+    id: 'write-unmap-invalidate',
+    title: 'a guest writes while L1 unmaps its page and the host takes the page',
+    source: 'R12, K14: T.q',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('unmap', 0)], [host('invalidate', 0)]],
+    sometimes: [KICK],
+  },
+  {
+    id: 'write-map-unmap',
+    title: 'a guest writes while one call maps its page and another unmaps it',
+    source: 'R11, K8',
+    pages: PAGES,
+    guests: [[write(0)]],
+    hosts: [[host('map', 0)], [host('unmap', 0)]],
+    sometimes: ['kpop.map.hardware'],
+  },
+];
+
+export const kpopLitmus: readonly Litmus[] = [...pairs, ...guests, ...three];
