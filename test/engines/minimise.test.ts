@@ -6,7 +6,7 @@ import { walkAtRandom } from '../../src/schedule/explore/random.ts';
 import { exploreStateful } from '../../src/schedule/explore/stateful.ts';
 import type { Move } from '../../src/schedule/explore/system.ts';
 import { Toy } from './toy.ts';
-import { flush } from './toy-known.ts';
+import { flush, philosophers } from './toy-known.ts';
 import type { Program } from './toy-program.ts';
 import { randomProgram } from './toy-random.ts';
 
@@ -75,16 +75,19 @@ test('minimise: with a small budget it shortens, claims no more, and never makes
   const hows = { minimal: 0, shortened: 0, given: 0 };
   for (const { program, found } of violations()) {
     const least = smallest(program, found.path, found.message, 1_000_000);
-    const quick = smallest(program, found.path, found.message, 200);
-    hows[quick.how]++;
-    expect(messageOf(program, quick.path)).toBe(found.message);
-    expect(quick.preemptions).toBeGreaterThanOrEqual(least.preemptions);
-    if (quick.preemptions === least.preemptions) {
-      expect(quick.moves).toBeGreaterThanOrEqual(least.moves);
+    for (const steps of [200, 800, 3000]) {
+      const quick = smallest(program, found.path, found.message, steps);
+      hows[quick.how]++;
+      expect(messageOf(program, quick.path)).toBe(found.message);
+      expect(quick.preemptions).toBeGreaterThanOrEqual(least.preemptions);
+      if (quick.preemptions === least.preemptions) {
+        expect(quick.moves).toBeGreaterThanOrEqual(least.moves);
+      }
+      if (quick.how === 'minimal') expect(quick.says).toBe(least.says);
+      if (quick.how === 'given') expect(quick.path).toEqual(found.path);
+      if (quick.how !== 'minimal') expect(quick.says).toContain('not known to be minimal');
+      expect(quick.steps).toBeLessThan(steps + 2 * found.path.length);
     }
-    if (quick.how === 'given') expect(quick.path).toEqual(found.path);
-    if (quick.how !== 'minimal') expect(quick.says).toContain('not known to be minimal');
-    expect(quick.steps).toBeLessThan(200 + 2 * found.path.length);
   }
   expect(Math.min(hows.minimal, hows.shortened, hows.given)).toBeGreaterThan(0);
 });
@@ -105,6 +108,18 @@ test('minimise: a shootdown that does not wait, with growing budgets', () => {
     '2 switches, minimal (1 preemption, 10 moves): ' +
       'it is not broken with fewer preemptions, nor with as many and fewer moves',
   ]);
+});
+
+test('minimise: fewer moves than were searched with fewer preemptions are not minimal', () => {
+  const program = philosophers(6); // a deadlock takes one preemption
+  const found = wild(program, 2);
+  const isSame = (message: string): boolean => message.startsWith('deadlock');
+  const options = { fresh: () => new Toy(program), path: found.path, isSame };
+  for (const steps of [0, 100, 300, 1000, 1_000_000]) {
+    const { how, preemptions, moves } = minimise({ ...options, steps });
+    if (how === 'minimal') expect([steps, preemptions, moves]).toEqual([steps, 1, 6]);
+  }
+  expect(minimise({ ...options, steps: 1_000_000 }).how).toBe('minimal');
 });
 
 test('minimise: a path that breaks nothing is refused', () => {

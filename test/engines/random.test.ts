@@ -95,14 +95,17 @@ test('random: who spins does not hold up PCT; what never ends is cut', () => {
     { op: 'branch', register: 0, equals: 0, by: -1 },
   ];
   const spins: Program = { name: 'spins', words: [0], order: 'sc', tasks: [spin, addition(0)] };
-  const options = { seed: 1, runs: 50, bugDepth: 2, length: 30, depth: 200 };
+  const options = { seed: 1, runs: 50, bugDepth: 1, length: 200, depth: 200 };
   expect(exploreByPriorities(new Toy(spins), options)).toMatchObject({ cut: 0 });
   const alone: Program = { ...spins, tasks: [spin] };
   expect(exploreByPriorities(new Toy(alone), options)).toMatchObject({
     cut: 50,
     longest: 200,
-    isWithinLength: false,
+    isWithinLength: true,
   });
+  // Past k moves the bound says nothing.
+  const short = exploreByPriorities(new Toy(alone), { ...options, length: 100 });
+  expect(short).toMatchObject({ cut: 50, isWithinLength: false });
 });
 
 test('random: all answers to a choice are given', () => {

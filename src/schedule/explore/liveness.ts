@@ -183,7 +183,6 @@ class Fairness {
     for (const state of members) this.#part[state] = part;
     this.#possible.fill(0);
     this.#inside.fill(0);
-    let edges = 0;
     for (const state of members) {
       let before = -1;
       for (let e = first[state]!; e < first[state + 1]!; e++) {
@@ -192,10 +191,9 @@ class Fairness {
         before = actor;
         if (targets[e] === NOWHERE || this.#part[targets[e]!] !== part) continue;
         this.#inside[actor]++;
-        edges++;
       }
     }
-    if (edges === 0) return false; // one state without a move to itself: no part to stay in
+    // A state that cannot be stayed in holds up who can move there; ends were judged before.
     const isHeldUp = (count: number, actor: number): boolean =>
       count === members.length && this.#inside[actor] === 0;
     return !this.#possible.some(isHeldUp);
