@@ -39,6 +39,7 @@ export const entryPoints: readonly Exception[] = [
   { path: 'src/index.ts', why: 'the public API' },
   { path: 'src/cli/main.ts', why: 'started by bin/kpop.js' },
   { path: 'src/cli/worker.ts', why: 'started by src/cli/pool.ts on a thread' },
+  { path: 'src/cli/check-worker.ts', why: 'started by src/cli/check-crew.ts on a thread' },
   { path: 'src/web/main.ts', why: 'started by the page' },
   { path: 'src/design/skeleton.ts', why: 'copied by whoever adds a design' },
   { path: 'scripts/', why: 'run by name' },

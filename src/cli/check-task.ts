@@ -5,10 +5,10 @@
 import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
 import type { Choice } from '../design/index.ts';
-import type { Design } from '../design/system.ts';
+import type { Checked, Design } from '../design/system.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
-import { operationsOf } from '../experiment/check/scene.ts';
+import { checkedOf } from '../experiment/check/scene.ts';
 import { UsageError } from './errors.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { chooseDesign, type NamedDesign } from './piece.ts';
@@ -81,8 +81,18 @@ function describe(choice: Choice, named: NamedDesign): Described {
     id,
     axes,
     given: hasAxes ? choice.name.slice(colon < 0 ? choice.name.length : colon + 1) : undefined,
-    operations: operationsOf(choice),
+    operations: Object.keys(offersOf(choice, named)?.operations ?? {}),
   };
+}
+
+function offersOf(choice: Choice, { bundle }: NamedDesign): Checked | undefined {
+  try {
+    return checkedOf(choice);
+  } catch (error) {
+    // A built-in design that cannot be built so small is not one that offers itself for checks.
+    if (bundle === undefined && error instanceof Defect) return undefined;
+    throw error;
+  }
 }
 
 function runTask(task: PieceTask, { design }: Choice, watch: Watch): CheckAnswer {

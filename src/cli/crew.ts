@@ -24,6 +24,7 @@ export class Crew<T, A extends object> {
   #isStopped = false;
   #failure: Failure | undefined;
   #wake: (() => void)[] = [];
+  readonly #tasks = new Map<number, T>(); // by seat
 
   constructor(job: Job<T, A>) {
     this.#job = job as Job<T, A | { readonly failure: Failure }>;
@@ -31,6 +32,11 @@ export class Crew<T, A extends object> {
 
   get isStopped(): boolean {
     return this.#isStopped;
+  }
+
+  /** What the thread of a seat is doing. */
+  taskOf(seat: number): T | undefined {
+    return this.#tasks.get(seat);
   }
 
   async run(): Promise<void> {
@@ -64,6 +70,7 @@ export class Crew<T, A extends object> {
         worker = new Worker(program, { workerData: workerData(seat) });
         this.#workers.push(worker);
       }
+      this.#tasks.set(seat, task);
       const began = performance.now();
       const answer = await ask<A>(worker, this.#job.message(task));
       if (answer === undefined) return this.#changed();

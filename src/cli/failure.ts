@@ -11,6 +11,8 @@ export const Status = {
   done: 0,
   violated: 1,
   badInput: 2,
+  /** The budget ended before an answer. */
+  unfinished: 3,
   defect: 70,
   interrupted: 130,
 } as const;

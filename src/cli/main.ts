@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_PRESET } from '../machine/preset/index.ts';
+import { runCheck } from './check.ts';
 import { runCompare } from './compare.ts';
 import { failureOf, Status } from './failure.ts';
 import { runImport } from './import.ts';
@@ -17,8 +18,8 @@ import { runStart } from './start.ts';
 import { addWalkOptions, runWalk, type WalkOptions } from './walk.ts';
 
 const EXIT_STATUSES = `
-Exit status: 0 done; 1 a promise is violated; 2 bad usage or input; 130 interrupted;
-70 a defect of kpop itself.`;
+Exit status: 0 done, everything as expected; 1 a promise is violated; 2 bad usage or input;
+3 the budget ended before an answer; 130 interrupted; 70 a defect of kpop itself.`;
 
 const DESIGN_HELP = `
 A design is an id (kpop list designs), an id with axes (tdp:lock=write), or a file of your own
@@ -45,6 +46,7 @@ function build(): Command {
   addList(program);
   addRun(program);
   addCompare(program);
+  addCheck(program);
   addImport(program);
   addWalkOptions(program.command('walk'))
     .description('walk the page tables in a dump of a real machine')
@@ -84,6 +86,21 @@ function addCompare(program: Command): void {
     .option('--json', 'print one JSON document, kpop.compare/1')
     .option('--html <file>', 'also write a report as one HTML file')
     .action(ending(runCompare));
+}
+
+function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('look at every interleaving that matters, of designs under litmus programs')
+    .argument('[designs...]', 'ids, ids with axes, or files that export a design', ['all'])
+    .option('--litmus <names>', 'litmus programs, separated by commas (kpop list litmus)', 'all')
+    .option('--memory <order>', 'sc or tso (default: both)')
+    .option('--guards', 'weaken every labelled guard in turn, and show what breaks')
+    .option('--budget <b>', '30s for all of it, or 100000steps for each piece')
+    .option('--deep', 'go on far beyond the fixed budget')
+    .option('--fresh', 'look again at what was looked up')
+    .option('--json', 'print one JSON document, kpop.check/1')
+    .action(ending(runCheck));
 }
 
 function simulating(command: Command): Command {

@@ -31,6 +31,8 @@ export interface CheckResult {
   readonly asExpected: boolean;
   /** The broken promise; empty if none is. */
   readonly promise: string;
+  /** What the broken promise says, in one sentence; empty if none is. */
+  readonly promised: string;
   /** What disagrees, in one sentence; for a result that is not as expected, why. */
   readonly message: string;
   readonly executions: number;

@@ -19,7 +19,8 @@ export interface Ended {
 
 /** Path of the bundled main.js. */
 export async function builtMain(): Promise<string> {
-  const entries = ['src/cli/main.ts', 'src/cli/worker.ts', 'src/index.ts'];
+  const threads = ['src/cli/worker.ts', 'src/cli/check-worker.ts'];
+  const entries = ['src/cli/main.ts', ...threads, 'src/index.ts'];
   const { outputFiles } = await build({
     entryPoints: entries.map((entry) => join(ROOT, entry)),
     outbase: join(ROOT, 'src'),

@@ -156,7 +156,8 @@ export class Changes {
     const old = hardware.entries(before.cached);
     const current = hardware.entries(after.cached);
     for (const entry of current) {
-      if (!old.includes(entry)) found.push(`cpu${hart} may have cached ${hardware.describe(entry)}`);
+      if (!old.includes(entry))
+        found.push(`cpu${hart} may have cached ${hardware.describe(entry)}`);
     }
     for (const entry of old) {
       if (!current.includes(entry)) found.push(`cpu${hart} drops ${hardware.describe(entry)}`);

@@ -13,6 +13,7 @@ import type { Move } from '../../schedule/explore/system.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
 import { findLitmus, type Piece } from './pieces.ts';
+import { titleOf } from './promises.ts';
 import { replay } from './replay.ts';
 import { buildScene, type Scene } from './scene.ts';
 import { writeSchedule } from './schedule.ts';
@@ -65,9 +66,8 @@ export function runPiece(task: PieceTask): PieceOutcome {
   const look = lookAt(harts, { bounds: piece.bounds, hunts, isOver });
   const liveness = look.verdict === 'holds' && !hunts ? livelockOf(task, look, isOver) : undefined;
   const found = look.verdict === 'violated' ? shortest(task, scene, look, isOver) : liveness?.found;
-  const reached = { wasHeld: harts.wasHeld, liveness: liveness?.says ?? '' };
   return {
-    result: resultOf(task, look, found, reached),
+    result: resultOf(task, look, found, scene, liveness?.says ?? ''),
     offered: [...harts.labels()].map(([label, ops]): Offered => [label, [...ops].sort()]),
     wasEnded: ended,
   };
@@ -144,17 +144,21 @@ function resultOf(
   task: PieceTask,
   look: Look,
   found: Found | undefined,
-  reached: { readonly wasHeld: boolean; readonly liveness: string },
+  scene: Scene,
+  liveness: string,
 ): PieceOutcome['result'] {
+  const { harts, checked } = scene;
   const { piece } = task;
   const { guard, bounds } = piece;
   const verdict = found === undefined ? look.verdict : 'violated';
   const expected = guard === undefined ? 'holds' : 'violated';
   const tooEasy = verdict === 'holds' ? tooEasyOf(task, look) : '';
   const isAll = look.preemptions === Number.POSITIVE_INFINITY;
-  const limits = limitsOf(piece, look, reached);
+  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, liveness });
   if (!task.isBuiltIn && tooEasy !== '') limits.push(tooEasy);
   const fails = task.isBuiltIn ? tooEasy : '';
+  const broken = found === undefined ? '' : promiseOf(found.message);
+  const promise = fails === '' ? broken : 'litmus.sometimes';
   return {
     design: piece.choice,
     litmus: piece.litmus,
@@ -164,7 +168,8 @@ function resultOf(
     verdict,
     expected,
     asExpected: verdict === expected && fails === '',
-    promise: found === undefined ? (fails === '' ? '' : 'litmus.sometimes') : promiseOf(found.message),
+    promise,
+    promised: promise === '' ? '' : titleOf(promise, checked),
     message: found === undefined ? fails : sentenceOf(found.message),
     executions: look.executions,
     states: look.states,

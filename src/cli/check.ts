@@ -1,0 +1,159 @@
+/** `kpop check`: every interleaving that matters, of designs under litmus programs. */
+import { badInput } from '../base/bad-input.ts';
+import { suggestion } from '../base/nearest.ts';
+import { designs as builtIn } from '../design/index.ts';
+import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
+import type { MemoryOrder } from '../machine/explored/acts.ts';
+import type { Check, CheckResult } from '../measure/check.ts';
+import { renderCheck } from '../report/check.ts';
+import { hashOfProgram } from './cache.ts';
+import { CheckCrew, type Wanted } from './check-crew.ts';
+import { CheckProgress } from './check-progress.ts';
+import type { Described } from './check-task.ts';
+import { Status } from './failure.ts';
+import { print, printJson } from './output.ts';
+import type { NamedDesign } from './piece.ts';
+import { bundleDesign, isDesignFile, splitDesignFile } from './user-design.ts';
+
+export interface CheckOptions {
+  readonly litmus?: string | undefined;
+  readonly guards?: boolean | undefined;
+  readonly memory?: string | undefined;
+  readonly budget?: string | undefined;
+  readonly deep?: boolean | undefined;
+  readonly fresh?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** Options after they were checked. */
+interface Asked {
+  readonly litmus: readonly string[] | undefined;
+  readonly memory: readonly MemoryOrder[];
+  readonly deep: boolean;
+  readonly steps: number | undefined;
+  readonly seconds: number | undefined;
+}
+
+export async function runCheck(texts: readonly string[], options: CheckOptions): Promise<number> {
+  const asked = readOptions(options);
+  const named = await Promise.all(textsOf(texts).map(nameDesign));
+  const until = Date.now() + (asked.seconds ?? Number.POSITIVE_INFINITY) * 1000;
+  const usesCache = options.fresh !== true;
+  const crew = new CheckCrew({ program: hashOfProgram(), until, usesCache });
+  const described = await crew.describe(named);
+  if (described.length < named.length) return Status.interrupted;
+  const pieces = planAll(named, described, { texts, asked });
+  const results = await lookAtAll(crew, pieces);
+  const check: Check = {
+    schema: 'kpop.check/1',
+    results: results.flatMap((result) => result ?? []),
+    guards: [],
+    ended: crew.isInterrupted ? 'interrupted' : Date.now() >= until ? 'budget' : 'complete',
+  };
+  if (options.json === true) printJson(check);
+  else print(renderCheck(check));
+  return statusOf(check);
+}
+
+function readOptions(options: CheckOptions): Asked {
+  const { litmus, memory, budget } = options;
+  return {
+    litmus: litmus === undefined || litmus === 'all' ? undefined : litmus.split(',').map(known),
+    memory: readMemory(memory),
+    deep: options.deep === true,
+    ...readBudget(budget),
+  };
+}
+
+function known(id: string): string {
+  return findLitmus(id).id;
+}
+
+function readMemory(text: string | undefined): readonly MemoryOrder[] {
+  if (text === undefined) return ['sc', 'tso'];
+  if (text === 'sc' || text === 'tso') return [text];
+  if (text === 'arm') return badInput('--memory: arm is not in this version of kpop: sc or tso');
+  return badInput(`--memory: it is sc or tso, not ${text === '' ? 'nothing' : text}`);
+}
+
+function readBudget(text: string | undefined): Pick<Asked, 'seconds' | 'steps'> {
+  if (text === undefined) return { seconds: undefined, steps: undefined };
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(s|m|steps)$/.exec(text);
+  const amount = Number(match?.[1] ?? 0);
+  if (match === null || amount === 0) {
+    return badInput(`--budget: ${text === '' ? 'nothing' : text} is not like 30s or 100000steps`);
+  }
+  if (match[2] !== 'steps') {
+    return { seconds: amount * (match[2] === 'm' ? 60 : 1), steps: undefined };
+  }
+  if (!Number.isInteger(amount)) return badInput(`--budget: ${amount} steps are no whole number`);
+  return { seconds: undefined, steps: amount };
+}
+
+/** What is named, `all` spelled out. */
+function textsOf(texts: readonly string[]): string[] {
+  const given = texts.length === 0 ? ['all'] : texts;
+  const all = given.flatMap((text) => (text === 'all' ? builtIn.map(({ id }) => id) : [text]));
+  const twice = all.find((text, i) => all.indexOf(text) < i);
+  return twice === undefined ? all : badInput(`design ${twice} is named twice`);
+}
+
+async function nameDesign(text: string): Promise<NamedDesign> {
+  if (!isDesignFile(text)) return { text, axes: undefined, bundle: undefined };
+  const { file, axes } = splitDesignFile(text);
+  return { text, axes, bundle: await bundleDesign(file) };
+}
+
+/** The pieces of all designs; a design named by the user must offer something to be checked. */
+function planAll(
+  named: readonly NamedDesign[],
+  described: readonly Described[],
+  { texts, asked }: { readonly texts: readonly string[]; readonly asked: Asked },
+): Wanted[] {
+  const pieces = named.flatMap((design, i): Wanted[] => {
+    const offers = described[i]!;
+    if (offers.operations.length === 0) {
+      if (!texts.includes(design.text)) return [];
+      return badInput(`design ${design.text} offers nothing to check (System.checked)`);
+    }
+    return planDesign(offers, asked).map((piece) => ({ design, piece }));
+  });
+  if (pieces.length > 0) return pieces;
+  const able = described.flatMap((each) => litmusFor(each.operations).map(({ id }) => id));
+  const names = (asked.litmus ?? []).join(',');
+  return badInput(`no such design runs ${names}${suggestion(names, [...new Set(able)])}`);
+}
+
+/** By piece, in their order; undefined where an interrupt came first. */
+async function lookAtAll(
+  crew: CheckCrew,
+  pieces: readonly Wanted[],
+): Promise<readonly (CheckResult | undefined)[]> {
+  const results = new Array<CheckResult | undefined>(pieces.length).fill(undefined);
+  const progress = new CheckProgress();
+  progress.planned(pieces.length);
+  crew.onTick = (questions) => progress.tick(questions);
+  const waiting = pieces.map((wanted, at) => ({ ...wanted, at }));
+  try {
+    await crew.look({
+      next: () => waiting.shift(),
+      finished: ({ at }, { result }) => {
+        results[at] = result;
+        progress.done(`${result.design} ${result.litmus} ${result.memory}`);
+      },
+    });
+  } finally {
+    progress.end();
+  }
+  return results;
+}
+
+function statusOf({ results, ended }: Check): number {
+  if (ended === 'interrupted') return Status.interrupted;
+  const isWrong = (result: CheckResult): boolean =>
+    !result.asExpected && result.verdict !== 'unfinished';
+  if (results.some(isWrong)) return Status.violated;
+  return results.some((result) => result.verdict === 'unfinished')
+    ? Status.unfinished
+    : Status.done;
+}
