@@ -1,4 +1,4 @@
-/** Programs with a name: litmus tests and benchmarks of the literature on partial-order reduction. */
+/** Named programs: litmus tests, and benchmarks of the literature on partial-order reduction. */
 import type { Instruction, Program } from './toy-program.ts';
 
 type Order = Program['order'];
