@@ -40,6 +40,19 @@ export const Effect = {
   guestFlush: 5,
 } as const;
 
+/**
+ * What code says about itself to whoever follows it (`Context.began`, `Context.ended`): no effect
+ * on anything, and a function of the same local state, input and words as the effects are.
+ */
+export interface Mark {
+  /** Name of the context whose code it is. */
+  readonly context: string;
+  readonly operation: string;
+  readonly args: readonly number[];
+  /** What the operation ended with; undefined where it begins. */
+  readonly result: string | undefined;
+}
+
 /** What the code of a hart can do next, and what else its local state decides. */
 export const Offer = {
   act: 0,
@@ -76,6 +89,8 @@ export interface HartView {
   readonly space: number;
   /** Whether guests of guests may run here. */
   readonly nests: boolean;
+  /** Locks held by the code here. */
+  readonly locks: number;
   /** Stores in the store buffer. */
   readonly buffered: number;
   /** A promise about this hart alone that its last move broke, or why it crashed; else ''. */
@@ -108,6 +123,10 @@ export interface Adversary {
   invalidate(set: number, space: number, page: number): number;
   /** A guest hypervisor's invalidation retired at the hart. */
   guestFlush(set: number): number;
+  /** Entries that hardware may cache by itself now, as moves of their own; an eager one has some. */
+  fills(set: number, view: HartView): readonly number[];
+  /** The set with one more entry. */
+  filled(set: number, entry: number): number;
   /** Whether words of a frame may be table entries for somebody: only then `beforeWrite` counts. */
   isTable(frame: number): boolean;
   /** Content hash of a set, two lanes. */
@@ -133,6 +152,8 @@ export class Tape {
   readonly reads: number[] = [];
   /** (kind, a, b) of each effect, in order. */
   readonly effects: number[] = [];
+  /** What code said in this step, in order. */
+  readonly marks: Mark[] = [];
   /** Who is told every value read, while code (not hardware) reads. */
   heard: { add(value: number): void } | undefined;
   readonly #overlay = new Map<number, number>();
@@ -149,6 +170,7 @@ export class Tape {
   begin(script?: readonly number[]): void {
     this.reads.length = 0;
     this.effects.length = 0;
+    this.marks.length = 0;
     this.#overlay.clear();
     this.#zeroed.clear();
     this.#known.clear();

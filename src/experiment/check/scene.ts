@@ -10,11 +10,12 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
-import type { Checked } from '../../design/system.ts';
+import { ASKED, type Checked } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { fixedSpaces, HostileHardware } from '../../machine/explored/adversary.ts';
+import { EagerHardware } from '../../machine/explored/eager.ts';
 import { FREE } from '../../machine/explored/free.ts';
 import { ExploredHart } from '../../machine/explored/hart.ts';
 import { TapeMemory } from '../../machine/explored/memory.ts';
@@ -46,6 +47,8 @@ export interface SceneOptions {
   readonly litmus: Litmus;
   readonly order: MemoryOrder;
   readonly weaken: readonly Weakening[];
+  /** How what may be cached is explored: lazily unless given; eagerly as its oracle. */
+  readonly hardware?: 'lazy' | 'eager';
   /** Entries after which a vCPU that goes on and on is cut; 3 unless given. */
   readonly entries?: number;
   /** Wraps the live copies of harts, for who watches code as it runs. */
@@ -71,7 +74,9 @@ export function buildScene(options: SceneOptions): Scene {
   first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
-  const hardware = new HostileHardware(words, fixedSpaces(format, checked.roots));
+  const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
+  const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
+  const hardware = new Hardware(words, spaces);
   const { order, weaken } = options;
   const view = hostView(first.memory);
   const harts = new Harts({
@@ -85,7 +90,7 @@ export function buildScene(options: SceneOptions): Scene {
     },
     adversary: hardware,
     judgement: new Judge(checked, hardware, view),
-    limits: [{ label: 'run.enter', times: options.entries ?? 3 }],
+    limits: [{ label: 'run.enter', times: (options.entries ?? 3) * (checked.entriesPerStep ?? 1) }],
     sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };
@@ -115,7 +120,8 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     trace: notes,
     memory,
     tlb: () => new ExploredTlb(),
-    secondStage: ept(MINI, { accessDirty: true }),
+    secondStage: ept(choice.design.explored?.secondStage ?? MINI, { accessDirty: true }),
+    nestedStage: ept(MINI, { accessDirty: true }),
   });
   const demand = {
     vcpus: guests.length,
@@ -138,7 +144,7 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   if (litmus.mapped !== undefined) checked.premap(litmus.mapped);
   guests.forEach((steps, i) => {
     const guest = machine.guests.find((g) => g.homeCpu === i) ?? defect('scene', `no guest ${i}`);
-    guest.push(guestProgram(guest, steps));
+    guest.push(guestProgram(guest, steps, checked.asked ?? []));
   });
   hosts.forEach((steps, i) => {
     machine.hostThread(guests.length + i, `host.${i}`, (me) => hostProgram(me, checked, steps));
@@ -146,14 +152,24 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   return { machine, memory, notes, checked, privates: checked.privates, roots: checked.roots };
 }
 
-function* guestProgram(cpu: GuestContext, steps: readonly GuestStep[]): Routine<void> {
+function* guestProgram(
+  cpu: GuestContext,
+  steps: readonly GuestStep[],
+  asked: readonly string[],
+): Routine<void> {
   for (const step of steps) {
     if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
+    else if (step.do === 'ask') yield vmcall(cpu, callOf(step.what, asked), [], 'guest.ask');
     else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
     else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
     else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
   }
   yield vmcall(cpu, OwnerCall.done, [], 'guest.done');
+}
+
+function callOf(what: string, asked: readonly string[]): number {
+  const at = asked.indexOf(what);
+  return at < 0 ? badInput(`nobody can be asked for ${what}`) : ASKED + at;
 }
 
 function* hostProgram(cpu: Context, checked: Checked, steps: readonly HostStep[]): Routine<void> {

@@ -67,6 +67,8 @@ interface Place {
 
 type See = (table: number, level: number, first: number, rights: number) => void;
 
+const NONE: readonly number[] = [];
+
 interface CachedSet {
   readonly entries: readonly number[];
   readonly low: number;
@@ -381,6 +383,28 @@ export class HostileHardware implements Adversary {
   #content(number: number): readonly number[] {
     const { space, kind, page, level, frame, rights } = this.#cached[number]!;
     return [space, kind === 'leaf' ? 1 : 0, page, level, frame, rights];
+  }
+
+  /** Lazy: what hardware caches by itself shows when an entry changes, and needs no move. */
+  fills(_set: number, _view: HartView): readonly number[] {
+    return NONE;
+  }
+
+  filled(set: number, entry: number): number {
+    const { entries } = this.#sets[set]!;
+    return entries.includes(entry) ? set : this.#internSet([...entries, entry]);
+  }
+
+  /** Everything that a walk may find and cache now, as numbers of entries. */
+  protected walkable(set: number, space: number): readonly number[] {
+    let all = this.nothing;
+    const { format } = this.#at(space);
+    this.#visit(set, space, (table, level, first, rights) => {
+      for (let slot = 0; slot < 1 << format.geometry.indexBits; slot++) {
+        all = this.#addEntry(all, space, { table, slot, level, first, rights });
+      }
+    });
+    return this.entries(all);
   }
 
   hashLow(set: number): number {

@@ -4,7 +4,8 @@
  * automaton and applies it to the words; taking it back undoes the words from a journal. No code
  * runs for what was seen before.
  *
- * Actors of hart h: 3h its code, 3h + 1 the delivery of interrupts, 3h + 2 its store buffer.
+ * Actors of hart h: 4h its code, 4h + 1 the delivery of interrupts, 4h + 2 its store buffer,
+ * 4h + 3 what its hardware caches by itself.
  */
 import { defect } from '../../base/assert.ts';
 import {
@@ -14,6 +15,7 @@ import {
   type HartView,
   Input,
   type LiveHart,
+  type Mark,
   Offer,
 } from '../../runtime/hart.ts';
 import { Automaton, type Leaf } from './automaton.ts';
@@ -25,8 +27,10 @@ import { type Touched, TouchedWords } from './touched.ts';
 const CODE = 0;
 const SIGNALS = 1;
 const BUFFER = 2;
-const ACTORS = 3;
+const FILLS = 3;
+const ACTORS = 4;
 const NO_FRAMES = new Int32Array(0);
+const NO_MARKS: readonly Mark[] = [];
 
 /** What a system promises about its states; questions that touch nothing. */
 export interface Judgement {
@@ -74,6 +78,8 @@ export class Harts implements Explored {
   readonly #limits: readonly Limit[];
   readonly #touched = new TouchedWords();
   readonly #moves: Move[] = [];
+  /** What code said before anything was explored. */
+  readonly startMarks: Mark[] = [];
   /** Whether any state so far had a hart held at a limit. */
   wasHeld = false;
   #message = ''; // of the last move
@@ -104,6 +110,7 @@ export class Harts implements Explored {
   #start(hart: number): void {
     const leaf = this.#follow(hart, Input.start, 0);
     this.#touched.begin(leaf.touched);
+    this.startMarks.push(...leaf.marks);
     this.#apply(hart, leaf);
     this.#local[hart] = leaf.next;
   }
@@ -142,6 +149,11 @@ export class Harts implements Explored {
   /** Frames whose words the last move read or wrote. */
   get lastFrames(): Int32Array {
     return this.#leaf?.frames ?? NO_FRAMES;
+  }
+
+  /** What code said in the last move. */
+  get lastMarks(): readonly Mark[] {
+    return this.#leaf?.marks ?? NO_MARKS;
   }
 
   get lastWroteAny(): boolean {
@@ -186,6 +198,8 @@ export class Harts implements Explored {
       this.#codeMoves(hart, view, actor, found);
       if (this.#queued[hart] !== 0) found.push(moveOf(actor + SIGNALS, 0));
       if (view.buffered > 0) found.push(moveOf(actor + BUFFER, 0));
+      const fills = this.#adversary.fills(this.#caches[hart]!, view).length;
+      for (let i = 0; i < fills; i++) found.push(moveOf(actor + FILLS, i));
     }
     return found;
   }
@@ -238,6 +252,7 @@ export class Harts implements Explored {
     const hart = this.taskOf(actor);
     const kind = actor % ACTORS;
     const before = this.view(hart);
+    if (kind === FILLS) return this.#fill(move, hart, before);
     const input = inputOf(kind, before);
     const argument = this.#argument(hart, input, alternativeOf(move), before);
     const leaf = this.#follow(hart, input, argument);
@@ -253,6 +268,17 @@ export class Harts implements Explored {
     if (before.translation !== undefined) this.#touched.caches(hart, false);
     this.#apply(hart, leaf);
     this.#arrive(hart, leaf.next, before);
+  }
+
+  /** Hardware caches an entry by itself: the walk is not code and sets nothing. */
+  #fill(move: Move, hart: number, view: HartView): void {
+    const entry = this.#adversary.fills(this.#caches[hart]!, view)[alternativeOf(move)]!;
+    this.#journal.begin(move, '!fill');
+    this.#leaf = undefined;
+    this.#message = '';
+    this.#touched.begin(NO_FRAMES);
+    this.#touched.caches(hart, true);
+    this.#caches[hart] = this.#adversary.filled(this.#caches[hart]!, entry);
   }
 
   undo(): void {
@@ -359,6 +385,11 @@ export class Harts implements Explored {
     return hash;
   }
 
+  /** Hash of the words alone, folded to 53 bits: what all adversaries must agree on at the end. */
+  get wordsHash(): number {
+    return (this.#journal.hashLow >>> 0) * 2 ** 21 + (this.#journal.hashHigh >>> 11);
+  }
+
   // --- promises --------------------------------------------------------------------------------
 
   always(): string | undefined {
@@ -407,6 +438,7 @@ export class Harts implements Explored {
     const view = this.view(hart);
     const kind = actorOf(move) % ACTORS;
     if (kind === SIGNALS) return `cpu${hart} interrupt arrives`;
+    if (kind === FILLS) return `cpu${hart} caches what a walk finds`;
     if (kind === BUFFER) return `cpu${hart} oldest store leaves the buffer`;
     const chosen = alternativeOf(move);
     const how = view.offer === Offer.choose ? ` = ${chosen}` : this.#cachedUse(hart, chosen, view);
@@ -431,6 +463,7 @@ export class Harts implements Explored {
 
   #labelOf(kind: number, view: HartView): string {
     if (kind === SIGNALS) return '!irq';
+    if (kind === FILLS) return '!fill';
     return kind === BUFFER ? '!store' : view.label;
   }
 }
