@@ -57,6 +57,8 @@ export interface Follower {
   rest(context: Context, point: number, depth: number): void;
   attempt(context: Context, label: string): void;
   again(context: Context, label: string): void;
+  began(context: Context, operation: string, args: readonly number[]): void;
+  ended(context: Context, operation: string, result: string): void;
 }
 
 export class Context {
@@ -195,6 +197,18 @@ export class Context {
   /** The attempt failed, and nothing observed since it began will be remembered. */
   again(label: string): void {
     this.follower?.again(this, label);
+  }
+
+  // --- what an operation is to its caller: nothing that simulated code could notice -----------
+
+  /** An operation that has a specification begins, with its first act. */
+  began(operation: string, ...args: readonly number[]): void {
+    this.follower?.began(this, operation, args);
+  }
+
+  /** The operation that began last here is over: its caller knows `result`. */
+  ended(operation: string, result: string): void {
+    this.follower?.ended(this, operation, result);
   }
 
   // --- atomic words: each is one step ------------------------------------------------------

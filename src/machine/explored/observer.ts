@@ -87,6 +87,16 @@ export class Observer implements Follower {
     history.high = then.high;
   }
 
+  began(context: Context, operation: string, args: readonly number[]): void {
+    const { marks } = this.#world.memory.tape;
+    marks.push({ context: context.name, operation, args, result: undefined });
+  }
+
+  ended(context: Context, operation: string, result: string): void {
+    const { marks } = this.#world.memory.tape;
+    marks.push({ context: context.name, operation, args: [], result });
+  }
+
   #isAtRest(context: Context): boolean {
     if (context.depth !== 1) return false;
     const { top } = context;
@@ -122,6 +132,7 @@ export class Observer implements Follower {
       translation: this.#translation(),
       space: this.#space(),
       nests: this.#nests,
+      locks: this.#world.notes.held[cpu.id]!.length,
       buffered: this.#acts.buffer.stores.length,
       message:
         crash !== '' ? `code.assertion: the code stops: ${crash}` : this.#world.notes.message,

@@ -7,7 +7,14 @@
  * last point of rest, and the registers. Two paths to one key are one local state.
  */
 import { defect } from '../../base/assert.ts';
-import { Effect, FRAME_HALVES, type HartView, Input, type LiveHart } from '../../runtime/hart.ts';
+import {
+  Effect,
+  FRAME_HALVES,
+  type HartView,
+  Input,
+  type LiveHart,
+  type Mark,
+} from '../../runtime/hart.ts';
 
 /** The end of a branch: what the hart does when it reads these values. */
 export interface Leaf {
@@ -19,6 +26,8 @@ export interface Leaf {
   readonly frames: Int32Array;
   /** Whether any word is written. */
   readonly writes: boolean;
+  /** What the code said meanwhile, in order. */
+  readonly marks: readonly Mark[];
   /** Local state afterwards. */
   readonly next: number;
   /** What a probe answered. */
@@ -104,7 +113,8 @@ export class Automaton {
       next = this.#add(live.view(), local, input, argument, reads);
     }
     this.#keep(next, live);
-    const leaf = leafOf(reads, effects, next, answer);
+    const marks = marksOf(live);
+    const leaf = { ...leafOf(reads, effects), marks, next, answer };
     this.#insert(local, input * ARGUMENTS + argument, reads, leaf);
     return leaf;
   }
@@ -191,7 +201,16 @@ export class Automaton {
   }
 }
 
-function leafOf(reads: readonly number[], effects: Int32Array, next: number, answer: number): Leaf {
+const NO_MARKS: readonly Mark[] = [];
+
+function marksOf({ tape }: LiveHart): readonly Mark[] {
+  return tape.marks.length === 0 ? NO_MARKS : [...tape.marks];
+}
+
+function leafOf(
+  reads: readonly number[],
+  effects: Int32Array,
+): Pick<Leaf, 'effects' | 'touched' | 'frames' | 'writes'> {
   const touched = touchedBy(reads, effects);
   const frames = Int32Array.from(
     new Set([...touched].map((code) => Math.floor(code / 2 / FRAME_WORDS))),
@@ -200,7 +219,7 @@ function leafOf(reads: readonly number[], effects: Int32Array, next: number, ans
   for (let i = 0; i < effects.length; i += 3) {
     if (effects[i] === Effect.write || effects[i] === Effect.zero) writes = true;
   }
-  return { effects, touched, frames, writes, next, answer };
+  return { effects, touched, frames, writes };
 }
 
 /** Distinct words of a step, written ones marked. */
