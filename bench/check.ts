@@ -11,7 +11,7 @@ import { nameOf, type Row, SIZES, type Size } from './check-row.ts';
 import { findTools, type Tools, type Verification, verify } from './spin/verify.ts';
 
 const QUICK_SIZES = 2;
-const LIMIT = 60;
+const LIMIT = 30;
 
 export interface CheckReport {
   readonly node: string;
