@@ -11,15 +11,19 @@ import type { Records } from './records.ts';
 export class Happened {
   /** Events; they are numbered from 0. */
   length = 0;
-  /** Of the event last examined: events that it is in a race with, latest first. */
-  readonly races: number[] = [];
+  /** Of the event last examined: how many events it is in a race with. */
+  races = 0;
   /** Of the event last examined: its layer in the Foata normal form (trace-class.ts). */
   layer = 0;
   readonly #records: Records;
   readonly #actors: number;
   readonly #examined: Int32Array; // clock of the event last examined
   #latest = 0; // of the event last examined: latest event that happened before it, plus 1
-  readonly #before: number[] = []; // of the event last examined: events right before it
+  // Of the event last examined: events right before it, and those of them that race with it. (Typed
+  // arrays with counts: an array whose length is set to 0 loses its storage.)
+  #before = new Int32Array(64);
+  #befores = 0;
+  #raced = new Int32Array(64);
   readonly #last: Int32Array; // per actor: its last event, plus 1
   // Per event:
   #actor = new Int32Array(64);
@@ -55,19 +59,25 @@ export class Happened {
   examine(actor: number, record: number): void {
     this.#findBefore(actor, record);
     const clock = this.#examined.fill(0);
-    this.races.length = 0;
+    this.races = 0;
     this.layer = 0;
-    this.#latest = this.#before.length === 0 ? 0 : this.#before[0]! + 1;
-    for (const event of this.#before) {
+    this.#latest = this.#befores === 0 ? 0 : this.#before[0]! + 1;
+    for (let i = 0; i < this.#befores; i++) {
+      const event = this.#before[i]!;
       this.layer = Math.max(this.layer, this.#layers[event]! + 1);
       const other = this.#actor[event]!;
       if (clock[other]! > event) continue; // it happened before a later one of these
-      if (other !== actor) this.races.push(event);
+      if (other !== actor) this.#raced[this.races++] = event;
       const row = event * this.#actors;
       for (let a = 0; a < this.#actors; a++) {
         if (this.#clocks[row + a]! > clock[a]!) clock[a] = this.#clocks[row + a]!;
       }
     }
+  }
+
+  /** The races of the event last examined, from 0, latest first. */
+  raceAt(i: number): number {
+    return this.#raced[i]!;
   }
 
   /**
@@ -131,9 +141,9 @@ export class Happened {
    */
   #findBefore(actor: number, record: number): void {
     const records = this.#records;
-    this.#before.length = 0;
+    this.#befores = 0;
     this.#coverWords();
-    if (this.#last[actor]! > 0) this.#before.push(this.#last[actor]! - 1);
+    if (this.#last[actor]! > 0) this.#addBefore(this.#last[actor]! - 1);
     for (let access = records.from(record); access < records.end(record); access++) {
       const writes = records.wroteAt(access);
       let at = this.#head[records.wordAt(access)]!;
@@ -148,12 +158,14 @@ export class Happened {
 
   #addBefore(event: number): void {
     const before = this.#before;
-    let i = before.length;
+    let i = this.#befores;
     while (i > 0 && before[i - 1]! < event) i--;
     if (i > 0 && before[i - 1] === event) return;
-    before.push(event);
-    for (let j = before.length - 1; j > i; j--) before[j] = before[j - 1]!;
+    before.copyWithin(i + 1, i, this.#befores++);
     before[i] = event;
+    if (this.#befores < before.length) return;
+    this.#before = enlarged(before, 2 * this.#befores);
+    this.#raced = enlarged(this.#raced, 2 * this.#befores);
   }
 
   #coverWords(): void {

@@ -372,9 +372,8 @@ class Search {
 
   /** Sees to it that of each race of the event last examined the other order is looked at too. */
   #reverseRaces(actor: number, record: number, move: Move): void {
-    const { races } = this.#happened;
-    for (let i = 0; i < races.length; i++) {
-      const race = races[i]!;
+    for (let i = 0; i < this.#happened.races; i++) {
+      const race = this.#happened.raceAt(i);
       if (this.#hasMore(race)) continue;
       const between = this.#happened.firstAfter(race);
       if (between >= 0) this.#insertFirst(race, between);
