@@ -7,12 +7,13 @@
  * Leaves out: RUN's claim and state page, argument lists, L1's own code: those are explored in the
  * whole stack.
  */
-import { PROT_EXECUTE, PROT_READ, PROT_WRITE } from '../abi/kpop.ts';
+import { PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kpop.ts';
 import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
+import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { accessOf, type PageRange } from '../hypervisor/mmu/common.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
-import { kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
+import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
@@ -32,6 +33,8 @@ import { hostExits, poolOf } from './tdp.ts';
 const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
 const FRAME_BYTES = 4096;
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
+/** Statuses by number, as results of operations. */
+const STATUS = Object.keys(Status);
 /** L1 pages per L2 page: a page may be moved to a second one. */
 const PLACES = 2;
 
@@ -100,7 +103,7 @@ function violation(parts: Parts): ExitHandler {
     const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'kpop.violation.where'));
     const page = Math.floor(gpa / FRAME_BYTES);
     const needed = NEEDED[accessOf(qualification)];
-    const outcome = yield* kpopFill(cpu, parts.space, page, needed);
+    const outcome = yield* fillPage(cpu, parts, page, needed);
     if (outcome === 'ask-owner') yield* mapPage(cpu, parts, page, 0);
   };
 }
@@ -108,14 +111,35 @@ function violation(parts: Parts): ExitHandler {
 /** MAP of one page with what the general L1 believed at the beginning: epoch 0. */
 function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Routine<void> {
   const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
-  yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: ALL, epoch });
+  cpu.began('map', page, l1gfn, ALL, epoch);
+  const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: ALL, epoch });
+  cpu.ended('map', STATUS[status]!);
+}
+
+function* fillPage(
+  cpu: Context,
+  { space }: Parts,
+  page: number,
+  needed: number,
+): Routine<FillOutcome> {
+  cpu.began('fill', page, needed);
+  const outcome = yield* kpopFill(cpu, space, page, needed);
+  cpu.ended('fill', outcome);
+  return outcome;
+}
+
+/** UNMAP as its caller sees it: over when the flush is. */
+function* unmapRange(cpu: Context, { space }: Parts, range: PageRange): Routine<void> {
+  cpu.began('unmap', range.first, range.end, 1);
+  const label = yield* kpopUnmap(cpu, space, [range], 1);
+  if (label > 0) yield* joinFlush(cpu, space, label);
+  cpu.ended('unmap', 'ok');
 }
 
 /** UNMAP; when it has returned L1 takes the page for something else, which is noted in a word. */
 function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
-  const { space, revoked } = parts;
-  const label = yield* kpopUnmap(cpu, space, [range], 1);
-  if (label > 0) yield* joinFlush(cpu, space, label);
+  const { revoked } = parts;
+  yield* unmapRange(cpu, parts, range);
   for (let page = range.first; page < range.end; page++) {
     yield cpu.store(revoked.at(page), 1, 'l1.revoked');
   }
@@ -123,25 +147,26 @@ function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
 
 /** UNMAP, then MAP of another L1 page in the same place. */
 function* move(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
-  const { space } = parts;
-  const label = yield* kpopUnmap(cpu, space, [range], 1);
-  if (label > 0) yield* joinFlush(cpu, space, label);
+  yield* unmapRange(cpu, parts, range);
   for (let page = range.first; page < range.end; page++) yield* mapPage(cpu, parts, page, 1);
 }
 
 function* fill(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) {
     for (;;) {
-      if ((yield* kpopFill(cpu, parts.space, page, PROT_WRITE)) !== 'retry') break;
+      if ((yield* fillPage(cpu, parts, page, PROT_WRITE)) !== 'retry') break;
       cpu.rest(page, 1);
     }
   }
 }
 
 /** The host takes the L1 pages behind a range away and frees their frames. */
-function invalidate(cpu: Context, { space, l1Memory }: Parts, range: PageRange): Routine<void> {
-  const gfns = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
-  return kpopInvalidate(cpu, space, gfns, releaseAll(cpu, l1Memory, gfns));
+function* invalidate(cpu: Context, { space, l1Memory }: Parts, range: PageRange): Routine<void> {
+  const { first, end } = range;
+  const gfns = Array.from({ length: end - first }, (_, i) => first + i);
+  cpu.began('invalidate', first, end);
+  yield* kpopInvalidate(cpu, space, gfns, releaseAll(cpu, l1Memory, gfns));
+  cpu.ended('invalidate', 'ok');
 }
 
 function* releaseAll(
@@ -169,9 +194,14 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     exclusive: true,
     freeHanded: ['kpop.kick.wait'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
+    oracle: kpopOracle(space, parts.l1Memory, sizeOf(parts.revoked)),
     promises: kpopPromises(space, parts.revoked),
     structures: platform.arena.placed,
   };
+}
+
+function sizeOf({ pages }: Revoked): { pages: number; l1Pages: number } {
+  return { pages, l1Pages: pages * PLACES };
 }
 
 function* eachPage(range: PageRange, act: (page: number) => Routine<void>): Routine<void> {

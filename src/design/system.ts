@@ -6,6 +6,7 @@
 import { Arena, type Placed } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
 import type { View } from '../check/invariant/view.ts';
+import type { Oracle } from '../check/oracle/specification.ts';
 import type { FramePool, StatePromise } from '../check/promise.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
@@ -88,6 +89,19 @@ export interface Design {
   readonly source: string;
   readonly leavesOut: readonly string[];
   /** What a comparison with the other designs isolates. */
+  /** Spaces that CPUs in guest mode use; those of `roots`, in one format, unless given. */
+  readonly spaces?: Spaces;
+  /**
+   * The same question as `misuse` and `exclusive` where the answer depends on the CPU: the promise
+   * that what a CPU in guest mode can use breaks, and why.
+   */
+  judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
+  /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
+  readonly asked?: readonly string[];
+  /** Label of what a vCPU that goes on for ever does again and again; `run.enter` unless given. */
+  readonly repeated?: string;
+  /** What the operations do, by specification; only of systems that say when they begin. */
+  readonly oracle?: Oracle<unknown>;
   readonly isolates: string;
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }

@@ -5,6 +5,7 @@
 import type { Frames } from '../alloc/frames.ts';
 import { tdpFrames } from '../check/invariant/mmu-frames.ts';
 import { backedBy, tdpPromises } from '../check/invariant/tdp-backing.ts';
+import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
@@ -25,7 +26,7 @@ import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, startVcpus } from './host.ts';
-import { type Checked, type Design, hostPlatform, type System } from './system.ts';
+import { type Checked, type Design, hostPlatform, type Operation, type System } from './system.ts';
 
 export const tdp: Design = {
   id: 'tdp',
@@ -77,10 +78,10 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     roots: [mmu.root],
     operations: {
       fault: (cpu, range) => faultAll(cpu, mmu, range),
-      unmap: (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free'),
-      invalidate: (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep'),
-      teardown: (cpu) => tdpTeardown(cpu, mmu),
-      'remove-tables': (cpu, range) => tdpRemoveTables(cpu, mmu, range),
+      unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
+      invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
+      teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
+      'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
     },
     premap: (range) => premap(machine.memory, mmu, range),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
@@ -93,6 +94,19 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
     promises: [...tdpPromises(mmu), tdpFrames(mmu, memory)],
     structures: platform.arena.placed,
+    oracle: tdpOracle(
+      mmu,
+      memory.reduce((most, { end }) => Math.max(most, end), 0),
+    ),
+  };
+}
+
+/** An operation that says when it begins and ends. */
+function told(name: string, operation: Operation): Operation {
+  return function* tell(cpu, range): Routine<void> {
+    cpu.began(name, range.first, range.end);
+    yield* operation(cpu, range);
+    cpu.ended(name, 'ok');
   };
 }
 
@@ -100,7 +114,9 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
 function* faultAll(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
   for (let gfn = range.first; gfn < range.end; gfn++) {
     for (;;) {
+      cpu.began('fault', gfn);
       const outcome = yield* tdpFault(cpu, mmu, { gfn, access: 'write' });
+      cpu.ended('fault', outcome);
       if (outcome !== 'retry') break;
       cpu.rest(gfn, 1);
     }

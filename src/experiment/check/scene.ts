@@ -161,8 +161,12 @@ function* guestProgram(
     if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
     else if (step.do === 'ask') yield vmcall(cpu, callOf(step.what, asked), [], 'guest.ask');
     else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
-    else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
-    else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+    else {
+      cpu.began('access', step.page, step.do === 'read' ? 1 : 2);
+      if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
+      else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+      cpu.ended('access', 'done');
+    }
   }
   yield vmcall(cpu, OwnerCall.done, [], 'guest.done');
 }

@@ -27,7 +27,9 @@ export function handleViolation(mmu: TdpMmu, trackedWrite?: TrackedWrite): ExitH
     if (trackedWrite !== undefined && access === 'write' && isPresent) {
       if (yield* mmu.isTracked(cpu, gfn)) return yield* trackedWrite(cpu, v, gpa);
     }
+    cpu.began('fault', gfn);
     const outcome = yield* tdpFault(cpu, mmu, { gfn, access });
+    cpu.ended('fault', outcome);
     if (outcome === 'absent') defect('violation', `guest page 0x${gfn.toString(16)} is no memory`);
   };
 }

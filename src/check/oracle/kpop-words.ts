@@ -1,0 +1,63 @@
+/** What the words of KPOP's L0 mean to its specification. */
+import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import { FENCE_GROUP, type Space } from '../../hypervisor/mmu/kpop/space.ts';
+import { kpopTree } from '../invariant/kpop-tree.ts';
+import type { View } from '../invariant/view.ts';
+import { type KpopPage, KpopSpecification, type KpopState } from './kpop.ts';
+import type { Oracle } from './specification.ts';
+
+const NOTHING: KpopPage = { l1gfn: -1, prot: 0, present: false, lingers: false };
+
+export interface KpopSize {
+  readonly pages: number;
+  readonly l1Pages: number;
+}
+
+export function kpopOracle(
+  space: Space,
+  l1Memory: AnonymousBacking,
+  { pages, l1Pages }: KpopSize,
+): Oracle<KpopState> {
+  const groups = Array.from({ length: Math.ceil(pages / FENCE_GROUP) }, (_, i) => i);
+  return {
+    specification: new KpopSpecification({ fenceOf: (page) => Math.floor(page / FENCE_GROUP) }),
+    abstraction: (view, before, released) => ({
+      pages: pagesOf(view, space, pages, before, released),
+      fences: groups.map((group) => view.read(space.fence(group * FENCE_GROUP))),
+      resident: Array.from({ length: l1Pages }, (_, i) => l1Memory.peekFrame(view, i) >= 0),
+    }),
+  };
+}
+
+function pagesOf(
+  view: View,
+  space: Space,
+  count: number,
+  before: KpopState | undefined,
+  released: string,
+): KpopPage[] {
+  const found = new Array<KpopPage>(count).fill(NOTHING);
+  const done = view.read(space.doneGen);
+  // The intent word is written last: with it everything under its lock counts.
+  const isHeld = released !== 'kpop.entry.unlock' && isScopeHeld(view, space);
+  for (const { table, page, intent, entry } of kpopTree(view, space).places) {
+    if (table.level !== 0 || page >= count) continue;
+    const isHidden = intent.locked || isHeld;
+    const present = entry.kind === 'leaf';
+    const { state, payload, prot } = intent;
+    const isWanted = state === 'valid';
+    found[page] = {
+      l1gfn: isWanted ? payload : -1,
+      prot: isWanted ? prot : 0,
+      present: isHidden ? (before?.pages[page]?.present ?? present) : present,
+      lingers: state === 'empty' && payload > done,
+    };
+  }
+  return found;
+}
+
+function isScopeHeld(view: View, { scope, lock }: Space): boolean {
+  if (scope === 'entry') return false;
+  const { lo, hi } = view.word(lock.at);
+  return lo !== hi;
+}
