@@ -4,6 +4,11 @@
  */
 import type { View } from './invariant/view.ts';
 
+export interface Released {
+  readonly lock: number;
+  readonly holds: (view: View) => string | undefined;
+}
+
 export interface StatePromise {
   /** `tdp.backing`; what reports and suites name it by. */
   readonly id: string;
@@ -13,6 +18,8 @@ export interface StatePromise {
   readonly source: string;
   /** In every state, whoever is in the middle of what; undefined if it holds. */
   readonly always?: (view: View) => string | undefined;
+  /** Whenever the lock whose word lies at `lock` was released, and no CPU holds any. */
+  readonly released?: Released;
   /** Once all code has ended; empty if it holds. */
   readonly atRest?: (view: View) => readonly string[];
 }

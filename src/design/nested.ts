@@ -5,33 +5,24 @@
 import { OwnerCall } from '../abi/owner.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
-import type { PageRange } from '../hypervisor/mmu/common.ts';
-import { ShadowMmu } from '../hypervisor/mmu/shadow/mmu.ts';
-import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { NestedVm } from '../hypervisor/nested/state.ts';
-import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
-import { vmxExits } from '../hypervisor/nested/vmx.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
-import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vcpu, Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { VECTOR_CALL, vmcall } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field, fieldAt } from '../machine/vmcs.ts';
-import { num, type Routine } from '../runtime/act.ts';
-import type { Context } from '../runtime/context.ts';
+import type { Routine } from '../runtime/act.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, nothing, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
-import { type Axes, type Conditions, type Design, hostPlatform, type System } from './system.ts';
+import { buildNestedHost, L1_GEOMETRY } from './nested-checked.ts';
+import { addNestedVcpus, nestedVm } from './nested-host.ts';
+import { type Conditions, type Design, hostPlatform, type System } from './system.ts';
 import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
-
-/** VPID02 of L2's vCPUs start here; L1's are below. */
-const L2_VPIDS = 1024;
 
 export const nested: Design = {
   id: 'nested',
@@ -61,11 +52,13 @@ export const nested: Design = {
     'reclaim of the pages that hold the plain data of L1',
   ],
   isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
+  explored: { secondStage: L1_GEOMETRY },
   build(machine, demand, axes, conditions): System {
+    if (demand.barePages !== undefined) return buildNestedHost(machine, demand, axes);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);
     const l1 = buildL1(machine, host, demand, guest.memory, conditions);
-    const vm = nestedVm(machine, host, l1, axes);
+    const vm = nestedVm(machine, l1, axes);
     startL0(machine, l1, vm, conditions);
     const mmu = startL1(machine, l1, guest);
     return {
@@ -78,52 +71,8 @@ export const nested: Design = {
   },
 };
 
-function nestedVm(machine: Machine, host: Platform, l1: L1, axes: Axes): NestedVm {
-  const vm: NestedVm = {
-    tdp: l1.mmu,
-    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.pages),
-    vmcsShadowing: axes['vmcs'] !== 'trapped',
-    storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
-    unflushed: host.arena.take(64),
-    rootGeneration: host.arena.take(64),
-    vcpus: l1.contexts.map(() => ({
-      cached: host.arena.frames(1),
-      shadowVmcs: host.arena.frames(1),
-      vmcs02: host.arena.frames(1),
-      dirty: true,
-      invalidated: false,
-      root: 0,
-      rootGfn: 0,
-      rootGeneration: 0,
-      running: undefined,
-    })),
-  };
-  l1.mmu.isTracked = (cpu, gfn) => vm.shadow.isTracked(cpu, gfn);
-  l1.mmu.alsoZap = (cpu, range) => zapShadowOf(cpu, vm, range);
-  return vm;
-}
-
-/** The host takes pages of L1: what the shadow maps of them goes too, and any flush still owed. */
-function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boolean> {
-  let removed = num(yield cpu.exchange(vm.unflushed, 0, 'nested.owed-flush')) !== 0;
-  for (let gfn = range.first; gfn < range.end; gfn++) {
-    if ((yield* zapReverse(cpu, vm.shadow, gfn)) === 'cached') removed = true;
-  }
-  return removed;
-}
-
 function startL0(machine: Machine, l1: L1, vm: NestedVm, conditions: Conditions): void {
-  const violation = handleViolation(l1.mmu, (cpu, v, gpa) => trackedWrite(cpu, v, gpa, vm));
-  const exits = new Map([
-    ...hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu))),
-    ...vmxExits(vm),
-  ]);
-  const virtualIpis = conditions.apicv === 'on';
-  addVcpus(l1.vm, l1.contexts, { root: l1.mmu.root, vpid: 1, virtualIpis }, exits);
-  l1.vm.vcpus.forEach((v, i) => {
-    const { vmcs02 } = vm.vcpus[i]!;
-    l1.vm.platform.boot.write(fieldAt(vmcs02, Field.vpid), L2_VPIDS + v.index);
-  });
+  addNestedVcpus(l1, vm, conditions.apicv === 'on');
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   startVcpus(machine, l1.vm);
 }

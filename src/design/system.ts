@@ -11,6 +11,8 @@ import type { FramePool, StatePromise } from '../check/promise.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
+import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
+import type { Geometry } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
@@ -54,6 +56,21 @@ export interface System {
 /** An operation that a thread of the host may perform on a range of guest pages. */
 export type Operation = (cpu: Context, range: PageRange) => Routine<void>;
 
+/** Hypercalls from this number on name what `Checked.asked` lists. */
+export const ASKED = 64;
+
+/** What a CPU in guest mode can use at this moment. */
+export interface GuestUse {
+  readonly hart: number;
+  /** The space that it runs in. */
+  readonly space: number;
+  /** Numbers of everything that is cached there, of all spaces. */
+  readonly cached: readonly number[];
+  readonly hardware: HostileHardware;
+  /** Whether some CPU holds a lock. */
+  readonly locked: boolean;
+}
+
 /** A system as a checker sees it. */
 export interface Checked {
   /** Frames of the second-stage roots under which the guest's programs run. */
@@ -72,6 +89,19 @@ export interface Checked {
   /** Objects that only the code of one hart changes; their fields are part of its local state. */
   privates(hart: number): readonly object[];
   readonly promises: readonly StatePromise[];
+  /** Spaces that CPUs in guest mode use; those of `roots`, in one format, unless given. */
+  readonly spaces?: Spaces;
+  /**
+   * The same question as `misuse` and `exclusive` where the answer depends on the CPU: the promise
+   * that what a CPU in guest mode can use breaks, and why.
+   */
+  judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
+  /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
+  readonly asked?: readonly string[];
+  /** Label of what a vCPU that goes on for ever does again and again; `run.enter` unless given. */
+  readonly repeated?: string;
+  /** What the operations do, by specification; only of systems that say when they begin. */
+  readonly oracle?: Oracle<unknown>;
   /** Structures at host-physical places, so that words have names in counterexamples. */
   readonly structures?: readonly Placed[];
 }
@@ -89,20 +119,9 @@ export interface Design {
   readonly source: string;
   readonly leavesOut: readonly string[];
   /** What a comparison with the other designs isolates. */
-  /** Spaces that CPUs in guest mode use; those of `roots`, in one format, unless given. */
-  readonly spaces?: Spaces;
-  /**
-   * The same question as `misuse` and `exclusive` where the answer depends on the CPU: the promise
-   * that what a CPU in guest mode can use breaks, and why.
-   */
-  judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
-  /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
-  readonly asked?: readonly string[];
-  /** Label of what a vCPU that goes on for ever does again and again; `run.enter` unless given. */
-  readonly repeated?: string;
-  /** What the operations do, by specification; only of systems that say when they begin. */
-  readonly oracle?: Oracle<unknown>;
   readonly isolates: string;
+  /** Tables of explorations where they are not the smallest. */
+  readonly explored?: { readonly secondStage: Geometry };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }
 

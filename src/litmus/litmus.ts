@@ -8,6 +8,8 @@ export type GuestStep =
   | { readonly do: 'write' | 'read'; readonly page: number }
   /** An exit that its owner handles without touching memory (CPUID). */
   | { readonly do: 'leave' }
+  /** Asks its hypervisor for something that it does to its own tables or CPU. */
+  | { readonly do: 'ask'; readonly what: string }
   /** Stays in the guest, touching nothing, until a thread of the host does `ring`. */
   | { readonly do: 'await' };
 
@@ -45,6 +47,10 @@ export function write(page: number): GuestStep {
 
 export function read(page: number): GuestStep {
   return { do: 'read', page };
+}
+
+export function ask(what: string): GuestStep {
+  return { do: 'ask', what };
 }
 
 export const leave: GuestStep = { do: 'leave' };

@@ -53,9 +53,15 @@ export class Judge implements Judgement {
   /** A CPU in guest mode may use at once whatever it has cached. */
   #stale(harts: Harts): string | undefined {
     const usable = new Map<number, number>(); // frame by page
+    const { judgeUse } = this.#checked;
     for (let hart = 0; hart < harts.count; hart++) {
       const { space } = harts.view(hart);
       if (space < 0) continue;
+      if (judgeUse !== undefined) {
+        const wrong = this.#misuse(harts, hart, space);
+        if (wrong !== undefined) return wrong;
+        continue;
+      }
       for (const number of this.#hardware.entries(harts.cached(hart))) {
         const cached = this.#hardware.entry(number);
         if (cached.space !== space) continue;
@@ -65,6 +71,13 @@ export class Judge implements Judgement {
       }
     }
     return undefined;
+  }
+
+  #misuse(harts: Harts, hart: number, space: number): string | undefined {
+    const cached = this.#hardware.entries(harts.cached(hart));
+    const use = { hart, space, cached, hardware: this.#hardware, locked: isLocked(harts) };
+    const wrong = this.#checked.judgeUse!(this.#view, use);
+    return wrong && `${wrong[0]}: cpu${hart} in guest mode ${wrong[1]}`;
   }
 
   #staleLeaf(cached: Cached, usable: Map<number, number>): Broken | undefined {
@@ -89,10 +102,18 @@ export class Judge implements Judgement {
 
   #design(harts: Harts): string | undefined {
     if (!harts.lastWroteAny) return undefined;
-    for (const { id, always } of this.#checked.promises) {
+    for (const { id, always, released } of this.#checked.promises) {
       const wrong = always?.(this.#view);
       if (wrong !== undefined) return `${id}: ${wrong}`;
+      if (released === undefined || !harts.lastWrote(released.lock) || isLocked(harts)) continue;
+      const broken = released.holds(this.#view);
+      if (broken !== undefined) return `${id}: ${broken}`;
     }
     return undefined;
   }
+}
+
+function isLocked(harts: Harts): boolean {
+  for (let hart = 0; hart < harts.count; hart++) if (harts.view(hart).locks > 0) return true;
+  return false;
 }

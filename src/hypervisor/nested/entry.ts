@@ -41,7 +41,7 @@ export function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>
   v.active = nested.running;
 }
 
-function runningL2(vm: NestedVm, guest: GuestContext, vmcs: number): Running {
+export function runningL2(vm: NestedVm, guest: GuestContext, vmcs: number): Running {
   return {
     guest,
     vmcs,
@@ -52,7 +52,7 @@ function runningL2(vm: NestedVm, guest: GuestContext, vmcs: number): Running {
 }
 
 /** The root of the shadow must be that of EPT12 now, and still exist. */
-function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
+export function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const nested = nestedOf(vm, v);
   const eptp12 = cpu.read(fieldAt(nested.cached, Field.eptp));
   const generation = num(yield cpu.load(vm.rootGeneration, 'nested.root.generation'));

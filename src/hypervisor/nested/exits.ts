@@ -42,15 +42,26 @@ function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const hardware = num(yield vmread(cpu, Field.exitQualification, 'nested.violation.why'));
   const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'nested.violation.where'));
   const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: accessOf(hardware) };
+  const missing = yield* shadowFault(cpu, v, vm, fault);
+  if (missing === undefined) return;
+  const qualification = (hardware & ~0x38) | missing.rights;
+  const reason = ExitReason.eptViolation;
+  yield* reflect(cpu, v, vm, { reason, qualification, guestPhysical: gpa });
+}
+
+/** Fills the shadow for one fault; or the walk that says why it is the business of L1. */
+export function* shadowFault(
+  cpu: Context,
+  v: Vcpu,
+  vm: NestedVm,
+  fault: Stage2Fault,
+): Routine<Walk | undefined> {
   yield* vm.shadow.topUp(cpu);
   const seq = yield* beginLookup(cpu, vm.tdp.words);
   const walk = yield* walkEpt12(cpu, v, vm, fault);
-  if (walk.missing) {
-    const qualification = (hardware & ~0x38) | walk.rights;
-    const reason = ExitReason.eptViolation;
-    return yield* reflect(cpu, v, vm, { reason, qualification, guestPhysical: gpa });
-  }
+  if (walk.missing) return walk;
   yield* fill(cpu, v, vm, fault, walk, seq);
+  return undefined;
 }
 
 interface Walk {

@@ -192,7 +192,7 @@ export class HostileHardware implements Adversary {
     const now = this.walk(space, page);
     for (const number of entries) {
       const cached = this.#cached[number]!;
-      if (cached.space !== space || !this.#covers(cached, page)) continue;
+      if (cached.space !== space || !this.covers(cached, page)) continue;
       if (cached.kind === 'table') {
         if (now.tables[cached.level] !== cached.frame) found.push(number);
       } else if ((cached.rights & right) !== 0) {
@@ -203,7 +203,7 @@ export class HostileHardware implements Adversary {
     return found;
   }
 
-  #covers(cached: Cached, page: number): boolean {
+  covers(cached: Cached, page: number): boolean {
     if (cached.kind === 'leaf') return cached.page === page;
     const { geometry } = this.#at(cached.space).format;
     const span = pagesAt(geometry, cached.level + 1);

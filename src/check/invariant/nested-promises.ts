@@ -1,0 +1,93 @@
+/** What `nested` promises: the shadow engine's S1, S2, S4, S5, S7, and N1, N2, N3, N6. */
+
+import { FRAME_BYTES } from '../../machine/memory.ts';
+import { Field, fieldAt } from '../../machine/vmcs.ts';
+import type { Released, StatePromise } from '../promise.ts';
+import { type NestedViews, nestedComposition } from './nested-composition.ts';
+import type { NestedParts } from './nested-use.ts';
+import { shadowReverse, shadowTracking } from './shadow-books.ts';
+import { shadowPages } from './shadow-pages.ts';
+import { tdpPromises } from './tdp-backing.ts';
+import { guestView, hex, type View } from './view.ts';
+
+export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
+  const { shadow, tdp } = parts.vm;
+  const viewsOf = (host: View): NestedViews => ({
+    host,
+    l1: guestView(host, (gfn) => tdp.backing.peekFrame(host, gfn)),
+    l1Pages: parts.l1Pages,
+  });
+  const books = (view: View): string[] => shadowReverse(viewsOf(view), shadow);
+  const mirror = (view: View): string[] => nestedComposition(viewsOf(view), shadow, tdp);
+  const tracking = (view: View): string[] => shadowTracking(viewsOf(view), shadow, tdp);
+  const released = (complaints: (view: View) => string[]): Released => ({
+    lock: tdp.lock.at,
+    holds: (view) => complaints(view)[0],
+  });
+  return [
+    ...tdpPromises(tdp),
+    {
+      id: 'nested.promised',
+      title:
+        'N1, N2, S6: on no CPU can L2 use more than the tables of L1 have said since the last ' +
+        'flush by L1 there, composed with the frames that back its pages now',
+      source: 'primer/x86.md 4.6, N1, N2; 3.4, S6; Intel SDM vol. 3, 28.4.3',
+    },
+    {
+      id: 'nested.mirrored',
+      title:
+        'S2, N3: without the lock held, a shadow entry is the entry of L1 composed with what ' +
+        'backs its page, with no more rights',
+      source: 'primer/x86.md 3.4, S2; 4.6, N3',
+      released: released(mirror),
+      atRest: mirror,
+    },
+    {
+      id: 'nested.listed',
+      title: 'S1: reverse map and parent lists hold exactly the present entries',
+      source: 'primer/x86.md 3.4, S1',
+      released: released(books),
+      atRest: books,
+    },
+    {
+      id: 'nested.tracked',
+      title: 'S4, S5: without the lock held, nobody can write to a shadowed table unseen',
+      source: 'primer/x86.md 3.4, S4 (with unsync=off no table may be out of step), S5',
+      released: released(tracking),
+      atRest: tracking,
+    },
+    {
+      id: 'nested.freed',
+      title: 'S7: no shadow entry leads to a shadow page that is free',
+      source: 'primer/x86.md 3.4, S7',
+      released: released((view) => freed(view, parts)),
+      atRest: (view) => freed(view, parts),
+    },
+    {
+      id: 'nested.tagged',
+      title: 'N6: L2 never runs under the tag of L1',
+      source: 'primer/x86.md 4.6, N6',
+      always: (view) => tagged(view, parts),
+    },
+  ];
+}
+
+/** Frames of live shadow pages that the pool could hand out. */
+function freed(view: View, { vm, pool, l1Pages }: NestedParts): string[] {
+  const wrong: string[] = [];
+  for (const { gfn, table, mapped } of shadowPages(view, vm.shadow, l1Pages)) {
+    for (const frame of [table, mapped]) {
+      if (!pool.isFree(view, frame)) continue;
+      wrong.push(`the shadow of L1 table ${hex(gfn)} lies in frame ${hex(frame)}, which is free`);
+    }
+  }
+  return wrong;
+}
+
+function tagged(view: View, { vm }: NestedParts): string | undefined {
+  for (const { vmcs02 } of vm.vcpus) {
+    const root = Math.floor(view.read(fieldAt(vmcs02, Field.eptp)) / FRAME_BYTES);
+    if (root === vm.tdp.root) return `VMCS02 in frame ${hex(vmcs02)} has L1's root ${hex(root)}`;
+  }
+  return undefined;
+}

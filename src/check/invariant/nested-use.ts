@@ -1,0 +1,154 @@
+/**
+ * N1, N2, S6: what a CPU in guest mode can use. L2 may use what L1's tables say, or have said since
+ * L1's last invalidation on that CPU, composed with the frame that backs the L1 page now: never
+ * more. L1 may use what the host maps, and cannot write to a table that is shadowed.
+ */
+import type { NestedVm } from '../../hypervisor/nested/state.ts';
+import {
+  type Cached,
+  type HostileHardware,
+  PROMISED,
+  type Walked,
+} from '../../machine/explored/adversary.ts';
+import { RIGHT_USER, RIGHT_WRITE } from '../../machine/format/judge.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
+import { Field, fieldAt } from '../../machine/vmcs.ts';
+import type { FramePool } from '../promise.ts';
+import { hex, Onlooker, type View } from './view.ts';
+
+export interface NestedParts {
+  readonly vm: NestedVm;
+  readonly pool: FramePool;
+  readonly l1Pages: number;
+  readonly l2Pages: number;
+  /** The promised space of an EPT12 root, by its L1 page. */
+  spaceOf(root: number): number;
+}
+
+/** What a CPU can use: its space, and everything cached there. */
+export interface Use {
+  readonly hart: number;
+  readonly space: number;
+  readonly cached: readonly number[];
+  readonly hardware: HostileHardware;
+  readonly locked: boolean;
+}
+
+type Broken = readonly [promise: string, why: string];
+
+/** A page in a frame, with rights. */
+interface Usable {
+  readonly frame: number;
+  readonly rights: number;
+}
+
+export function nestedMisuse(view: View, parts: NestedParts, use: Use): Broken | undefined {
+  return use.space === parts.vm.tdp.root
+    ? misuseByL1(view, parts, use)
+    : misuseByL2(view, parts, use);
+}
+
+function misuseByL1(view: View, parts: NestedParts, use: Use): Broken | undefined {
+  const { tdp } = parts.vm;
+  for (const cached of entriesOf(use)) {
+    if (cached.kind === 'table') {
+      if (isFree(view, parts, cached.frame)) return freeTable(cached.frame);
+      continue;
+    }
+    const { page, frame, rights } = cached;
+    const now = tdp.backing.peekFrame(view, page);
+    if (now !== frame) {
+      return ['tlb.stale', `may use L1 page ${hex(page)} in frame ${hex(frame)}, not ${hex(now)}`];
+    }
+    const isWritable = (rights & RIGHT_WRITE) !== 0;
+    if (isWritable && !use.locked && isTracked(view, parts, page)) {
+      return ['nested.tracked', `may write to L1 page ${hex(page)}, which is shadowed`];
+    }
+  }
+  return undefined;
+}
+
+function misuseByL2(view: View, parts: NestedParts, use: Use): Broken | undefined {
+  const { hardware, space } = use;
+  const mine = entriesOf(use);
+  for (const { kind, frame } of mine) {
+    if (kind === 'table' && isFree(view, parts, frame)) return freeTable(frame);
+  }
+  const eptp12 = view.read(fieldAt(parts.vm.vcpus[use.hart]!.cached, Field.eptp));
+  const promised = parts.spaceOf(Math.floor(eptp12 / FRAME_BYTES));
+  for (let page = 0; page < parts.l2Pages; page++) {
+    const now = hardware.walk(space, page);
+    for (const table of now.tables) {
+      if (table !== undefined && isFree(view, parts, table)) return freeTable(table);
+    }
+    for (const usable of usableFor(hardware, use.cached, space, page)) {
+      const why = unpromised(view, parts, use, promised, page, usable);
+      if (why !== undefined) return ['nested.promised', why];
+    }
+  }
+  return undefined;
+}
+
+function entriesOf({ cached, hardware, space }: Use): Cached[] {
+  return cached.map((number) => hardware.entry(number)).filter((entry) => entry.space === space);
+}
+
+/** Everything by which a page can be used in a space: its entry now, and what was cached. */
+function usableFor(
+  hardware: HostileHardware,
+  cached: readonly number[],
+  space: number,
+  page: number,
+): Usable[] {
+  const found: Usable[] = [];
+  const add = ({ frame, rights }: Usable): void => {
+    if (frame >= 0 && rights !== 0) found.push({ frame, rights });
+  };
+  add(written(hardware.walk(space, page), space));
+  for (const number of cached) {
+    const entry = hardware.entry(number);
+    if (entry.space !== space || !hardware.covers(entry, page)) continue;
+    if (entry.kind === 'leaf') add(entry);
+    else add(written(hardware.walkBelow(number, page), space));
+  }
+  return found;
+}
+
+/** L1 has not allowed a write that its dirty bit does not tell of; hardware sets its own. */
+function written({ frame, rights, dirty }: Walked, space: number): Usable {
+  return { frame, rights: dirty || space < PROMISED ? rights : rights & ~RIGHT_WRITE };
+}
+
+/** Why L1 has not allowed that a page be used so; undefined if it has. */
+function unpromised(
+  view: View,
+  parts: NestedParts,
+  use: Use,
+  promised: number,
+  page: number,
+  { frame, rights }: Usable,
+): string | undefined {
+  const { backing } = parts.vm.tdp;
+  const said = usableFor(use.hardware, use.cached, promised, page);
+  const matching = said.filter(
+    (one) => backing.has(one.frame) && backing.peekFrame(view, one.frame) === frame,
+  );
+  if (matching.some((one) => (rights & ~one.rights & ~RIGHT_USER) === 0)) return undefined;
+  const what = `may use L2 page ${hex(page)} in frame ${hex(frame)}`;
+  if (matching.length > 0) return `${what} with rights that L1 has not given since its last flush`;
+  const pages = said.map((one) => hex(one.frame)).join(' or ');
+  const says = pages === '' ? 'nothing' : `L1 page ${pages}`;
+  return `${what}; since its last flush L1 has mapped ${says}`;
+}
+
+function freeTable(frame: number): Broken {
+  return ['tlb.stale', `may walk the table in frame ${hex(frame)}, which is free`];
+}
+
+function isFree(view: View, { pool }: NestedParts, frame: number): boolean {
+  return pool.covers(frame) && pool.isFree(view, frame);
+}
+
+function isTracked(view: View, { vm }: NestedParts, gfn: number): boolean {
+  return view.read(new Onlooker(view).firstAddress((me) => vm.shadow.isTracked(me, gfn))) !== 0;
+}

@@ -1,0 +1,245 @@
+/**
+ * L0's part of `nested` for exploration: run loop, emulated VMX, shadow and host invalidation are
+ * the product's code; L1 is the most general one (nested-general-l1.ts) on vCPUs of its own. The
+ * guest programs are those of L2; a thread of the host does what hosts do, or stands for a vCPU of
+ * L1 that does one of L1's acts (`l1.…`), with every exit that this takes.
+ */
+
+import { nestedPromises } from '../check/invariant/nested-promises.ts';
+import { type NestedParts, nestedMisuse } from '../check/invariant/nested-use.ts';
+import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import { answerCalls } from '../hypervisor/flush/request-kick.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { premap } from '../hypervisor/mmu/tdp/premap.ts';
+import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import { prepareRoot, runningL2 } from '../hypervisor/nested/entry.ts';
+import { shadowFault } from '../hypervisor/nested/exits.ts';
+import type { NestedVm } from '../hypervisor/nested/state.ts';
+import { vcpuThread } from '../hypervisor/run-loop.ts';
+import type { Vm } from '../hypervisor/vcpu.ts';
+import { PROMISED, type Spaces } from '../machine/explored/adversary.ts';
+import type { WalkedFormat } from '../machine/format/judge.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
+import type { Machine } from '../machine/machine.ts';
+import { Field, fieldAt } from '../machine/vmcs.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { runAtBoot } from './boot.ts';
+import { buildGuestVm } from './guest-vm.ts';
+import { attachRcu, EPTP_FLAGS, nothing } from './host.ts';
+import {
+  behind,
+  GeneralL1,
+  L1_PAGES,
+  L1_TABLES,
+  L2_PAGES,
+  ROOT_A,
+  ROOT_B,
+} from './nested-general-l1.ts';
+import { addNestedVcpus, type HostedL1, nestedVm } from './nested-host.ts';
+import {
+  type Axes,
+  type Checked,
+  type Demand,
+  hostPlatform,
+  type Operation,
+  type System,
+} from './system.ts';
+import { poolOf } from './tdp.ts';
+
+export { L1_GEOMETRY } from './nested-general-l1.ts';
+
+const FRAME_BYTES = 4096;
+const ALL_L1: PageRange = { first: 0, end: L1_PAGES };
+
+interface Parts {
+  readonly machine: Machine;
+  readonly l1: HostedL1;
+  readonly vm: NestedVm;
+  readonly general: GeneralL1;
+  readonly l2: readonly GuestContext[];
+}
+
+export function buildNestedHost(machine: Machine, demand: Demand, axes: Axes): System {
+  const guest = buildGuestVm(machine, demand, 2);
+  guest.contexts.forEach((context, i) => {
+    context.homeCpu = i;
+  });
+  const l1 = hostedL1(machine);
+  const vm = nestedVm(machine, l1, axes);
+  addNestedVcpus(l1, vm, false);
+  l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
+  const general = new GeneralL1(machine.translator.nestedStage);
+  general.install(machine, l1.mmu.backing);
+  const parts = { machine, l1, vm, general, l2: guest.contexts };
+  warmUp(parts);
+  for (const i of guest.contexts.keys()) startInL2(parts, i);
+  startL0(parts);
+  return {
+    machine,
+    environments: guest.environments,
+    hostInvalidate: function* none(): Routine<void> {
+      // explorations name their operations
+    },
+    memory: () => ({ tableBytes: 0, bookBytes: 0 }),
+    checked: checkedNested(parts),
+  };
+}
+
+/** L1's VM: a vCPU on every CPU, all its memory mapped. */
+function hostedL1(machine: Machine): HostedL1 {
+  const host = hostPlatform(machine);
+  const vm: Vm = { name: 'l1', platform: host, vcpus: [] };
+  const mmu = new TdpMmu({
+    vm,
+    format: machine.translator.secondStage,
+    backing: new AnonymousBacking(host, [{ base: 0, pages: L1_PAGES }]),
+    lockClass: 'l0.mmu',
+    faultLock: 'read',
+  });
+  premap(machine.memory, mmu, ALL_L1);
+  const contexts = machine.cpus.map((_, i) => {
+    const context = machine.guest(1, `l1.${i}`);
+    context.seat = i;
+    return context;
+  });
+  for (const context of contexts) context.siblings = contexts;
+  return { vm, mmu, contexts, pages: L1_PAGES };
+}
+
+/** Spares of every CPU, so that allocation is not what interleaves. */
+function warmUp({ machine, l1, vm }: Parts): void {
+  for (const { id } of machine.cpus) {
+    runAtBoot(machine, function* topUp(me): Routine<void> {
+      me.seat = id;
+      yield* l1.mmu.topUp(me);
+      yield* vm.shadow.topUp(me);
+    });
+  }
+}
+
+/** vCPU `i` has just begun its emulated entry: L2 is what it runs, under root A. */
+function startInL2({ machine, l1, vm, general, l2 }: Parts, i: number): void {
+  const v = l1.vm.vcpus[i]!;
+  const nested = vm.vcpus[i]!;
+  const context = l1.contexts[i]!;
+  context.push(general.run(context, l2[i]!));
+  context.advance();
+  machine.memory.write(fieldAt(nested.cached, Field.eptp), ROOT_A * FRAME_BYTES + EPTP_FLAGS);
+  nested.dirty = false;
+  nested.running = runningL2(vm, l2[i]!, nested.vmcs02);
+  v.active = nested.running;
+}
+
+/** Threads of the vCPUs that have an L2; the others run when an operation says so. */
+function startL0({ machine, l1, l2 }: Parts): void {
+  const { vcpus } = l1.vm;
+  l2.forEach((_, i) => {
+    machine.hostThread(i, `vcpu.${i}`, (me) => vcpuThread(me, vcpus[i]!, nothing()));
+  });
+  machine.hostVectors.set(VECTOR_CALL, (cpu, host) => answerCalls(host, vcpus[cpu.id]!));
+  machine.hostVectors.set(VECTOR_KICK, nothing);
+}
+
+function checkedNested(parts: Parts): Checked {
+  const { machine, l1, vm, general } = parts;
+  const { platform } = l1.vm;
+  const pool = { name: platform.name, ...poolOf(platform.frames) };
+  const asked: NestedParts = { vm, pool, l1Pages: L1_PAGES, l2Pages: L2_PAGES, spaceOf };
+  return {
+    roots: [l1.mmu.root],
+    operations: { ...hostOperations(parts), ...l1Operations(parts) },
+    premap: (range) => fillShadow(parts, range),
+    pools: [pool],
+    misuse: () => undefined,
+    exclusive: false,
+    freeHanded: [],
+    privates: (hart) => [l1.vm.vcpus[hart]!, vm.vcpus[hart]!],
+    promises: nestedPromises(asked),
+    structures: platform.arena.placed,
+    spaces: spacesOf(machine, l1),
+    judgeUse: (view, use) => nestedMisuse(view, asked, use),
+    asked: Object.keys(general.asked),
+    repeated: 'nested.violation.why',
+  };
+}
+
+function hostOperations({ l1 }: Parts): Record<string, Operation> {
+  const placesOf = ({ first, end }: PageRange): PageRange[] => [
+    { first: behind(first), end: behind(end) },
+  ];
+  return {
+    unmap: (cpu, range) => tdpUnmap(cpu, l1.mmu, placesOf(range), 'free'),
+    invalidate: (cpu, range) => tdpUnmap(cpu, l1.mmu, placesOf(range), 'keep'),
+    'invalidate-tables': (cpu) => tdpUnmap(cpu, l1.mmu, [L1_TABLES], 'keep'),
+    'remove-l1-tables': (cpu) => tdpRemoveTables(cpu, l1.mmu, ALL_L1),
+  };
+}
+
+/** The thread runs the vCPU of its CPU until L1 has done what it is to do. */
+function l1Operations({ l1, general }: Parts): Record<string, Operation> {
+  const entries = Object.keys(general.operations).map((name): [string, Operation] => {
+    const operation = (cpu: Context, range: PageRange): Routine<void> => {
+      const context = l1.contexts[cpu.cpu]!;
+      context.push(general.perform(context, name, range));
+      return vcpuThread(cpu, l1.vm.vcpus[cpu.cpu]!, nothing());
+    };
+    return [`l1.${name}`, operation];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Fills the shadow for a range, as if L2 had used it on every vCPU. */
+function fillShadow({ machine, l1, vm, l2 }: Parts, range: PageRange): void {
+  l2.forEach((_, i) => {
+    const v = l1.vm.vcpus[i]!;
+    runAtBoot(machine, function* fill(me): Routine<void> {
+      yield* prepareRoot(me, v, vm);
+      for (let gfn = range.first; gfn < range.end; gfn++) {
+        yield* shadowFault(me, v, vm, { gfn, access: 'write' });
+      }
+    });
+  });
+  for (const v of l1.vm.vcpus) machine.memory.write(v.requests, 0); // nobody ran: nothing to flush
+}
+
+// --- spaces --------------------------------------------------------------------------------------
+
+/** The promised space of an EPT12 root, by its L1 page. */
+function spaceOf(root: number): number {
+  return PROMISED + root;
+}
+
+/** EPT01, any EPT02, and what L1's tables say, wherever they lie. */
+function spacesOf(machine: Machine, l1: HostedL1): Spaces {
+  const { secondStage, nestedStage } = machine.translator;
+  const { memory } = machine;
+  const { backing } = l1.mmu;
+  const frames = Array.from({ length: L1_PAGES }, (_, gfn) => backing.peekFrame(memory, gfn));
+  const ofL1 = throughL1(nestedStage, frames);
+  const ept01 = { root: l1.mmu.root, format: secondStage, pages: L1_TABLES };
+  return {
+    fixed: [l1.mmu.root],
+    promised: [spaceOf(ROOT_A), spaceOf(ROOT_B)],
+    of: (space) => {
+      if (space === l1.mmu.root) return ept01;
+      if (space >= PROMISED) return { root: frames[space - PROMISED]!, format: ofL1 };
+      return { root: space, format: nestedStage };
+    },
+  };
+}
+
+/** A format whose pointers are L1's page numbers: tables are followed to their frames. */
+function throughL1(format: WalkedFormat, frames: readonly number[]): WalkedFormat {
+  return {
+    ...format,
+    decode: (word, level) => {
+      const entry = format.decode(word, level);
+      if (entry.kind !== 'table') return entry;
+      const pfn = frames[entry.pfn];
+      return pfn === undefined ? format.empty : { ...entry, pfn };
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** L0's part of `nested`: what it keeps for an L1 that runs guests of its own, and its exits. */
+
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { ShadowMmu } from '../hypervisor/mmu/shadow/mmu.ts';
+import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
+import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
+import type { NestedVm } from '../hypervisor/nested/state.ts';
+import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
+import { vmxExits } from '../hypervisor/nested/vmx.ts';
+import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import type { ExitTable, Vm } from '../hypervisor/vcpu.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import type { Machine } from '../machine/machine.ts';
+import { Field, fieldAt } from '../machine/vmcs.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { addVcpus } from './host.ts';
+import type { Axes } from './system.ts';
+import { hostExits, tdpOwner } from './tdp.ts';
+
+/** VPID02 of L2's vCPUs start here; L1's are below. */
+const L2_VPIDS = 1024;
+
+/** An L1 as L0 sees it: its VM, with EPT01, and its vCPUs. */
+export interface HostedL1 {
+  readonly vm: Vm;
+  readonly mmu: TdpMmu;
+  readonly contexts: readonly GuestContext[];
+  /** Number of L1 pages. */
+  readonly pages: number;
+}
+
+export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
+  const host = l1.vm.platform;
+  const vm: NestedVm = {
+    tdp: l1.mmu,
+    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.pages),
+    vmcsShadowing: axes['vmcs'] !== 'trapped',
+    storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
+    unflushed: host.arena.take(64),
+    rootGeneration: host.arena.take(64),
+    vcpus: l1.contexts.map(() => ({
+      cached: host.arena.frames(1),
+      shadowVmcs: host.arena.frames(1),
+      vmcs02: host.arena.frames(1),
+      dirty: true,
+      invalidated: false,
+      root: 0,
+      rootGfn: 0,
+      rootGeneration: 0,
+      running: undefined,
+    })),
+  };
+  l1.mmu.isTracked = (cpu, gfn) => vm.shadow.isTracked(cpu, gfn);
+  l1.mmu.alsoZap = (cpu, range) => zapShadowOf(cpu, vm, range);
+  return vm;
+}
+
+/** The host takes pages of L1: what the shadow maps of them goes too, and any flush still owed. */
+function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boolean> {
+  let removed = num(yield cpu.exchange(vm.unflushed, 0, 'nested.owed-flush')) !== 0;
+  for (let gfn = range.first; gfn < range.end; gfn++) {
+    if ((yield* zapReverse(cpu, vm.shadow, gfn)) === 'cached') removed = true;
+  }
+  return removed;
+}
+
+/** What L0 does about exits of L1. */
+export function l1Exits(l1: HostedL1, vm: NestedVm): ExitTable {
+  const violation = handleViolation(l1.mmu, (cpu, v, gpa) => trackedWrite(cpu, v, gpa, vm));
+  return new Map([...hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu))), ...vmxExits(vm)]);
+}
+
+/** One vCPU of L0 for each of L1's contexts, with a VMCS02 for what that one runs. */
+export function addNestedVcpus(l1: HostedL1, vm: NestedVm, virtualIpis: boolean): void {
+  addVcpus(l1.vm, l1.contexts, { root: l1.mmu.root, vpid: 1, virtualIpis }, l1Exits(l1, vm));
+  l1.vm.vcpus.forEach((v, i) => {
+    const { vmcs02 } = vm.vcpus[i]!;
+    l1.vm.platform.boot.write(fieldAt(vmcs02, Field.vpid), L2_VPIDS + v.index);
+  });
+}
