@@ -53,6 +53,11 @@ export function hashOf(parts: readonly string[]): string {
   return hash.digest('hex').slice(0, 32);
 }
 
+/** Short hash of the code that is explored, as schedules carry it. */
+export function codeHash(program: string, own: string | undefined): string {
+  return hashOf([program, own ?? '']).slice(0, 12);
+}
+
 /** Hash of the program that runs: every file of it below the folder that holds `cli`. */
 export function hashOfProgram(): string {
   const root = dirname(dirname(fileURLToPath(import.meta.url)));

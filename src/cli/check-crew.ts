@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { Piece } from '../experiment/check/pieces.ts';
 import type { PieceOutcome } from '../experiment/check/run-piece.ts';
 import type { CheckResult } from '../measure/check.ts';
-import { Cache, hashOf } from './cache.ts';
+import { Cache, codeHash, hashOf } from './cache.ts';
 import type { CheckAnswer, CheckTask, Described } from './check-task.ts';
 import { Crew } from './crew.ts';
 import { UsageError } from './errors.ts';
@@ -106,12 +106,8 @@ export class CheckCrew {
   }
 
   #message<T extends Wanted>({ design, piece }: T): CheckTask {
-    return { kind: 'piece', design, piece, code: this.codeOf(design), until: this.#session.until };
-  }
-
-  /** Short hash of the code that is explored, as schedules carry it. */
-  codeOf({ bundle }: NamedDesign): string {
-    return hashOf([this.#session.program, bundle?.code ?? '']).slice(0, 12);
+    const { program, until } = this.#session;
+    return { kind: 'piece', design, piece, code: codeHash(program, design.bundle?.code), until };
   }
 
   #keyOf({ design, piece }: Wanted): string {

@@ -98,7 +98,7 @@ function textsOf(texts: readonly string[]): string[] {
   return twice === undefined ? all : badInput(`design ${twice} is named twice`);
 }
 
-async function nameDesign(text: string): Promise<NamedDesign> {
+export async function nameDesign(text: string): Promise<NamedDesign> {
   if (!isDesignFile(text)) return { text, axes: undefined, bundle: undefined };
   const { file, axes } = splitDesignFile(text);
   return { text, axes, bundle: await bundleDesign(file) };

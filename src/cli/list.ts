@@ -3,6 +3,8 @@ import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { designs } from '../design/index.ts';
 import type { Design } from '../design/system.ts';
+import { allPromises } from '../experiment/check/promises.ts';
+import { cpusOf, litmusPrograms } from '../litmus/index.ts';
 import { presets } from '../machine/preset/index.ts';
 import type { DesignEntry, List, ListEntry } from '../measure/result.ts';
 import { workloads } from '../workload/index.ts';
@@ -35,6 +37,13 @@ function entriesOf(kind: Kind): readonly ListEntry[] {
   if (kind === 'workloads') return workloads.map(workloadEntry);
   if (kind === 'machines')
     return presets.map(({ id, title, leavesOut }) => ({ id, title, leavesOut }));
+  if (kind === 'promises') return allPromises();
+  if (kind === 'litmus') {
+    return litmusPrograms.map((litmus) => {
+      const { id, title, source, pages } = litmus;
+      return { id, title, source, pages, cpus: cpusOf(litmus) };
+    });
+  }
   return [];
 }
 

@@ -11,6 +11,7 @@ import { runImport } from './import.ts';
 import { runList } from './list.ts';
 import { survivePipes } from './output.ts';
 import { packageVersion } from './package-root.ts';
+import { runReplay } from './replay.ts';
 import { runRun } from './run.ts';
 import { runSchema } from './schema.ts';
 import { count } from './session.ts';
@@ -47,6 +48,7 @@ function build(): Command {
   addRun(program);
   addCompare(program);
   addCheck(program);
+  addReplay(program);
   addImport(program);
   addWalkOptions(program.command('walk'))
     .description('walk the page tables in a dump of a real machine')
@@ -101,6 +103,15 @@ function addCheck(program: Command): void {
     .option('--fresh', 'look again at what was looked up')
     .option('--json', 'print one JSON document, kpop.check/1')
     .action(ending(runCheck));
+}
+
+function addReplay(program: Command): void {
+  program
+    .command('replay')
+    .description('run one interleaving again, move by move')
+    .argument('<schedule>', 'as kpop check prints it, in quotes; or a file that holds it')
+    .option('--json', 'print one JSON document, kpop.replay/1')
+    .action(ending(runReplay));
 }
 
 function simulating(command: Command): Command {

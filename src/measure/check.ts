@@ -76,6 +76,26 @@ export interface GuardResult {
   readonly tried: readonly string[];
 }
 
+/** One execution again: "kpop.replay/1". */
+export interface Replay {
+  readonly schema: 'kpop.replay/1';
+  readonly design: string;
+  readonly litmus: string;
+  readonly memory: 'sc' | 'tso';
+  readonly guard: string;
+  readonly how: string;
+  /** Number of the move from which on it repeats; -1 unless it is a livelock. */
+  readonly loop: number;
+  readonly interleaving: readonly CheckMove[];
+  /** The promise that the last move broke; empty if none is. */
+  readonly promise: string;
+  readonly promised: string;
+  readonly message: string;
+  /** Where the code left the schedule, in a sentence; empty if it was followed to its end. */
+  readonly parting: string;
+  readonly remark: string;
+}
+
 export interface Check {
   readonly schema: 'kpop.check/1';
   readonly results: readonly CheckResult[];

@@ -1,5 +1,5 @@
 /** What a check found, as plain text for a terminal. */
-import type { Check, CheckResult } from '../measure/check.ts';
+import type { Check, CheckResult, Replay } from '../measure/check.ts';
 import { renderInterleaving } from './interleaving.ts';
 import { duration, several, whole } from './number.ts';
 import { type Column, table } from './table.ts';
@@ -69,11 +69,30 @@ export function renderViolation(result: CheckResult): string {
   ].join('\n');
 }
 
+export function renderReplay(replay: Replay): string {
+  const { design, litmus, memory, guard, how, loop, interleaving, parting, remark } = replay;
+  const { promise, promised, message } = replay;
+  const verdict =
+    promise === ''
+      ? `no promise is broken after ${several(interleaving.length, 'move')}`
+      : `${promise} is broken: ${promised}.\n  ${message}`;
+  const parts = [
+    placeOf({ design, litmus, memory, guard, how }),
+    ...(interleaving.length === 0 ? [] : [renderInterleaving(interleaving, loop)]),
+    ...(parting === '' ? [] : [`Here it leaves the schedule: ${parting}.`]),
+    ...(remark === '' ? [] : [`Note: ${remark}.`]),
+    verdict,
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
 function loopOf(schedule: string): number {
   return Number(/^[^!]*!(?:[^!]*,)?loop=(\d+)/.exec(schedule)?.[1] ?? -1);
 }
 
-function placeOf({ design, litmus, memory, guard, how }: CheckResult): string {
+type Place = Pick<CheckResult, 'design' | 'litmus' | 'memory' | 'guard' | 'how'>;
+
+function placeOf({ design, litmus, memory, guard, how }: Place): string {
   const weakened = guard === '' ? '' : `, ${guard} weakened (${how})`;
   return `${design} under ${litmus}, ${memory.toUpperCase()}${weakened}`;
 }

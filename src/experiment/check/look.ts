@@ -1,7 +1,8 @@
 /**
- * How far a system is looked at: first everything, by the stateful engine; if the budget ends
- * before, everything with 0, 1, 2, … preemptions; at last a sample of random executions. When a
- * counterexample is expected the order is the other way round, for few preemptions find it sooner.
+ * How far a system is looked at: first the goal (everything, or all with so many preemptions), by
+ * the stateful engine; if the budget ends before, everything with 0, 1, 2, … preemptions; at last a
+ * sample of random executions. When a counterexample is expected few preemptions come first, for
+ * they find it sooner.
  */
 import { exploreByPriorities } from '../../schedule/explore/random.ts';
 import { exploreStateful } from '../../schedule/explore/stateful.ts';
@@ -28,8 +29,10 @@ export interface Look {
 
 /** Searches with more preemptions than these are left to the one without a bound. */
 const MOST_PREEMPTIONS = 6;
-/** Part of the budget that the search of everything gets, if it is not the goal. */
-const SHARE_OF_ALL = 0.5;
+/** Where a counterexample is expected, what is tried before everything. */
+const FIRST_PREEMPTIONS = 2;
+/** Part of the budget that the search for the goal gets. */
+const SHARE_OF_GOAL = 0.6;
 const SAMPLE = { depth: 3, moves: 10_000, part: 0.05, mostRuns: 300 };
 
 export interface LookOptions {
@@ -63,15 +66,10 @@ class Looking {
   run(): Look {
     const { hunts, bounds } = this.#options;
     const { goal } = bounds;
-    if (hunts) {
-      this.#rising(goal === 'all' ? 2 : goal);
-      if (goal === 'all') this.#everything(bounds.steps);
-    } else if (goal === 'all') {
-      this.#everything(bounds.steps * SHARE_OF_ALL);
-      this.#rising(MOST_PREEMPTIONS);
-    } else {
-      this.#rising(goal);
-    }
+    if (hunts) this.#rising(goal === 'all' ? FIRST_PREEMPTIONS : goal);
+    else this.#goal(bounds.steps * SHARE_OF_GOAL);
+    if (hunts && goal === 'all') this.#goal(bounds.steps);
+    if (!hunts) this.#rising(goal === 'all' ? MOST_PREEMPTIONS : goal);
     const isReached = this.#preemptions >= (goal === 'all' ? Number.POSITIVE_INFINITY : goal);
     if (!isReached && !hunts) this.#random();
     const broken = this.#broken;
@@ -93,10 +91,14 @@ class Looking {
     return this.#broken !== undefined || this.#options.isOver();
   }
 
-  #everything(steps: number): void {
-    if (this.#isDone) return;
-    const isWhole = this.#search(steps, undefined);
-    if (isWhole) this.#preemptions = Number.POSITIVE_INFINITY;
+  #goal(steps: number): void {
+    if (this.#isDone || this.#preemptions === Number.POSITIVE_INFINITY) return;
+    const { goal } = this.#options.bounds;
+    if (!this.#search(steps, goal === 'all' ? undefined : goal)) return;
+    this.#preemptions = Math.max(
+      this.#preemptions,
+      goal === 'all' ? Number.POSITIVE_INFINITY : goal,
+    );
   }
 
   /** With 0 preemptions, then 1, and so on, until one is not exhausted. */

@@ -1,7 +1,8 @@
 /**
  * What a check consists of: pieces, each a design with its axes under one litmus program and one
- * memory order. Every choice of a pairwise covering of the design's axes runs all litmus programs,
- * and every cell of the axes runs the smallest one.
+ * memory order. Every choice of a pairwise covering of the design's axes runs the litmus programs on
+ * two CPUs, the first choice (the defaults) those on three, and every cell of the axes runs the
+ * smallest one.
  */
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
@@ -95,9 +96,12 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   if (able.length === 0) return badInput(`no litmus program fits what ${design.id} offers`);
   const wanted = options.litmus?.map(findLitmus);
   const chosen = able.filter((litmus) => wanted === undefined || wanted.includes(litmus));
-  const all = chosen.flatMap((litmus) =>
-    coveringOf(design).map((choice): [string, Litmus] => [choice, litmus]),
-  );
+  const covering = coveringOf(design);
+  const all = chosen.flatMap((litmus) => {
+    // Three CPUs cost as much as everything else: only the first choice pays for them.
+    const choices = cpusOf(litmus) > 2 ? covering.slice(0, 1) : covering;
+    return choices.map((choice): [string, Litmus] => [choice, litmus]);
+  });
   const smallest = chosen[0];
   const cells = design.given === undefined && smallest !== undefined ? cellsOf(design) : [];
   for (const cell of cells) {

@@ -59,8 +59,13 @@ export const COMMON: readonly PromiseText[] = [
   },
 ];
 
+/** The name of the promise that a message is about. */
+export function promiseOf(message: string): string {
+  return message.slice(0, Math.max(0, message.indexOf(': ')));
+}
+
 /** The sentence of a promise; its name where nobody knows it. */
-export function titleOf(id: string, checked: Checked): string {
+export function titleIn({ checked }: { readonly checked: Checked }, id: string): string {
   const known = [...COMMON, ...checked.promises].find((promise) => promise.id === id);
   return known?.title ?? id;
 }

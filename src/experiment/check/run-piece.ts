@@ -13,7 +13,7 @@ import type { Move } from '../../schedule/explore/system.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
 import { findLitmus, type Piece } from './pieces.ts';
-import { titleOf } from './promises.ts';
+import { promiseOf, titleIn } from './promises.ts';
 import { replay } from './replay.ts';
 import { buildScene, type Scene } from './scene.ts';
 import { writeSchedule } from './schedule.ts';
@@ -84,11 +84,6 @@ function sceneOf({ piece, choice, watch }: PieceTask): Scene {
   });
 }
 
-/** The name of the promise that a message is about. */
-export function promiseOf(message: string): string {
-  return message.slice(0, Math.max(0, message.indexOf(': ')));
-}
-
 function shortest(task: PieceTask, scene: Scene, look: Look, isOver: () => boolean): Found {
   const promise = promiseOf(look.message);
   let isFirst = true;
@@ -147,7 +142,7 @@ function resultOf(
   scene: Scene,
   liveness: string,
 ): PieceOutcome['result'] {
-  const { harts, checked } = scene;
+  const { harts } = scene;
   const { piece } = task;
   const { guard, bounds } = piece;
   const verdict = found === undefined ? look.verdict : 'violated';
@@ -169,7 +164,7 @@ function resultOf(
     expected,
     asExpected: verdict === expected && fails === '',
     promise,
-    promised: promise === '' ? '' : titleOf(promise, checked),
+    promised: promise === '' ? '' : titleIn(scene, promise),
     message: found === undefined ? fails : sentenceOf(found.message),
     executions: look.executions,
     states: look.states,

@@ -49,6 +49,8 @@ export interface SceneOptions {
   readonly weaken: readonly Weakening[];
   /** How what may be cached is explored: lazily unless given; eagerly as its oracle. */
   readonly hardware?: 'lazy' | 'eager';
+  /** Whether moves that nobody can notice are left out of the interleaving. */
+  readonly reduce?: 'privately' | undefined;
   /** Entries after which a vCPU that goes on and on is cut; 3 unless given. */
   readonly entries?: number;
   /** Wraps the live copies of harts, for who watches code as it runs. */
@@ -71,12 +73,13 @@ export function buildScene(options: SceneOptions): Scene {
   const scratch = new Int32Array(FRAMES * FRAME_HALVES);
   const first = buildCopy(options, scratch);
   const words = scratch.slice();
-  first.memory.show(words);
+  const looked = first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
   const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
+  const isSettled = (frame: number): boolean => !checked.pools.some((pool) => pool.covers(frame));
   const { order, weaken } = options;
   const view = hostView(first.memory);
   const harts = new Harts({
@@ -88,9 +91,10 @@ export function buildScene(options: SceneOptions): Scene {
       const live = new ExploredHart(copy, hart, new Tape(words), { order, weaken, hardware });
       return options.watch?.(live, hart) ?? live;
     },
+    ...(options.reduce === 'privately' ? { privacy: { looked, isSettled } } : {}),
     adversary: hardware,
     judgement: new Judge(checked, hardware, view),
-    limits: [{ label: 'run.enter', times: (options.entries ?? 3) * (checked.entriesPerStep ?? 1) }],
+    limits: [{ label: checked.repeated ?? 'run.enter', times: options.entries ?? 3 }],
     sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };
