@@ -14,7 +14,7 @@ import { RIGHT_USER, RIGHT_WRITE } from '../../machine/format/judge.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Field, fieldAt } from '../../machine/vmcs.ts';
 import type { FramePool } from '../promise.ts';
-import { hex, Onlooker, type View } from './view.ts';
+import { hex, type View } from './view.ts';
 
 export interface NestedParts {
   readonly vm: NestedVm;
@@ -150,5 +150,5 @@ function isFree(view: View, { pool }: NestedParts, frame: number): boolean {
 }
 
 function isTracked(view: View, { vm }: NestedParts, gfn: number): boolean {
-  return view.read(new Onlooker(view).firstAddress((me) => vm.shadow.isTracked(me, gfn))) !== 0;
+  return vm.shadow.peekTracked(view, gfn) !== 0;
 }

@@ -7,11 +7,10 @@ import type { TdpMmu } from '../../hypervisor/mmu/tdp/mmu.ts';
 import type { NestedViews } from './nested-composition.ts';
 import { shadowEntries, shadowPages } from './shadow-pages.ts';
 import { leafOf } from './tables.ts';
-import { hex, Onlooker } from './view.ts';
+import { hex } from './view.ts';
 
 /** The reverse map has each present leaf once and nothing else; so have the parent lists. */
 export function shadowReverse(views: NestedViews, shadow: ShadowMmu): string[] {
-  const { me } = new Onlooker(views.host);
   const pages = shadowPages(views.host, shadow, views.l1Pages);
   const entries = pages.flatMap((page) => shadowEntries(views.host, shadow, page));
   const leaves = new Map<number, string[]>();
@@ -22,11 +21,11 @@ export function shadowReverse(views: NestedViews, shadow: ShadowMmu): string[] {
   }
   const wrong: string[] = [];
   for (let gfn = 0; gfn < views.l1Pages; gfn++) {
-    const listed = shadow.reverseOf(me, gfn).map(name);
+    const listed = shadow.peekReverse(views.host, gfn).map(name);
     wrong.push(...unequal(`L1 page ${hex(gfn)}`, listed, leaves.get(gfn) ?? []));
   }
   for (const { header, gfn } of pages) {
-    const listed = shadow.parentsOf(me, header).map(name);
+    const listed = shadow.peekParents(views.host, header).map(name);
     wrong.push(...unequal(`parents of L1 table ${hex(gfn)}`, listed, links.get(header) ?? []));
   }
   return wrong;
@@ -34,14 +33,13 @@ export function shadowReverse(views: NestedViews, shadow: ShadowMmu): string[] {
 
 /** Every shadowed table is counted, and neither writable nor to be made writable in EPT01. */
 export function shadowTracking(views: NestedViews, shadow: ShadowMmu, tdp: TdpMmu): string[] {
-  const onlooker = new Onlooker(views.host);
   const wrong: string[] = [];
   const expected = new Map<number, number>();
   for (const { gfn } of shadowPages(views.host, shadow, views.l1Pages)) {
     expected.set(gfn, (expected.get(gfn) ?? 0) + 1);
   }
   for (let gfn = 0; gfn < views.l1Pages; gfn++) {
-    const count = views.host.read(onlooker.firstAddress((me) => shadow.isTracked(me, gfn)));
+    const count = shadow.peekTracked(views.host, gfn);
     const pages = expected.get(gfn) ?? 0;
     if (count !== pages)
       wrong.push(`L1 page ${hex(gfn)}: tracked ${count} times, has ${pages} SPs`);

@@ -2,7 +2,7 @@
 import { type ShadowMmu, ShadowPage } from '../../hypervisor/mmu/shadow/mmu.ts';
 import type { Entry } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { Onlooker, type View } from './view.ts';
+import type { View } from './view.ts';
 
 /** One shadow page (SP). */
 export interface Shadow {
@@ -28,10 +28,9 @@ export interface ShadowEntry {
 
 /** `guestPages`: how many pages the guest whose tables are mirrored has. */
 export function shadowPages(view: View, mmu: ShadowMmu, guestPages: number): readonly Shadow[] {
-  const onlooker = new Onlooker(view);
   const found: Shadow[] = [];
   for (let gfn = 0; gfn < guestPages; gfn++) {
-    for (const header of onlooker.run((me) => mmu.pagesOf(me, gfn)) ?? []) {
+    for (const header of mmu.peekPages(view, gfn)) {
       const get = (at: number): number => view.read(header + at);
       const { level, table, mapped } = ShadowPage.at;
       found.push({ header, gfn, level: get(level), table: get(table), mapped: get(mapped) });

@@ -37,6 +37,11 @@ export const ShadowPage = layout('shadow.page', {
 /** An item of a parent list or of a reverse map: the entry's page and index. */
 const Item = layout('shadow.item', { next: plain, page: plain, index: plain, pad: plain });
 
+/** Words as an onlooker reads them. */
+interface Words {
+  read(at: number): number;
+}
+
 export interface EntryOf {
   /** Address of the shadow page's header. */
   readonly page: number;
@@ -165,6 +170,30 @@ export class ShadowMmu {
     return gfn < this.#guestPages ? this.#list(cpu, this.#rmap + gfn * 8) : [];
   }
 
+  // --- for onlookers, who take no step ---------------------------------------------------------
+
+  peekPages(view: Words, gfn: number): number[] {
+    const found: number[] = [];
+    for (let page = view.read(this.#bucket(gfn)); page !== 0; ) {
+      if (view.read(page + ShadowPage.at.gfn) === gfn) found.push(page);
+      page = view.read(page + ShadowPage.at.next);
+    }
+    return found;
+  }
+
+  /** How often a guest frame is counted as shadowed. */
+  peekTracked(view: Words, gfn: number): number {
+    return view.read(this.#tracked + gfn * 8);
+  }
+
+  peekReverse(view: Words, gfn: number): EntryOf[] {
+    return peekList(view, this.#rmap + gfn * 8);
+  }
+
+  peekParents(view: Words, child: number): EntryOf[] {
+    return peekList(view, child + ShadowPage.at.parents);
+  }
+
   /** At quiescence: bytes of tables, and of everything else that tracks them. */
   bytes(peek: (at: number) => number): { tables: number; books: number } {
     const pages = this.#pages.bytesInUse(peek) / ShadowPage.bytes;
@@ -224,4 +253,12 @@ export class ShadowMmu {
     }
     return entries;
   }
+}
+
+function peekList(view: Words, head: number): EntryOf[] {
+  const entries: EntryOf[] = [];
+  for (let item = view.read(head); item !== 0; item = view.read(item + Item.at.next)) {
+    entries.push({ page: view.read(item + Item.at.page), index: view.read(item + Item.at.index) });
+  }
+  return entries;
 }
