@@ -50,7 +50,7 @@ test.each([
 
 test.each([
   ['tdp', 'write-unmap', 'flush.wait'],
-  ['tdp', 'remove-write', 'flush.wait'],
+  ['tdp', 'stay-unmap', 'flush.wait'],
   ['tdp', 'write-leave-unmap', 'run.flush'],
   ['kpop', 'write-unmap', 'kpop.kick.wait'],
   ['kpop', 'write-leave-unmap', 'kpop.enter.flush'],

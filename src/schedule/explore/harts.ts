@@ -77,6 +77,7 @@ export class Harts implements Explored {
   readonly #passed: Int32Array;
   readonly #limits: readonly Limit[];
   readonly #touched = new TouchedWords();
+  readonly #watching = new TouchedWords();
   readonly #moves: Move[] = [];
   /** What code said before anything was explored. */
   readonly startMarks: Mark[] = [];
@@ -361,6 +362,19 @@ export class Harts implements Explored {
       if (this.words[index] !== 0) this.#write(index, 0);
     }
     this.#touched.frame(frame);
+  }
+
+  /** What decides whether an actor that cannot move now could: for engines that reorder moves. */
+  watched(actor: number): Touched {
+    const hart = this.taskOf(actor);
+    const kind = actor % ACTORS;
+    const view = this.view(hart);
+    const waits = kind === CODE && view.offer === Offer.wait && !this.#isHeld(hart, view.label);
+    this.#watching.begin(waits ? this.#follow(hart, Input.probe, 0).touched : NO_FRAMES);
+    this.#watching.local(hart);
+    if (kind === SIGNALS) this.#watching.queue(hart);
+    if (kind === FILLS) this.#watching.caches(hart, false);
+    return this.#watching;
   }
 
   // --- state -----------------------------------------------------------------------------------
