@@ -6,7 +6,7 @@ import type { View } from '../invariant/view.ts';
 import { type KpopPage, KpopSpecification, type KpopState } from './kpop.ts';
 import type { Oracle } from './specification.ts';
 
-const NOTHING: KpopPage = { l1gfn: -1, prot: 0, present: false, lingers: false };
+const NOTHING: KpopPage = { l1gfn: -1, prot: 0, present: false, lingers: false, epoch: 0 };
 
 export interface KpopSize {
   readonly pages: number;
@@ -21,6 +21,7 @@ export function kpopOracle(
   const groups = Array.from({ length: Math.ceil(pages / FENCE_GROUP) }, (_, i) => i);
   return {
     specification: new KpopSpecification({ fenceOf: (page) => Math.floor(page / FENCE_GROUP) }),
+    wordless: ['access'],
     abstraction: (view, before, released) => ({
       pages: pagesOf(view, space, pages, before, released),
       fences: groups.map((group) => view.read(space.fence(group * FENCE_GROUP))),
@@ -38,7 +39,8 @@ function pagesOf(
 ): KpopPage[] {
   const found = new Array<KpopPage>(count).fill(NOTHING);
   const done = view.read(space.doneGen);
-  // The intent word is written last: with it everything under its lock counts.
+  // What is set under the lock counts from the write of the intent word on, which comes last; what
+  // is cleared there counts at once.
   const isHeld = released !== 'kpop.entry.unlock' && isScopeHeld(view, space);
   for (const { table, page, intent, entry } of kpopTree(view, space).places) {
     if (table.level !== 0 || page >= count) continue;
@@ -49,8 +51,9 @@ function pagesOf(
     found[page] = {
       l1gfn: isWanted ? payload : -1,
       prot: isWanted ? prot : 0,
-      present: isHidden ? (before?.pages[page]?.present ?? present) : present,
+      present: present && (!isHidden || before === undefined || before.pages[page]!.present),
       lingers: state === 'empty' && payload > done,
+      epoch: 0,
     };
   }
   return found;

@@ -1,7 +1,8 @@
 /**
  * What KPOP's L0 promises to L1, to the host and to L2, without words: per L2 page what L1 wants
- * there, whether hardware has it, and whether accesses through a removed intent may still be under
- * way; per L1 page whether a frame is behind it; per group of L2 pages the fence of epochs.
+ * there, whether hardware has it, whether accesses through a removed intent may still be under way,
+ * and the epoch of its last UNMAP; per L1 page whether a frame is behind it; per group of L2 pages
+ * the fence.
  *
  * Source: primer/x86.md 6.2 (statuses, visibility contract, epoch fence), 6.3 (M1-M5, U1-U3,
  * N1-N6). Each MAP, and each page of an UNMAP, has one moment. A fill may always be told to try
@@ -18,10 +19,13 @@ export interface KpopPage {
   readonly present: boolean;
   /** The flush that ends what an earlier intent allowed may not be finished. */
   readonly lingers: boolean;
+  /** Epoch of the latest UNMAP of it: a MAP that knows an older one never installs. */
+  readonly epoch: number;
 }
 
 export interface KpopState {
   readonly pages: readonly KpopPage[];
+  /** Latest epoch that an UNMAP announced for the group: older MAPs may be refused from then on. */
   readonly fences: readonly number[];
   /** By L1 page. */
   readonly resident: readonly boolean[];
@@ -72,10 +76,21 @@ export class KpopSpecification implements Specification<KpopState> {
       const same = old.l1gfn === l1gfn && old.prot === prot;
       return [{ state, at: same ? 'ok' : 'busy' }];
     }
-    if (state.fences[this.#fenceOf(page)]! > epoch) return [{ state, at: 'stale' }];
+    const refused = { state, at: 'stale' };
+    const mayRefuse = state.fences[this.#fenceOf(page)]! > epoch;
+    if (old.epoch > epoch) return mayRefuse ? [refused] : [];
+    return [...this.#install(state, map, at), ...(mayRefuse ? [refused] : [])];
+  }
+
+  #install(
+    state: KpopState,
+    { page, l1gfn, prot }: { page: number; l1gfn: number; prot: number },
+    at: number,
+  ): Steps {
+    const old = state.pages[page]!;
     // Two translations of one page are never live at once: what lingers has to cease first.
     if (old.lingers) return [{ state: withPage(state, page, { ...old, lingers: false }), at }];
-    const wanted = { l1gfn, prot, lingers: false };
+    const wanted = { ...old, l1gfn, prot };
     const lazily = { state: withPage(state, page, { ...wanted, present: false }), at: 'ok' };
     if (!state.resident[l1gfn]) return [lazily];
     return [{ state: withPage(state, page, { ...wanted, present: true }), at: 'ok' }, lazily];
@@ -93,8 +108,8 @@ export class KpopSpecification implements Specification<KpopState> {
       return [{ state: { ...state, fences }, at: 1 }];
     }
     const count = end - first;
-    if (at <= count) return removal(state, first + at - 1, at + 1);
-    const done = at - count - 1; // a bit for each page
+    if (at <= 2 * count) return removal(state, first + ((at - 1) >> 1), epoch, at);
+    const done = at - 2 * count - 1; // a bit for each page
     if (done === 2 ** count - 1) return [{ state, at: 'ok' }];
     return pagesOf(0, count)
       .filter((i) => ((done >>> i) & 1) === 0)
@@ -103,6 +118,10 @@ export class KpopSpecification implements Specification<KpopState> {
         const finished = withPage(state, first + i, { ...page, lingers: false });
         return { state: finished, at: at + 2 ** i };
       });
+  }
+
+  visible(state: KpopState): KpopState {
+    return { ...state, pages: state.pages.map((page) => ({ ...page, epoch: 0 })) };
   }
 
   ceased(before: KpopState, after: KpopState): KpopState {
@@ -114,8 +133,8 @@ export class KpopSpecification implements Specification<KpopState> {
 
   key({ pages, fences, resident }: KpopState): string {
     const words = pages.map(
-      ({ l1gfn, prot, present, lingers }) =>
-        `${l1gfn < 0 ? '-' : `${l1gfn}:${prot}`}${present ? 'P' : ''}${lingers ? 'L' : ''}`,
+      ({ l1gfn, prot, present, lingers, epoch }) =>
+        `${l1gfn < 0 ? '-' : `${l1gfn}:${prot}`}${present ? 'P' : ''}${lingers ? 'L' : ''}${epoch}`,
     );
     return `${words} ${fences} ${resident.map(Number)}`;
   }
@@ -156,18 +175,26 @@ function saysPage({ l1gfn, prot, present, lingers }: KpopPage): string {
   return `${wanted}${present ? ', present' : ''}${lingers ? ', not yet flushed' : ''}`;
 }
 
-function removal(state: KpopState, page: number, next: number): Steps {
+/** Of one page: hardware's entry first (odd `at`), then the intent (or both at once). */
+function removal(state: KpopState, page: number, epoch: number, at: number): Steps {
   const old = state.pages[page]!;
-  const gone = { l1gfn: -1, prot: 0, present: false };
+  const hasCleared = at % 2 === 0;
+  if (old.present) {
+    // It was filled again behind the back of who holds its lock: not for any specification.
+    if (hasCleared) return [];
+    return [{ state: withPage(state, page, { ...old, present: false }), at: at + 1 }];
+  }
+  const next = hasCleared ? at + 1 : at + 2;
+  const gone = { ...old, l1gfn: -1, prot: 0, epoch: Math.max(old.epoch, epoch) };
   const lingering = { state: withPage(state, page, { ...gone, lingers: true }), at: next };
   // What was present can still be cached; the rest may wait for somebody else's flush, or not.
-  if (old.present || old.lingers) return [lingering];
+  if (hasCleared || old.lingers) return [lingering];
   return [{ state: withPage(state, page, { ...gone, lingers: false }), at: next }, lingering];
 }
 
 /** The intent as it is seen first, the look-up of its L1 page, and the entry. */
 function fill(state: KpopState, page: number, needed: number, at: number): Steps {
-  const { l1gfn, prot, present, lingers } = state.pages[page]!;
+  const { l1gfn, prot, present } = state.pages[page]!;
   if (at === 0) {
     if (l1gfn < 0 || (prot & needed) !== needed) return [{ state, at: 'ask-owner' }];
     return [{ state: withResident(state, l1gfn, true), at: 1 + l1gfn }];
@@ -175,7 +202,7 @@ function fill(state: KpopState, page: number, needed: number, at: number): Steps
   const seen = at - 1;
   const spurious = { state, at: 'retry' };
   if (l1gfn !== seen || present || !state.resident[seen]) return [spurious];
-  const filled = withPage(state, page, { l1gfn, prot, present: true, lingers });
+  const filled = withPage(state, page, { ...state.pages[page]!, present: true });
   return [spurious, { state: filled, at: 'filled' }];
 }
 
@@ -198,6 +225,7 @@ function invalidate(state: KpopState, first: number, end: number, at: number): S
 
 function access(state: KpopState, page: number, needed: number): Steps {
   const { l1gfn, prot, lingers } = state.pages[page]!;
+  // Also while the UNMAP is under way: before it returns either state may be seen.
   const isAllowed = l1gfn >= 0 && (prot & needed) === needed;
   return isAllowed || lingers ? [{ state, at: 'done' }] : [];
 }

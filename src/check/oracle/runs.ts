@@ -19,6 +19,7 @@ export class States<S> {
   readonly #states: S[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #steps = new Map<string, readonly Step<number>[]>();
+  readonly #visible: number[] = [];
 
   constructor(specification: Specification<S>) {
     this.#specification = specification;
@@ -34,6 +35,20 @@ export class States<S> {
 
   at(number: number): S {
     return this.#states[number]!;
+  }
+
+  /** The number of what words tell of a state. */
+  visible(number: number): number {
+    const known = this.#visible[number];
+    if (known !== undefined) return known;
+    const visible = this.number(this.#specification.visible(this.at(number)));
+    this.#visible[number] = visible;
+    return visible;
+  }
+
+  ceased(before: number, after: number): number {
+    if (this.visible(before) === after) return before;
+    return this.number(this.#specification.ceased(this.at(before), this.at(after)));
   }
 
   steps(state: number, call: Call, at: number): readonly Step<number>[] {

@@ -25,6 +25,8 @@ export interface Specification<S> {
   readonly operations: readonly string[];
   /** What an operation that stands `at` may do next; it begins at 0. None: it has to wait. */
   steps(state: S, call: Call, at: number): readonly Step<S>[];
+  /** Without what words never tell; equal for a state and the abstract state of its words. */
+  visible(state: S): S;
   /** `before`, without what may cease at any moment by itself and has ceased in `after`. */
   ceased(before: S, after: S): S;
   /** Equal states have equal keys. */
@@ -38,6 +40,8 @@ export interface Specification<S> {
 /** A specification, and what words mean to it. */
 export interface Oracle<S> {
   readonly specification: Specification<S>;
+  /** Operations that are done at moments which words do not tell: accesses of guests. */
+  readonly wordless: readonly string[];
   /**
    * The abstract state of the words. What somebody is changing under a lock is as it was `before`;
    * `released` is the label of the act just performed: where a lock is handed on in the very act

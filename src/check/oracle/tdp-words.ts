@@ -19,6 +19,7 @@ export function tdpOracle(mmu: TdpMmu, pages: number): Oracle<TdpState> {
         (span) => end - first === span && first % span === 0,
       ),
     ),
+    wordless: ['access'],
     abstraction: (view, before) => {
       // What is done under the lock held for writing counts when the lock is dropped.
       const isHeld = (view.read(mmu.words + MmuWords.at.lock) & HELD) !== 0;

@@ -44,8 +44,12 @@ export class TdpSpecification implements Specification<TdpState> {
     }
   }
 
-  ceased(before: TdpState, after: TdpState): TdpState {
-    return { ...before, lingers: before.lingers.map((is, i) => is && after.lingers[i]!) };
+  visible(state: TdpState): TdpState {
+    return { ...state, lingers: state.lingers.map(() => false) };
+  }
+
+  ceased(before: TdpState): TdpState {
+    return before;
   }
 
   key({ mapped, lingers }: TdpState): string {

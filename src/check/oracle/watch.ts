@@ -33,12 +33,13 @@ export type Way = 'linearisable' | 'release';
 export class Watch<S> {
   readonly #states: States<S>;
   readonly #way: Way;
-  readonly #ceased: (before: number, after: number) => number;
+  readonly #ignored: readonly string[];
 
-  constructor(states: States<S>, way: Way, ceased: (before: number, after: number) => number) {
+  /** `wordless`: operations of which words tell nothing. */
+  constructor(states: States<S>, way: Way, wordless: readonly string[]) {
     this.#states = states;
     this.#way = way;
-    this.#ceased = ceased;
+    this.#ignored = way === 'release' ? wordless : [];
   }
 
   start(words: number): Known {
@@ -48,6 +49,7 @@ export class Watch<S> {
 
   /** `caller` performs the first act of an operation. */
   call(known: Known, caller: string, call: Call): Known {
+    if (this.#ignored.includes(call.operation)) return known;
     const runs = known.runs.map(({ state, at }) => ({ state, at: [...at, 0] }));
     return { ...known, callers: [...known.callers, caller], calls: [...known.calls, call], runs };
   }
@@ -55,10 +57,11 @@ export class Watch<S> {
   /** The operation of `caller` is over. */
   end(known: Known, caller: string, result: string): Known {
     const index = known.callers.indexOf(caller);
+    if (index < 0) return known; // one of those that are ignored
     const hasEnded = (run: Run): boolean => run.at[index] === result;
     const options = {
       goesOn: (run: Run): boolean => !hasEnded(run),
-      ...(this.#way === 'release' ? { isAllowed: isStill } : {}),
+      ...(this.#way === 'release' ? { isAllowed: this.#isUnseen } : {}),
     };
     const reached = closure(this.#states, known.calls, known.runs, options).filter(hasEnded);
     const runs = runsOf(reached.map(({ state, at }) => ({ state, at: at.toSpliced(index, 1) })));
@@ -74,26 +77,27 @@ export class Watch<S> {
   /** Code of `caller` has changed the words: their abstract state is `words` now. */
   change(known: Known, caller: string, words: number): Known {
     if (this.#way !== 'release' || words === known.words) return known;
-    // Whoever could take a step under the old state that changes nothing may have taken it.
-    const still = closure(this.#states, known.calls, known.runs, { isAllowed: isStill });
-    const from = this.#ceased(known.words, words);
+    const states = this.#states;
+    // Whoever could take a step under the old state that words do not show may have taken it.
+    const unseen = closure(states, known.calls, known.runs, { isAllowed: this.#isUnseen });
+    const from = unseen.map(({ state, at }) => ({ state: states.ceased(state, words), at }));
     const index = known.callers.indexOf(caller);
-    const started = still.map((run) => ({ ...run, state: from }));
-    const reached = closure(this.#states, known.calls, started, {
-      goesOn: (run) => run.state !== words,
+    const isThere = (run: Run): boolean => states.visible(run.state) === words;
+    const reached = closure(states, known.calls, from, {
+      goesOn: (run) => !isThere(run),
       isAllowed: (by) => by === index,
     });
-    const runs = runsOf(reached.filter((run) => run.state === words));
+    const runs = runsOf(reached.filter(isThere));
     return { ...known, runs, words, wrong: runs.length === 0 ? 'change' : '' };
   }
 
   /** Everything has ended: whether some run ends in the abstract state of the words. */
   explains(known: Known, words: number): boolean {
     const { runs, calls } = known;
-    return closure(this.#states, calls, runs, {}).some((run) => run.state === words);
+    const states = this.#states;
+    return closure(states, calls, runs, {}).some((run) => states.visible(run.state) === words);
   }
-}
 
-function isStill(_caller: number, before: Run, after: Run): boolean {
-  return before.state === after.state;
+  readonly #isUnseen = (_caller: number, before: Run, after: Run): boolean =>
+    this.#states.visible(before.state) === this.#states.visible(after.state);
 }

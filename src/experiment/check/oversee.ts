@@ -78,7 +78,7 @@ export class Overseen implements Explored {
     this.#specification = options.specification ?? oracle.specification;
     this.#states = new States(this.#specification);
     this.#ways = options.ways ?? ['linearisable', 'release'];
-    this.#watches = this.#ways.map((way) => new Watch(this.#states, way, this.#ceased));
+    this.#watches = this.#ways.map((way) => new Watch(this.#states, way, oracle.wordless));
     this.#alone = options.alone === true;
     this.#footprint = new WiderFootprint(harts);
     const words = this.#states.number(oracle.abstraction(view, undefined, ''));
@@ -89,11 +89,6 @@ export class Overseen implements Explored {
     });
     this.#stack.push(this.#intern(waiting, known));
   }
-
-  readonly #ceased = (before: number, after: number): number =>
-    this.#states.number(
-      this.#specification.ceased(this.#states.at(before), this.#states.at(after)),
-    );
 
   get #top(): Standing {
     return this.#stack[this.#stack.length - 1]!;
