@@ -49,8 +49,6 @@ export interface SceneOptions {
   readonly weaken: readonly Weakening[];
   /** How what may be cached is explored: lazily unless given; eagerly as its oracle. */
   readonly hardware?: 'lazy' | 'eager';
-  /** Whether moves that nobody can notice are left out of the interleaving. */
-  readonly reduce?: 'privately' | undefined;
   /** Entries after which a vCPU that goes on and on is cut; 3 unless given. */
   readonly entries?: number;
   /** Wraps the live copies of harts, for who watches code as it runs. */
@@ -73,13 +71,12 @@ export function buildScene(options: SceneOptions): Scene {
   const scratch = new Int32Array(FRAMES * FRAME_HALVES);
   const first = buildCopy(options, scratch);
   const words = scratch.slice();
-  const looked = first.memory.show(words);
+  first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
   const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
-  const isSettled = (frame: number): boolean => !checked.pools.some((pool) => pool.covers(frame));
   const { order, weaken } = options;
   const view = hostView(first.memory);
   const harts = new Harts({
@@ -91,13 +88,28 @@ export function buildScene(options: SceneOptions): Scene {
       const live = new ExploredHart(copy, hart, new Tape(words), { order, weaken, hardware });
       return options.watch?.(live, hart) ?? live;
     },
-    ...(options.reduce === 'privately' ? { privacy: { looked, isSettled } } : {}),
     adversary: hardware,
     judgement: new Judge(checked, hardware, view),
     limits: [{ label: checked.repeated ?? 'run.enter', times: options.entries ?? 3 }],
     sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };
+}
+
+/** All harts in one copy, on words of their own, which whoever drives them writes. */
+export function buildTogether(
+  options: SceneOptions,
+  hardware: HostileHardware,
+): { harts: LiveHart[]; words: Int32Array } {
+  const words = new Int32Array(FRAMES * FRAME_HALVES);
+  const copy = buildCopy(options, words);
+  const tape = new Tape(words);
+  const { order, weaken } = options;
+  const harts = copy.machine.cpus.map(({ id }) => {
+    const live = new ExploredHart(copy, id, tape, { order, weaken, hardware });
+    return options.watch?.(live, id) ?? live;
+  });
+  return { harts, words };
 }
 
 /** What a design offers to a checker; undefined if nothing. */

@@ -286,6 +286,16 @@ export class Harts implements Explored {
     this.#journal.back();
   }
 
+  /** What a possible move asks of a hart; undefined if hardware alone moves. */
+  asks(move: Move): { hart: number; input: number; argument: number } | undefined {
+    const hart = this.taskOf(actorOf(move));
+    const kind = actorOf(move) % ACTORS;
+    if (kind === FILLS) return undefined;
+    const view = this.view(hart);
+    const input = inputOf(kind, view);
+    return { hart, input, argument: this.#argument(hart, input, alternativeOf(move), view) };
+  }
+
   #argument(hart: number, input: number, alternative: number, view: HartView): number {
     if (input === Input.interrupt) return this.#queues.content(this.#queued[hart]!)[0]!;
     if (input === Input.choose) return alternative;
