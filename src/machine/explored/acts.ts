@@ -98,6 +98,10 @@ export class ExploredActs {
       return;
     }
     const frame = context.top;
+    // Acts without a value leave the word as it is: what an earlier act yielded is not observed.
+    frame.word.lo = 0;
+    frame.word.hi = 0;
+    frame.word.ok = true;
     const how = this.#weak.get(frame.act.label);
     if (this.#isUntaken(frame.act.at) && frame.act.op < Op.choose && context === cpu.host) {
       this.#skipLock(frame, how);
