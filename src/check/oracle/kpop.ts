@@ -192,14 +192,18 @@ function removal(state: KpopState, page: number, epoch: number, at: number): Ste
   return [{ state: withPage(state, page, { ...gone, lingers: false }), at: next }, lingering];
 }
 
-/** The intent as it is seen first, the look-up of its L1 page, and the entry. */
+/**
+ * The intent as it is seen first, without a lock; the look-up of its L1 page, which may by then be
+ * wanted no more; and the entry.
+ */
 function fill(state: KpopState, page: number, needed: number, at: number): Steps {
   const { l1gfn, prot, present } = state.pages[page]!;
   if (at === 0) {
     if (l1gfn < 0 || (prot & needed) !== needed) return [{ state, at: 'ask-owner' }];
-    return [{ state: withResident(state, l1gfn, true), at: 1 + l1gfn }];
+    return [{ state, at: 1 + 2 * l1gfn }];
   }
-  const seen = at - 1;
+  const seen = (at - 1) >> 1;
+  if (at % 2 === 1) return [{ state: withResident(state, seen, true), at: at + 1 }];
   const spurious = { state, at: 'retry' };
   if (l1gfn !== seen || present || !state.resident[seen]) return [spurious];
   const filled = withPage(state, page, { ...state.pages[page]!, present: true });
