@@ -83,7 +83,6 @@ export class Harts implements Explored {
   readonly startMarks: Mark[] = [];
   /** Whether any state so far had a hart held at a limit. */
   wasHeld = false;
-  #message = ''; // of the last move
   #leaf: Leaf | undefined; // of the last move
 
   constructor(options: HartsOptions) {
@@ -276,7 +275,6 @@ export class Harts implements Explored {
     const entry = this.#adversary.fills(this.#caches[hart]!, view)[alternativeOf(move)]!;
     this.#journal.begin(move, '!fill');
     this.#leaf = undefined;
-    this.#message = '';
     this.#touched.begin(NO_FRAMES);
     this.#touched.caches(hart, true);
     this.#caches[hart] = this.#adversary.filled(this.#caches[hart]!, entry);
@@ -284,6 +282,7 @@ export class Harts implements Explored {
 
   undo(): void {
     this.#journal.back();
+    this.#leaf = undefined; // the move that led here is asked about no more
   }
 
   /** What a possible move asks of a hart; undefined if hardware alone moves. */
@@ -346,7 +345,6 @@ export class Harts implements Explored {
   #arrive(hart: number, next: number, before: HartView): void {
     this.#local[hart] = next;
     const after = this.view(hart);
-    this.#message = after.message;
     if (before.space === after.space) return;
     this.#caches[hart] = this.#adversary.afterMove(this.#caches[hart]!, before, after);
     this.#touched.caches(hart, true);
@@ -417,7 +415,10 @@ export class Harts implements Explored {
   // --- promises --------------------------------------------------------------------------------
 
   always(): string | undefined {
-    if (this.#message !== '') return this.#message;
+    for (let h = 0; h < this.count; h++) {
+      const { message } = this.view(h);
+      if (message !== '') return message;
+    }
     return this.#judgement.always(this, this.depth === 0 ? 0 : this.#lastHart());
   }
 
