@@ -3,6 +3,7 @@
  * ("fault-around"), under the mmu_lock held as `lock` says. Try it beside the built-in one:
  *
  *   kpop compare tdp ./examples/my-design.ts ./examples/my-design.ts:around=16 --workload touch
+ *   kpop check ./examples/my-design.ts --budget 60s
  *
  * A design only composes. What is new here is one exit handler; everything else is a part that
  * other designs are made of, too. Shared state would be words in simulated memory, never a
@@ -15,6 +16,7 @@ import {
   attachRcu,
   buildGuestVm,
   type Context,
+  checkedTdp,
   type Design,
   type ExitHandler,
   Field,
@@ -70,6 +72,7 @@ const design: Design = {
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
       memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
+      checked: checkedTdp(machine, mmu, guest.memory),
     };
   },
 };

@@ -11,6 +11,9 @@ export { Slab } from './alloc/slab.ts';
 // Running a design from a program of one's own.
 export { Defect, defect, Violation, violation } from './base/assert.ts';
 export { BadInput } from './base/bad-input.ts';
+export { hex, type View } from './check/invariant/view.ts';
+// What a checker asks of a design.
+export type { FramePool, StatePromise } from './check/promise.ts';
 
 // Composition: guests, vCPUs, a guest hypervisor's platform.
 export { buildGuestVm, type GuestVm } from './design/guest-vm.ts';
@@ -28,15 +31,44 @@ export { kpop } from './design/kpop.ts';
 export { buildL1, type L1 } from './design/l1.ts';
 export { nested } from './design/nested.ts';
 // What a design is.
-export type { Axes, Axis, Conditions, Demand, Design, System } from './design/system.ts';
+export type {
+  Axes,
+  Axis,
+  Checked,
+  Conditions,
+  Demand,
+  Design,
+  Operation,
+  System,
+} from './design/system.ts';
 export { hostPlatform } from './design/system.ts';
-export { hostExits, rangesOf, slotsOf, tableBytes, tdp, tdpOwner } from './design/tdp.ts';
+export {
+  checkedTdp,
+  hostExits,
+  poolOf,
+  rangesOf,
+  slotsOf,
+  tableBytes,
+  tdp,
+  tdpOwner,
+} from './design/tdp.ts';
 export { type Comparison, compare } from './experiment/compare.ts';
 export { DEFAULT_CONDITIONS, runOne, type Task } from './experiment/run.ts';
 // Parts of hypervisors.
 export { AnonymousBacking } from './hypervisor/backing/anonymous.ts';
 export { advance, emulateCpuid, ignoreInterrupt, retire } from './hypervisor/emulate.ts';
-export type { FaultOutcome, PageRange, Stage2Fault } from './hypervisor/mmu/common.ts';
+export { answerCalls, flushRemote } from './hypervisor/flush/request-kick.ts';
+export {
+  beginLookup,
+  closeInvalidation,
+  entryAt,
+  type FaultOutcome,
+  isStale,
+  MmuWords,
+  openInvalidation,
+  type PageRange,
+  type Stage2Fault,
+} from './hypervisor/mmu/common.ts';
 export { tdpFault } from './hypervisor/mmu/tdp/fault.ts';
 export { TdpMmu, type TdpOptions } from './hypervisor/mmu/tdp/mmu.ts';
 export { handleViolation } from './hypervisor/mmu/tdp/violation.ts';
@@ -44,7 +76,14 @@ export { tdpRemoveTables, tdpUnmap } from './hypervisor/mmu/tdp/zap.ts';
 export { answerCall, answerOwnerCalls, type Owner } from './hypervisor/owner.ts';
 export type { Platform } from './hypervisor/platform.ts';
 export { vcpuThread } from './hypervisor/run-loop.ts';
-export { type ExitHandler, type ExitTable, Vcpu, type Vm } from './hypervisor/vcpu.ts';
+export {
+  type ExitHandler,
+  type ExitTable,
+  isInGuest,
+  REQUEST_FLUSH,
+  Vcpu,
+  type Vm,
+} from './hypervisor/vcpu.ts';
 // The machine.
 export { EXIT_NAMES, ExitReason } from './machine/exit.ts';
 export { GuestContext } from './machine/guest.ts';

@@ -43,7 +43,7 @@ export interface CheckSession {
 }
 
 /** Seconds without a sign of life after which a user's code is said never to yield. */
-const PATIENCE_S = 10;
+const PATIENCE_S = 5;
 const LOOK_MS = 250;
 
 interface Kept {

@@ -6,6 +6,7 @@ import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
 import type { Choice } from '../design/index.ts';
 import type { Checked, Design } from '../design/system.ts';
+import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
 import { checkedOf } from '../experiment/check/scene.ts';
@@ -124,6 +125,12 @@ function originOf({ bundle }: NamedDesign, choice: string): string {
 function failureIn({ bundle }: NamedDesign, error: unknown, watch: Watch): Failure {
   const failure = failureOf(error);
   if (bundle === undefined || error instanceof BadInput || failure.status === 2) return failure;
+  if (error instanceof Uncontrolled) {
+    return {
+      ...failureOf(new UsageError(`${bundle.file}: ${error.message}`)),
+      stack: failure.stack,
+    };
+  }
   if (isNondeterminism(error)) {
     const sentence =
       `${bundle.file}: ${watch.where}: run again on the same words, the code did something else: ` +

@@ -48,7 +48,12 @@ export function hunt(options: SceneOptions, { seed, runs, depth }: HuntOptions):
 }
 
 /** Which of the two it is: the same moves again in copies tell. */
-function sentence(options: SceneOptions, harts: Harts, path: readonly Move[], hart: number): string {
+function sentence(
+  options: SceneOptions,
+  harts: Harts,
+  path: readonly Move[],
+  hart: number,
+): string {
   const { label } = harts.view(hart);
   const last = path.length === 0 ? 'at its start' : `at ${label === '' ? 'its end' : label}`;
   const again = buildScene(options).harts;

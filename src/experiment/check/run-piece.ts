@@ -10,12 +10,13 @@ import { exploreLiveness } from '../../schedule/explore/liveness.ts';
 import { type Minimised, minimise } from '../../schedule/explore/minimise.ts';
 import { namesOf } from '../../schedule/explore/names.ts';
 import type { Move } from '../../schedule/explore/system.ts';
+import { hunt } from './hunt.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
 import { findLitmus, type Piece } from './pieces.ts';
 import { promiseOf, titleIn } from './promises.ts';
 import { replay } from './replay.ts';
-import { buildScene, type Scene } from './scene.ts';
+import { buildScene, type Scene, type SceneOptions } from './scene.ts';
 import { writeSchedule } from './schedule.ts';
 
 export interface PieceTask {
@@ -42,6 +43,8 @@ export interface PieceOutcome {
 
 /** Moves that may be taken to shorten a counterexample. */
 const MINIMISE = 400_000;
+/** How often a user's own code is run twice before it is believed to depend on words alone. */
+const HUNT = { seed: 1, runs: 12, depth: 400 };
 /** States up to which livelocks are looked for. */
 const LIVENESS_STATES = 150_000;
 
@@ -55,6 +58,7 @@ interface Found {
 
 export function runPiece(task: PieceTask): PieceOutcome {
   const { piece } = task;
+  if (!task.isBuiltIn && piece.guard === undefined) hunt(sceneOptions(task), HUNT);
   const scene = sceneOf(task);
   const { harts } = scene;
   let ended = false;
@@ -73,15 +77,19 @@ export function runPiece(task: PieceTask): PieceOutcome {
   };
 }
 
-function sceneOf({ piece, choice, watch }: PieceTask): Scene {
-  return buildScene({
+function sceneOf(task: PieceTask): Scene {
+  return buildScene(sceneOptions(task));
+}
+
+function sceneOptions({ piece, choice, watch }: PieceTask): SceneOptions {
+  return {
     choice,
     litmus: findLitmus(piece.litmus),
     order: piece.memory,
     weaken: piece.guard === undefined ? [] : [piece.guard],
     entries: piece.bounds.entries,
     ...(watch === undefined ? {} : { watch }),
-  });
+  };
 }
 
 function shortest(task: PieceTask, scene: Scene, look: Look, isOver: () => boolean): Found {
