@@ -65,6 +65,13 @@ interface Place {
   readonly rights: number;
 }
 
+/** Where a walk goes on. */
+interface From {
+  readonly table: number;
+  readonly level: number;
+  readonly rights: number;
+}
+
 type See = (table: number, level: number, first: number, rights: number) => void;
 
 const NONE: readonly number[] = [];
@@ -213,21 +220,21 @@ export class HostileHardware implements Adversary {
   /** Tables by level, frame and rights that a walk finds now; frame -1 if the page is absent. */
   walk(space: number, page: number): Walked {
     const { root, format } = this.#at(space);
-    return this.#walkFrom(format, root, format.geometry.levels - 1, page);
+    const top = format.geometry.levels - 1;
+    return this.#walkFrom(format, { table: root, level: top, rights: ALL_RIGHTS }, page);
   }
 
   /** The same from a table that something cached still points to. */
   walkBelow(number: number, page: number): Walked {
-    const { space, frame, level } = this.#cached[number]!;
-    return this.#walkFrom(this.#at(space).format, frame, level, page);
+    const { space, frame, level, rights } = this.#cached[number]!;
+    return this.#walkFrom(this.#at(space).format, { table: frame, level, rights }, page);
   }
 
-  #walkFrom(format: WalkedFormat, from: number, top: number, page: number): Walked {
+  #walkFrom(format: WalkedFormat, from: From, page: number): Walked {
     const { geometry } = format;
     const tables: number[] = [];
-    let table = from;
-    let rights = ALL_RIGHTS;
-    for (let level = top; level >= 0; level--) {
+    let { table, rights } = from;
+    for (let level = from.level; level >= 0; level--) {
       tables[level] = table;
       const entry = this.#decode(format, table, indexAt(geometry, page, level), level);
       if (entry.kind !== 'leaf' && entry.kind !== 'table') break;
