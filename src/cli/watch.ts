@@ -4,7 +4,6 @@
  * code runs, clocks and unseeded randomness refuse to answer.
  */
 import type { HartView, LiveHart, Tape } from '../runtime/hart.ts';
-import { UsageError } from './errors.ts';
 
 /** Words of the shared memory. */
 const At = { phase: 0, beats: 1, progress: 2, hart: 3, length: 4, text: 5 } as const;
@@ -42,9 +41,9 @@ function whereIn(shared: Int32Array): string {
   if (phase === 'load') return 'while it is loaded';
   if (phase === 'build') return 'while it builds its system';
   const length = Atomics.load(shared, At.length);
-  if (length === 0) return 'before its first act';
   const label = String.fromCharCode(...shared.subarray(At.text, At.text + length));
-  return `on cpu${Atomics.load(shared, At.hart)} after ${label}`;
+  const last = length === 0 ? 'before its first act' : `after ${label}`;
+  return `on cpu${Atomics.load(shared, At.hart)} ${last}`;
 }
 
 export class Watch {
@@ -162,4 +161,4 @@ function forbidChance(isForbidden: () => boolean): void {
 }
 
 /** Thrown into the user's code, so that the stack says which line it was. */
-class Impure extends UsageError {}
+class Impure extends Error {}

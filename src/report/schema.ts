@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Compare, List, Run } from '../measure/result.ts';
+import { checkSchema, replaySchema } from './check-schema.ts';
 
 const count = z.number().nonnegative();
 const whole = z.int().nonnegative();
@@ -130,6 +131,8 @@ const documents: Readonly<Record<string, z.ZodType>> = {
   'kpop.run-1': runSchema,
   'kpop.compare-1': compareSchema,
   'kpop.list-1': listSchema,
+  'kpop.check-1': checkSchema,
+  'kpop.replay-1': replaySchema,
 };
 
 /** JSON Schema texts by file name. */
