@@ -127,7 +127,7 @@ function startInL2({ machine, l1, vm, general, l2 }: Parts, i: number): void {
   const context = l1.contexts[i]!;
   context.push(general.run(context, l2[i]!));
   context.advance();
-  machine.memory.write(fieldAt(nested.cached, Field.eptp), ROOT_A * FRAME_BYTES + EPTP_FLAGS);
+  machine.memory.write(fieldAt(nested.cached, Field.eptp), eptp12(ROOT_A));
   nested.dirty = false;
   nested.running = runningL2(vm, l2[i]!, nested.vmcs02);
   v.active = nested.running;
@@ -162,7 +162,7 @@ function checkedNested(parts: Parts): Checked {
     spaces: spacesOf(machine, l1),
     judgeUse: (view, use) => nestedMisuse(view, asked, use),
     asked: Object.keys(general.asked),
-    repeated: 'nested.violation.why',
+    repeated: ['nested.violation.why', 'tracked.reuse.lock'],
   };
 }
 
@@ -191,18 +191,31 @@ function l1Operations({ l1, general }: Parts): Record<string, Operation> {
   return Object.fromEntries(entries);
 }
 
-/** Fills the shadow for a range, as if L2 had used it on every vCPU. */
-function fillShadow({ machine, l1, vm, l2 }: Parts, range: PageRange): void {
-  l2.forEach((_, i) => {
+/** Fills the shadow for a range, as if L2 had used it on every vCPU; root B was used as well. */
+function fillShadow(parts: Parts, range: PageRange): void {
+  const { machine, l1, vm, l2 } = parts;
+  for (const i of l2.keys()) {
     const v = l1.vm.vcpus[i]!;
+    const useRoot = (root: number): void => {
+      machine.memory.write(fieldAt(vm.vcpus[i]!.cached, Field.eptp), eptp12(root));
+    };
+    useRoot(ROOT_B);
+    runAtBoot(machine, (me) => prepareRoot(me, v, vm));
+    useRoot(ROOT_A);
     runAtBoot(machine, function* fill(me): Routine<void> {
       yield* prepareRoot(me, v, vm);
       for (let gfn = range.first; gfn < range.end; gfn++) {
         yield* shadowFault(me, v, vm, { gfn, access: 'write' });
       }
     });
-  });
+    vm.vcpus[i]!.invalidated = false;
+  }
   for (const v of l1.vm.vcpus) machine.memory.write(v.requests, 0); // nobody ran: nothing to flush
+  warmUp(parts);
+}
+
+function eptp12(root: number): number {
+  return root * FRAME_BYTES + EPTP_FLAGS;
 }
 
 // --- spaces --------------------------------------------------------------------------------------

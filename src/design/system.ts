@@ -98,8 +98,8 @@ export interface Checked {
   judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
   /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
   readonly asked?: readonly string[];
-  /** Label of what a vCPU that goes on for ever does again and again; `run.enter` unless given. */
-  readonly repeated?: string;
+  /** Labels of what goes on for ever when it is done again and again; `run.enter` unless given. */
+  readonly repeated?: readonly string[];
   /** What the operations do, by specification; only of systems that say when they begin. */
   readonly oracle?: Oracle<unknown>;
   /** Structures at host-physical places, so that words have names in counterexamples. */

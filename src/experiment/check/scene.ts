@@ -90,7 +90,10 @@ export function buildScene(options: SceneOptions): Scene {
     },
     adversary: hardware,
     judgement: new Judge(checked, hardware, view),
-    limits: [{ label: checked.repeated ?? 'run.enter', times: options.entries ?? 3 }],
+    limits: (checked.repeated ?? ['run.enter']).map((label) => ({
+      label,
+      times: options.entries ?? 3,
+    })),
     sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };
