@@ -159,6 +159,16 @@ const three: readonly Litmus[] = [
     sometimes: [KICK],
   },
   {
+    id: 'write-invalidate-invalidate',
+    title: 'a guest writes while two threads of the host take its page',
+    source: 'R12 for the host: who finds the entry empty joins the flush of who emptied it',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('invalidate', 0)], [host('invalidate', 0)]],
+    sometimes: [KICK],
+  },
+  {
     id: 'write-map-unmap',
     title: 'a guest writes while one call maps its page and another unmaps it',
     source: 'R11, K8',

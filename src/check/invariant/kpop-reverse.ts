@@ -18,7 +18,7 @@ export function kpopReverse(view: View, space: Space, l1Pages: number): string[]
       wrong.push(`L1 page ${hex(l1gfn)}: its list is locked, nobody runs`);
       continue;
     }
-    const has = shown(listed.map(({ table, index }) => `${hex(table)}[${index}]`));
+    const has = shown(listed.mappings.map(({ table, index }) => `${hex(table)}[${index}]`));
     const should = shown(present.get(l1gfn) ?? []);
     if (has !== should) wrong.push(`L1 page ${hex(l1gfn)}: listed ${has}, present ${should}`);
     const open = view.read(space.reverse.inProgress(l1gfn));

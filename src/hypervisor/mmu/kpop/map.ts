@@ -93,7 +93,7 @@ function* install(
     num(yield cpu.load(reverse.inProgress(l1gfn), 'kpop.map.in-progress')) !== 0 ||
     num(yield cpu.load(reverse.seq(l1gfn), 'kpop.map.seq-recheck')) !== backed.seq;
   if (moved) {
-    yield* reverse.remove(cpu, l1gfn, place);
+    yield* reverse.remove(cpu, l1gfn, place, 0);
     return false;
   }
   const leaf = leafOf(space, backed.pfn, target.prot);

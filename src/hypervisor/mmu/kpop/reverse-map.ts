@@ -8,6 +8,9 @@
  * beside hardware entries and intents): the map never allocates, and nothing can fail under the
  * entry lock.
  *
+ * Beside each list head stands the label of the flush that finishes the removals from it: an UNMAP
+ * that has emptied its entry is still flushing, and the host must not free the page before that.
+ *
  * The counters and the list form a store/load pair: the mapper adds its item and then reads the
  * counters, the invalidator raises a counter and then reads the lists (primer/x86.md 6.3, M4/N1).
  */
@@ -38,6 +41,7 @@ export interface Mapping {
 export class ReverseMap {
   readonly #buckets: number;
   readonly #heads: number;
+  readonly #labels: number; // per page: largest label of an entry that was taken off its list
   readonly #pages: number;
   /** Where the item of an entry lies. */
   readonly #itemOf: (cpu: Context, mapping: Mapping) => number;
@@ -52,6 +56,7 @@ export class ReverseMap {
     this.#itemOf = itemOf;
     this.#buckets = arena.take(Math.ceil(l1Pages / BUCKET_PAGES) * BucketWords.bytes);
     this.#heads = arena.take(l1Pages * 8);
+    this.#labels = arena.take(l1Pages * 8);
   }
 
   has(l1gfn: number): boolean {
@@ -64,9 +69,12 @@ export class ReverseMap {
     yield* this.#unlock(cpu, l1gfn, linkTo(place));
   }
 
-  *remove(cpu: Context, l1gfn: number, place: Place): Routine<void> {
+  /** `label`: of the flush after which no CPU uses the entry any more; 0 if none ever did. */
+  *remove(cpu: Context, l1gfn: number, place: Place, label: number): Routine<void> {
     const wanted = linkTo(place);
     const first = yield* this.#lock(cpu, l1gfn);
+    const labelAt = this.#labels + l1gfn * 8;
+    if (label > 0 && label > cpu.read(labelAt)) cpu.write(labelAt, label);
     const next = cpu.read(place.item);
     if (first === wanted) return yield* this.#unlock(cpu, l1gfn, next);
     for (let link = first; link !== 0; ) {
@@ -79,8 +87,14 @@ export class ReverseMap {
     yield* this.#unlock(cpu, l1gfn, first);
   }
 
-  /** Copies the mappings of one page; the list may change as soon as this returns. */
-  *collect(cpu: Context, l1gfn: number): Routine<Mapping[]> {
+  /**
+   * Copies the mappings of one page, and the label of what was taken off its list: both may change
+   * as soon as this returns.
+   */
+  *collect(
+    cpu: Context,
+    l1gfn: number,
+  ): Routine<{ readonly mappings: readonly Mapping[]; readonly label: number }> {
     const found: Mapping[] = [];
     const first = yield* this.#lock(cpu, l1gfn);
     for (let link = first; link !== 0; ) {
@@ -88,8 +102,9 @@ export class ReverseMap {
       found.push(mapping);
       link = cpu.read(this.#itemOf(cpu, mapping));
     }
+    const label = cpu.read(this.#labels + l1gfn * 8);
     yield* this.#unlock(cpu, l1gfn, first);
-    return found;
+    return { mappings: found, label };
   }
 
   inProgress(l1gfn: number): number {
@@ -102,7 +117,7 @@ export class ReverseMap {
 
   /** Bytes of the fixed arrays; items are part of their table pages. */
   get bytes(): number {
-    return this.#pages * 8 + Math.ceil(this.#pages / BUCKET_PAGES) * BucketWords.bytes;
+    return this.#pages * 16 + Math.ceil(this.#pages / BUCKET_PAGES) * BucketWords.bytes;
   }
 
   /** Takes the list's bit; the list's first link. */

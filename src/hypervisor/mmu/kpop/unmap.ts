@@ -18,7 +18,7 @@ import {
   unlockEntry,
 } from './entry.ts';
 import { joinFlush, nextLabel, raise } from './flush.ts';
-import { emptyIntent } from './intent.ts';
+import { emptyIntent, type Intent } from './intent.ts';
 import { FENCE_GROUP, type Space, TableWords } from './space.ts';
 
 /**
@@ -57,11 +57,11 @@ function* unmapPage(cpu: Context, space: Space, gfn: number): Routine<number> {
   if (place === undefined) return 0;
   const intent = yield* lockEntry(cpu, space, place);
   const old = yield* clearHardware(cpu, space, place);
-  if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place);
+  const own = old.kind === 'leaf' ? yield* nextLabel(cpu, space) : 0;
+  if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place, own);
   // The entry may be empty because somebody emptied it a moment ago and is still flushing:
   // returning without joining that flush would leave a stale translation behind.
   const pending = intent.state === 'empty' ? intent.payload : 0;
-  const own = old.kind === 'leaf' ? yield* nextLabel(cpu, space) : 0;
   const tableLabel = num(yield cpu.load(place.table + TableWords.at.label, 'kpop.unmap.label'));
   const label = Math.max(own, tableLabel, pending);
   if (label > tableLabel) {
@@ -86,7 +86,9 @@ export function* kpopInvalidate(
   for (const l1gfn of l1gfns) yield cpu.add(reverse.inProgress(l1gfn), 1, 'kpop.notify.begin');
   let target = 0;
   for (const l1gfn of l1gfns) {
-    for (const mapping of yield* reverse.collect(cpu, l1gfn)) {
+    const { mappings, label } = yield* reverse.collect(cpu, l1gfn);
+    target = Math.max(target, label); // an UNMAP may have emptied an entry and still be flushing
+    for (const mapping of mappings) {
       const place = placeAt(cpu, mapping.table, mapping.index);
       target = Math.max(target, yield* dropHardware(cpu, space, place, l1gfn));
     }
@@ -99,17 +101,30 @@ export function* kpopInvalidate(
   }
 }
 
+/** Empties the entry if it still maps the L1 page; the label that finishes what emptied it. */
 function* dropHardware(cpu: Context, space: Space, place: Place, l1gfn: number): Routine<number> {
   const intent = yield* lockEntry(cpu, space, place);
-  let label = 0;
-  if (intent.state === 'valid' && intent.payload === l1gfn) {
-    const old = yield* clearHardware(cpu, space, place);
-    if (old.kind === 'leaf') {
-      yield* space.reverse.remove(cpu, l1gfn, place);
-      label = yield* nextLabel(cpu, space);
-      yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.notify.label');
-    }
-  }
+  const label = yield* dropLocked(cpu, space, place, intent, l1gfn);
   yield* unlockEntry(cpu, space, place, encode(intent));
   return label;
+}
+
+function* dropLocked(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  intent: Intent,
+  l1gfn: number,
+): Routine<number> {
+  const tableLabel = place.table + TableWords.at.label;
+  if (intent.state === 'valid' && intent.payload === l1gfn) {
+    const old = yield* clearHardware(cpu, space, place);
+    if (old.kind !== 'leaf') return num(yield cpu.load(tableLabel, 'kpop.notify.emptied'));
+    const label = yield* nextLabel(cpu, space);
+    yield* space.reverse.remove(cpu, l1gfn, place, label);
+    yield* raise(cpu, tableLabel, label, 'kpop.notify.label');
+    return label;
+  }
+  // Whoever emptied it since the list was copied may still be flushing.
+  return intent.state === 'empty' ? intent.payload : 0;
 }
