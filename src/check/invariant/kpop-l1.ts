@@ -1,0 +1,81 @@
+/**
+ * What KPOP's L1 promises to its guest, over whatever L0 it runs: what L2 reaches is backed, and
+ * its book says what L0 was told.
+ */
+import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import type { StatePromise } from '../promise.ts';
+import type { SlotBook, SlotCodec } from './kpop-book.ts';
+import { hex, Onlooker, type View } from './view.ts';
+
+export interface KpopL1 {
+  readonly pages: number;
+  readonly backing: AnonymousBacking;
+  readonly book: SlotBook & SlotCodec;
+  /** The L1 page that L0 maps an L2 page to; -1 for none. */
+  mapped(view: View, page: number): number;
+}
+
+export function kpopL1Promises(l1: KpopL1): readonly StatePromise[] {
+  return [
+    {
+      id: 'l1.released',
+      title: 'L0 maps no page of L2 to a page that L1 has released',
+      source: 'primer/x86.md 6.6, V1-V5',
+      always: (view) => released(view, l1),
+    },
+    {
+      id: 'l1.lost',
+      title: 'what the book says is mapped L0 has been told',
+      source: 'primer/x86.md 6.6, F7',
+      always: (view) => lost(view, l1),
+    },
+    {
+      id: 'l1.book',
+      title: 'at rest the book is what L0 was told, and nothing is pending',
+      source: 'primer/x86.md 6.6',
+      atRest: (view) => unbooked(view, l1),
+    },
+  ];
+}
+
+function released(view: View, { pages, backing, mapped }: KpopL1): string | undefined {
+  for (let page = 0; page < pages; page++) {
+    const l1gfn = mapped(view, page);
+    const frame = backing.peekFrame(view, page);
+    if (l1gfn < 0 || l1gfn === frame) continue;
+    return `L2 page ${hex(page)} is mapped to L1 page ${hex(l1gfn)}, L1 has ${hex(frame)} there`;
+  }
+  return undefined;
+}
+
+/** Words of the book by page; 0 for an empty slot. */
+function slots(view: View, { pages, book }: KpopL1): number[] {
+  const onlooker = new Onlooker(view);
+  return Array.from({ length: pages }, (_, page) => {
+    const slot = onlooker.run((me) => book.find(me, page)) ?? 0;
+    return slot === 0 ? 0 : view.read(slot);
+  });
+}
+
+function lost(view: View, l1: KpopL1): string | undefined {
+  const { book, mapped } = l1;
+  for (const [page, word] of slots(view, l1).entries()) {
+    if (word === 0 || !book.isValid(word)) continue;
+    const l1gfn = mapped(view, page);
+    if (l1gfn === book.l1gfn(word)) continue;
+    const noted = hex(book.l1gfn(word));
+    return `L2 page ${hex(page)}: the book says ${noted}, L0 was told ${hex(l1gfn)}`;
+  }
+  return undefined;
+}
+
+function unbooked(view: View, l1: KpopL1): string[] {
+  const { book, mapped } = l1;
+  return slots(view, l1).flatMap((word, page) => {
+    if (word !== 0 && !book.isValid(word)) return [`L2 page ${hex(page)}: its slot is not settled`];
+    const noted = word === 0 ? -1 : book.l1gfn(word);
+    const told = mapped(view, page);
+    if (noted === told) return [];
+    return [`L2 page ${hex(page)}: the book says ${hex(noted)}, L0 was told ${hex(told)}`];
+  });
+}

@@ -1,0 +1,102 @@
+/**
+ * KPOP's L1 by itself, for exploration: its fault path, its book, its invalidation are the
+ * product's code; L0 is its specification (kpop-specified.ts). A thread of the host is a vCPU of
+ * L1: `touch` runs L2 until it has accessed a page, `invalidate` takes pages from L2.
+ */
+import { kpopL1Promises } from '../check/invariant/kpop-l1.ts';
+import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book.ts';
+import { KpopGuest } from '../guest/l1/kpop.ts';
+import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { type Answer, answered } from '../machine/answered.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import { runAtBoot } from './boot.ts';
+import { SpecifiedL0 } from './kpop-specified.ts';
+import { type Axes, type Checked, type Demand, type Design, hostPlatform } from './system.ts';
+import { poolOf } from './tdp.ts';
+
+interface Parts {
+  readonly l0: SpecifiedL0;
+  readonly l1: KpopGuest;
+}
+
+export const kpopL1: Design = {
+  id: 'kpop-l1',
+  title: "KPOP's L1 over the specification of its L0",
+  axes: {
+    run: {
+      values: ['fused', 'separate'],
+      default: 'fused',
+      describe: 'whether a MAP travels with the next RUN or is a hypercall of its own',
+    },
+  },
+  source: 'primer/x86.md 6.6 (proposal)',
+  leavesOut: ["L0's code, L2's hardware, exits of L2 other than its faults"],
+  isolates: "whether L1's protocol needs more of L0 than L0 promises",
+  build(machine, demand, axes) {
+    return {
+      machine,
+      environments: [],
+      hostInvalidate: function* none(): Routine<void> {
+        // explorations name their operations
+      },
+      memory: () => ({ tableBytes: 0, bookBytes: 0 }),
+      checked: checkedL1(machine, demand, axes),
+    };
+  },
+};
+
+function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
+  const platform = hostPlatform(machine);
+  const pages = demand.barePages ?? 0;
+  const l0 = new SpecifiedL0(platform, pages, machine.memory.frameLimit);
+  const backing = new AnonymousBacking(platform, [{ base: 0, pages }]);
+  const run = axes['run'] === 'separate' ? 'separate' : 'fused';
+  const l1 = new KpopGuest({ platform, backing, l2Pages: pages, shards: '1', run });
+  const parts = { l0, l1 };
+  return {
+    roots: [],
+    repeated: ['l0.run'],
+    operations: {
+      touch: (cpu, range) => touch(cpu, parts, range),
+      invalidate: (cpu, range) => answered(l1.invalidate(cpu, [range]), answerOf(cpu, parts)),
+    },
+    premap: (range) => runAtBoot(machine, (me) => touch(me, parts, range)),
+    pools: [{ name: platform.name, ...poolOf(platform.frames) }],
+    misuse: () => undefined,
+    exclusive: false,
+    freeHanded: [],
+    privates: () => [],
+    promises: kpopL1Promises({
+      pages,
+      backing,
+      book: {
+        find: (me, page) => l1.book.find(me, page),
+        l1gfn: l1gfnOf,
+        isValid: (word) => stateOf(word) === SlotState.valid,
+      },
+      mapped: (view, page) => l0.l1gfnOf(view, page),
+    }),
+    structures: platform.arena.placed,
+  };
+}
+
+function answerOf(cpu: Context, { l0 }: Parts): Answer {
+  return (operation, [page = 0]) => l0.answer(cpu, operation, page);
+}
+
+/** L2 on this vCPU accesses each page: RUN, and again after each fault that L1 has resolved. */
+function* touch(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  const { l0, l1 } = parts;
+  for (let page = range.first; page < range.end; page++) {
+    for (;;) {
+      const isThere = yield* l0.run(cpu, l1.statePage(cpu.seat), page);
+      yield* l1.settleFused(cpu);
+      if (isThere) break;
+      cpu.rest(page, 1);
+      yield* answered(l1.fault(cpu, page), answerOf(cpu, parts));
+    }
+  }
+}
