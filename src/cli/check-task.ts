@@ -75,15 +75,20 @@ function watched(design: Design, watch: Watch): Design {
 }
 
 function describe(choice: Choice, named: NamedDesign): Described {
-  const { id, axes } = choice.design;
+  const { id } = choice.design;
   const colon = choice.name.indexOf(':');
   const hasAxes = named.bundle === undefined ? colon >= 0 : named.axes !== undefined;
   return {
     id,
-    axes,
+    axes: exploredAxes(choice.design),
     given: hasAxes ? choice.name.slice(colon < 0 ? choice.name.length : colon + 1) : undefined,
     operations: Object.keys(offersOf(choice, named)?.operations ?? {}),
   };
+}
+
+function exploredAxes({ axes, explored }: Design): Design['axes'] {
+  if (explored?.axes === undefined) return axes;
+  return Object.fromEntries(explored.axes.map((name) => [name, axes[name]!]));
 }
 
 function offersOf(choice: Choice, { bundle }: NamedDesign): Checked | undefined {

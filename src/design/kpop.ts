@@ -58,6 +58,7 @@ export const kpop: Design = {
     'policy tables: CPUID goes to L1',
   ],
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',
+  explored: { axes: ['lock'] }, // L0 by itself: the others are L1's
   build(machine, demand, axes, conditions): System {
     if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes);
     const host = hostPlatform(machine);

@@ -120,8 +120,12 @@ export interface Design {
   readonly leavesOut: readonly string[];
   /** What a comparison with the other designs isolates. */
   readonly isolates: string;
-  /** Tables of explorations where they are not the smallest. */
-  readonly explored?: { readonly secondStage: Geometry };
+  readonly explored?: {
+    /** Tables of explorations where they are not the smallest. */
+    readonly secondStage?: Geometry;
+    /** Axes that change what is explored; all unless given. */
+    readonly axes?: readonly string[];
+  };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }
 
