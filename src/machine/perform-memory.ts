@@ -54,11 +54,18 @@ export function applyToWord(m: Machine, cpu: Cpu, act: Act, word: Word, pa: numb
 }
 
 function modifyWord(words: Int32Array, at: number, act: Act, word: Word): void {
+  word.ok = true;
+  if (act.op === Op.store || act.op === Op.storeLow) {
+    word.lo = 0; // a store does not look at what was there
+    word.hi = 0;
+    words[at] = act.lo;
+    if (act.op === Op.store) words[at + 1] = act.hi;
+    return;
+  }
   const lo = words[at]!;
   const hi = words[at + 1]!;
   word.lo = lo;
   word.hi = hi;
-  word.ok = true;
   switch (act.op) {
     case Op.cas:
       word.ok = lo === act.seenLo && hi === act.seenHi;
@@ -80,10 +87,7 @@ function modifyWord(words: Int32Array, at: number, act: Act, word: Word): void {
       words[at] = lo & act.lo;
       words[at + 1] = hi & act.hi;
       return;
-    case Op.storeLow:
-      words[at] = act.lo;
-      return;
-    default: // store, exchange
+    default: // exchange
       words[at] = act.lo;
       words[at + 1] = act.hi;
   }

@@ -6,6 +6,8 @@
  * effects and is in another local state. That is what lets an explorer remember what a hart did
  * instead of running its code again.
  */
+import type { Order } from './act.ts';
+import { Touches } from './touches.ts';
 
 /** What a hart can be asked to do. `argument` is the meaning of the second number. */
 export const Input = {
@@ -83,6 +85,8 @@ export interface HartView {
   readonly label: string;
   readonly op: number;
   readonly context: string;
+  /** What the offered act orders, as it will be performed. */
+  readonly order: Order;
   /** Words that an offered wait depends on are known only to its predicate: ask with `probe`. */
   readonly translation: Translation | undefined;
   /** Space whose translations hardware may cache here at any moment; -1 outside guest mode. */
@@ -154,6 +158,8 @@ export class Tape {
   readonly effects: number[] = [];
   /** What code said in this step, in order. */
   readonly marks: Mark[] = [];
+  /** Words of this step, and in whose name they were touched. */
+  readonly touches = new Touches();
   /** Who is told every value read, while code (not hardware) reads. */
   heard: { add(value: number): void } | undefined;
   readonly #overlay = new Map<number, number>();
@@ -171,6 +177,7 @@ export class Tape {
     this.reads.length = 0;
     this.effects.length = 0;
     this.marks.length = 0;
+    this.touches.begin();
     this.#overlay.clear();
     this.#zeroed.clear();
     this.#known.clear();
@@ -181,7 +188,13 @@ export class Tape {
   read(index: number): number {
     const value = this.#look(index);
     this.heard?.add(value);
+    this.touches.read(index);
     return value;
+  }
+
+  /** The act was performed; code runs on. */
+  endAct(): void {
+    this.touches.acted = this.effects.length;
   }
 
   #look(index: number): number {
@@ -198,6 +211,7 @@ export class Tape {
 
   write(index: number, value: number): void {
     this.#overlay.set(index, value);
+    this.touches.write(index);
     this.effects.push(Effect.write, index, value);
   }
 

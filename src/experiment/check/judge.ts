@@ -8,7 +8,8 @@ import { hex, type View } from '../../check/invariant/view.ts';
 import type { FramePool } from '../../check/promise.ts';
 import type { Checked } from '../../design/system.ts';
 import type { Cached, HostileHardware } from '../../machine/explored/adversary.ts';
-import type { Harts, Judgement } from '../../schedule/explore/harts.ts';
+import type { Harts } from '../../schedule/explore/harts.ts';
+import type { Judgement } from '../../schedule/explore/harts-options.ts';
 
 /** Name of the promise, and what is wrong. */
 type Broken = readonly [string, string];

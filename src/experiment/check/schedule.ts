@@ -11,7 +11,7 @@ import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { How, Weakening } from '../../machine/explored/weakening.ts';
 import { formatSchedule, parseSchedule } from '../../schedule/explore/names.ts';
 
-const HOWS: readonly How[] = ['drop', 'blind', 'stale', 'split', 'unordered'];
+const HOWS: readonly How[] = ['drop', 'blind', 'stale', 'split', 'unordered', 'relaxed'];
 const KEYS = ['design', 'litmus', 'memory', 'guard', 'entries', 'loop', 'code'];
 const MOST_ENTRIES = 1000;
 

@@ -2,8 +2,9 @@
  * How one CPU under exploration performs the act that its code offers: at once and in order (SC),
  * or with stores that wait in a buffer (TSO), or weakened.
  */
-import { Op } from '../../runtime/act.ts';
+import { type Act, Op, type Order } from '../../runtime/act.ts';
 import type { Context, Frame } from '../../runtime/context.ts';
+import type { Tape } from '../../runtime/hart.ts';
 import type { Cpu } from '../cpu.ts';
 import { WRITE } from '../format/judge.ts';
 import type { GuestContext } from '../guest.ts';
@@ -31,6 +32,7 @@ export class ExploredActs {
   readonly buffer = new StoreBuffer();
   readonly #m: Machine;
   readonly #cpu: Cpu;
+  readonly #tape: Tape;
   readonly #isTso: boolean;
   readonly #weak: ReadonlyMap<string, How>;
   /** What each context saw last, by address: only of contexts with a stale label. */
@@ -43,8 +45,10 @@ export class ExploredActs {
   constructor(
     machine: Machine,
     cpu: Cpu,
+    tape: Tape,
     options: { readonly order: MemoryOrder; readonly weaken: readonly Weakening[] },
   ) {
+    this.#tape = tape;
     this.#m = machine;
     this.#cpu = cpu;
     this.#isTso = options.order === 'tso';
@@ -87,6 +91,13 @@ export class ExploredActs {
     if (this.#weak.get(act.label) === 'drop' || this.#isUntaken(act.at)) return true;
     if (act.watch.some((at) => this.buffer.newest(at) !== undefined)) return false; // leave first
     return act.ready!();
+  }
+
+  /** What an act orders as it is performed: nothing if it is dropped or its order taken away. */
+  orderOf({ label, op, order }: Act): Order {
+    const how = this.#weak.get(label);
+    if (how === 'drop' || how === 'relaxed') return 'relaxed';
+    return how === 'unordered' && op === Op.fence ? 'relaxed' : order;
   }
 
   perform(): void {
@@ -146,6 +157,8 @@ export class ExploredActs {
       case 'split':
         this.#split(context, frame);
         return true;
+      case 'relaxed':
+        return false; // performed as ever: what it orders is said by `orderOf`
       default:
         return this.#unordered(context, frame);
     }
@@ -253,8 +266,12 @@ export class ExploredActs {
   }
 
   #store(store: BufferedStore): void {
-    if (this.#isTso) this.buffer.push(store);
-    else this.#apply(store);
+    if (!this.#isTso) {
+      this.#apply(store);
+      return;
+    }
+    this.buffer.push(store);
+    this.#tape.touches.storeWaits();
   }
 
   #apply(store: BufferedStore): void {
@@ -265,7 +282,9 @@ export class ExploredActs {
 
   drainOne(): void {
     const store = this.buffer.leave();
-    if (store !== undefined) this.#apply(store);
+    if (store === undefined) return;
+    this.#tape.touches.storeLeaves();
+    this.#apply(store);
   }
 
   drainAll(): void {

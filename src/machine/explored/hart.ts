@@ -47,7 +47,7 @@ export class ExploredHart implements LiveHart {
     const tlb = this.#cpu.tlb as ExploredTlb;
     tlb.tape = tape;
     world.memory.attach(tape);
-    this.#acts = new ExploredActs(world.machine, this.#cpu, options);
+    this.#acts = new ExploredActs(world.machine, this.#cpu, tape, options);
     this.#observer = new Observer(world, this.#cpu, this.#acts, options.hardware);
     this.#stale = new StaleWalk(world.machine, options.hardware);
   }
@@ -57,6 +57,8 @@ export class ExploredHart implements LiveHart {
     if (input === Input.probe) return this.#acts.isReady() ? 1 : 0;
     try {
       this.#take(input, argument);
+      this.#emit();
+      this.tape.endAct();
       this.#settle();
     } catch (error) {
       // An assertion in the code of a design, reached in some interleaving: a broken promise of

@@ -61,6 +61,38 @@ export class TapeMemory extends Memory {
     return pfn < this.#frames;
   }
 
+  // The two doors by which code reaches words (`runtime/touches.ts`).
+
+  override valueAt(at: number): number {
+    this.#enter('plain');
+    const value = super.valueAt(at);
+    this.#leave();
+    return value;
+  }
+
+  override setValueAt(at: number, value: number): void {
+    this.#enter('plain');
+    super.setValueAt(at, value);
+    this.#leave();
+  }
+
+  /** What `peek` reads: for wait predicates, and for the holder of a lock. */
+  override read(pa: number): number {
+    this.#enter('glance');
+    const value = super.read(pa);
+    this.#leave();
+    return value;
+  }
+
+  /** Only while code runs (`heard`): hardware uses the same accessors. */
+  #enter(door: 'plain' | 'glance'): void {
+    if (this.#tape?.heard !== undefined) this.#tape.touches.door = door;
+  }
+
+  #leave(): void {
+    if (this.#tape !== undefined) this.#tape.touches.door = 'none';
+  }
+
   override zeroFrame(pfn: number): void {
     if (this.#tape === undefined) this.words.fill(0, this.base(pfn), this.base(pfn + 1));
     else this.#tape.zero(pfn);

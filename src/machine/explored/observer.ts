@@ -129,6 +129,7 @@ export class Observer implements Follower {
       label: act?.label ?? '',
       op: act?.op ?? -1,
       context: context?.name ?? '',
+      order: act === undefined ? 'relaxed' : this.#acts.orderOf(act),
       translation: this.#translation(),
       space: this.#space(),
       nests: this.#nests,

@@ -10,8 +10,10 @@ import { type Act, Op } from '../../runtime/act.ts';
  * nothing either). `blind` makes a compare-and-swap a store. `stale` yields what the context saw there last, without looking. `split` makes a
  * locked operation a load and a store with a gap between them that any CPU may use.
  * `unordered` lets a locked operation or a fence leave the store buffer alone (only under TSO).
+ * `relaxed` takes its order away and nothing else: explored hardware never shows the difference,
+ * but the happens-before detector goes by the order that is stated (DESIGN.md law 1).
  */
-export type How = 'drop' | 'blind' | 'stale' | 'split' | 'unordered';
+export type How = 'drop' | 'blind' | 'stale' | 'split' | 'unordered' | 'relaxed';
 
 export interface Weakening {
   readonly label: string;

@@ -15,6 +15,7 @@ import {
   type LiveHart,
   type Mark,
 } from '../../runtime/hart.ts';
+import type { TouchRecord } from '../../runtime/touches.ts';
 
 /** The end of a branch: what the hart does when it reads these values. */
 export interface Leaf {
@@ -24,6 +25,8 @@ export interface Leaf {
   readonly touched: Int32Array;
   /** Frames of those words, each once. */
   readonly frames: Int32Array;
+  /** The same words by who touched them, and in which order. */
+  readonly touches: TouchRecord;
   /** Whether any word is written. */
   readonly writes: boolean;
   /** What the code said meanwhile, in order. */
@@ -114,7 +117,8 @@ export class Automaton {
     }
     this.#keep(next, live);
     const marks = marksOf(live);
-    const leaf = { ...leafOf(reads, effects), marks, next, answer };
+    const touches = live.tape.touches.record;
+    const leaf = { ...leafOf(reads, effects), touches, marks, next, answer };
     this.#insert(local, input * ARGUMENTS + argument, reads, leaf);
     return leaf;
   }

@@ -14,11 +14,11 @@ import {
   FRAME_HALVES,
   type HartView,
   Input,
-  type LiveHart,
   type Mark,
   Offer,
 } from '../../runtime/hart.ts';
 import { Automaton, type Leaf } from './automaton.ts';
+import type { HartsOptions, Judgement, Limit } from './harts-options.ts';
 import { Journal } from './journal.ts';
 import { SignalQueues } from './signals.ts';
 import { actorOf, alternativeOf, type Explored, type Move, moveOf } from './system.ts';
@@ -31,33 +31,6 @@ const FILLS = 3;
 const ACTORS = 4;
 const NO_FRAMES = new Int32Array(0);
 const NO_MARKS: readonly Mark[] = [];
-
-/** What a system promises about its states; questions that touch nothing. */
-export interface Judgement {
-  /** After every move; `hart` moved. */
-  always(harts: Harts, hart: number): string | undefined;
-  /** When nothing moves and all code has ended. */
-  atRest(harts: Harts): string | undefined;
-}
-
-export interface HartsOptions {
-  /** Words at the start; changed in place. */
-  readonly words: Int32Array;
-  readonly harts: number;
-  /** Builds a live copy of which hart `hart` will be run. */
-  readonly build: (hart: number) => LiveHart;
-  readonly adversary: Adversary;
-  readonly judgement: Judgement;
-  /** Labels that must be performed in some execution, for `seen`. */
-  readonly sometimes?: readonly string[];
-  /** What goes on for ever is cut: no hart performs the label more often. */
-  readonly limits?: readonly Limit[];
-}
-
-export interface Limit {
-  readonly label: string;
-  readonly times: number;
-}
 
 export class Harts implements Explored {
   readonly actors: number;
@@ -84,6 +57,8 @@ export class Harts implements Explored {
   /** Whether any state so far had a hart held at a limit. */
   wasHeld = false;
   #leaf: Leaf | undefined; // of the last move
+  /** What each hart did before anything was explored. */
+  readonly started: Leaf[] = [];
 
   constructor(options: HartsOptions) {
     this.words = options.words;
@@ -113,6 +88,7 @@ export class Harts implements Explored {
     this.startMarks.push(...leaf.marks);
     this.#apply(hart, leaf);
     this.#local[hart] = leaf.next;
+    this.started.push(leaf);
   }
 
   isTask(actor: number): boolean {
@@ -154,6 +130,11 @@ export class Harts implements Explored {
   /** What code said in the last move. */
   get lastMarks(): readonly Mark[] {
     return this.#leaf?.marks ?? NO_MARKS;
+  }
+
+  /** What the hart that moved last did; undefined if hardware cached something by itself. */
+  get lastLeaf(): Leaf | undefined {
+    return this.#leaf;
   }
 
   get lastWroteAny(): boolean {
@@ -252,7 +233,10 @@ export class Harts implements Explored {
     const hart = this.taskOf(actor);
     const kind = actor % ACTORS;
     const before = this.view(hart);
-    if (kind === FILLS) return this.#fill(move, hart, before);
+    if (kind === FILLS) {
+      this.#fill(move, hart, before);
+      return;
+    }
     const input = inputOf(kind, before);
     const argument = this.#argument(hart, input, alternativeOf(move), before);
     const leaf = this.#follow(hart, input, argument);
