@@ -50,7 +50,7 @@ function spinRow(what: Verification, tools: Tools): Row {
 
 export function check(sizes: readonly Size[], limit: number): CheckReport {
   const tools = findTools();
-  const own = kpopRows(sizes);
+  const own = kpopRows(sizes, limit);
   const isThere = typeof tools !== 'string';
   const rows = isThere ? [...own, ...spinRows(sizes, limit, tools)] : own;
   const order = new Map(sizes.map((size, i) => [nameOf(size), i]));
