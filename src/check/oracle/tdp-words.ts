@@ -12,7 +12,8 @@ const HELD = 0xff;
 export function tdpOracle(mmu: TdpMmu, pages: number): Oracle<TdpState> {
   const { format, root } = mmu;
   const { geometry } = format;
-  const none = new Array<boolean>(pages).fill(false);
+  // Made when somebody looks: systems that are timed have far too many pages.
+  let none: readonly boolean[] = [];
   return {
     specification: new TdpSpecification(({ first, end }) =>
       Array.from({ length: geometry.levels - 1 }, (_, i) => pagesAt(geometry, i + 1)).some(
@@ -24,6 +25,7 @@ export function tdpOracle(mmu: TdpMmu, pages: number): Oracle<TdpState> {
       // What is done under the lock held for writing counts when the lock is dropped.
       const isHeld = (view.read(mmu.words + MmuWords.at.lock) & HELD) !== 0;
       if (isHeld && before !== undefined) return before;
+      if (none.length !== pages) none = new Array<boolean>(pages).fill(false);
       const mapped = [...none];
       for (const { page, entry } of usedEntries(view, format, root)) {
         if (entry.kind === 'leaf' && page < pages) mapped[page] = true;
