@@ -127,7 +127,7 @@ export class KpopGuest {
       const valid = slotWord(l1gfn, SlotState.valid);
       if (won(yield cpu.cas(slot, word, valid, 'l1.settle.valid'))) return;
       // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP
-      // installed.
+      // installed, and then it empties the slot.
     }
     yield* this.#withdraw(cpu, slot, word);
   }
@@ -140,15 +140,10 @@ export class KpopGuest {
     yield* this.settle(cpu, cpu.read(state + StatePage.fused));
   }
 
-  /**
-   * The page's slot with this vCPU's reservation in it; 0 if somebody else has the page in hand. A
-   * killed reservation is taken over: its owner will find that it is gone.
-   */
+  /** The page's slot with this vCPU's reservation in it; 0 if somebody has the page in hand. */
   *#reserve(cpu: Context, l2gfn: number, word: number): Routine<number> {
     const { slot, seen } = yield* this.book.insert(cpu, l2gfn, word);
-    if (seen === 0) return slot;
-    if (stateOf(seen) !== SlotState.killed) return 0;
-    return won(yield cpu.cas(slot, seen, word, 'l1.reserve.take-over')) ? slot : 0;
+    return seen === 0 ? slot : 0;
   }
 
   /** Takes pages away from L2: on return no access of L2 uses them, and their frames are free. */
@@ -157,10 +152,12 @@ export class KpopGuest {
     yield* this.#open(cpu, ranges); // V1
     const epoch = num(yield cpu.add(this.#words + L1Words.at.epoch, 1, 'l1.invalidate.epoch')) + 1;
     const mapped: PageRange[] = [];
+    const killed: number[] = [];
     for (const range of ranges) {
-      if (yield* this.#scan(cpu, range)) mapped.push(range); // V3
+      if (yield* this.#scan(cpu, range, killed)) mapped.push(range); // V3
     }
     yield* this.#unmap(cpu, mapped, epoch); // V4
+    for (const slot of killed) yield cpu.store(slot, 0, 'l1.invalidate.emptied');
     for (const range of ranges) {
       for (let gfn = range.first; gfn < range.end; gfn++) yield* this.backing.release(cpu, gfn);
     }
@@ -206,8 +203,12 @@ export class KpopGuest {
     yield* unlock(cpu, this.#lock, 'l1.invalidate.unlock');
   }
 
-  /** Empties or kills the slots of a range; whether any page may be mapped. */
-  *#scan(cpu: Context, range: PageRange): Routine<boolean> {
+  /**
+   * Kills the slots of a range and adds them to `killed`; whether any page may be mapped. Who kills
+   * a slot empties it once its UNMAP has returned: until then another invalidation has to see that
+   * the page may still be mapped, and unmaps it too.
+   */
+  *#scan(cpu: Context, range: PageRange, killed: number[]): Routine<boolean> {
     let any = false;
     for (let gfn = range.first; gfn < range.end; gfn++) {
       const slot = yield* this.book.find(cpu, gfn);
@@ -218,17 +219,18 @@ export class KpopGuest {
         if (state === 0) break;
         any = true;
         if (state === SlotState.killed) break;
-        const next = state === SlotState.valid ? 0 : seen - SlotState.pending + SlotState.killed;
-        if (won(yield cpu.cas(slot, seen, next, 'l1.scan.take'))) break;
+        const next = seen - state + SlotState.killed;
+        if (!won(yield cpu.cas(slot, seen, next, 'l1.scan.take'))) continue;
+        killed.push(slot);
+        break;
       }
     }
     return any;
   }
 
+  /** Unless it was killed: then whoever did empties it. */
   *#withdraw(cpu: Context, slot: number, reserved: number): Routine<void> {
-    const killed = reserved - SlotState.pending + SlotState.killed;
-    if (won(yield cpu.cas(slot, reserved, 0, 'l1.withdraw.pending'))) return;
-    yield cpu.cas(slot, killed, 0, 'l1.withdraw.killed');
+    yield cpu.cas(slot, reserved, 0, 'l1.withdraw.pending');
   }
 
   #fuse(cpu: Context, map: { l2gfn: number; target: number; epoch: number }): void {
