@@ -8,7 +8,7 @@
 import { OwnerCall } from '../abi/owner.ts';
 import type { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
-import { type Entry, type Geometry, indexAt } from '../machine/format/format.ts';
+import { type Entry, type Geometry, indexAt, type Word64 } from '../machine/format/format.ts';
 import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import {
@@ -37,6 +37,7 @@ export const ROOT_B = 4;
 const TABLES_A = [2, 3];
 const TABLES_B = [5, 3];
 const SPARE = 6;
+const NOWHERE = 2 ** 20;
 const FIRST_PLACES = 8;
 const SECOND_PLACES = 12;
 /** Pages that L2 has. */
@@ -45,7 +46,8 @@ export const L2_PAGES = 4;
 const FRAME_BYTES = 4096;
 const ALL = { read: true, write: true, execute: true, user: true };
 const NO_WRITE = { ...ALL, write: false };
-/** Low bit of an entry: write permission. */
+/** Low bits of an entry. */
+const READ_BIT = 1;
 const WRITE_BIT = 2;
 
 /** L1 page that is behind a page of L2 unless L1 has moved it. */
@@ -71,6 +73,8 @@ export class GeneralL1 {
       restore: (cpu, range) => this.#leaves(cpu, range, (page) => leaf(page, FIRST_PLACES)),
       move: (cpu, range) => this.#leaves(cpu, range, (page) => leaf(page, SECOND_PLACES)),
       protect: (cpu, range) => this.#leaves(cpu, range, (page) => leaf(page, FIRST_PLACES, false)),
+      garble: (cpu, range) => this.#leaves(cpu, range, (page) => garbled(leaf(page, FIRST_PLACES))),
+      'garble-link': (cpu, range) => this.#links(cpu, range, (gfn) => garbled(format.table(gfn))),
       unlink: (cpu, range) => this.#links(cpu, range, () => format.empty),
       narrow: (cpu, range) => this.#links(cpu, range, (gfn) => this.#narrowed(gfn)),
       relink: (cpu, range) => this.#links(cpu, range, () => format.table(SPARE)),
@@ -83,6 +87,7 @@ export class GeneralL1 {
       'flush-one': (cpu) => flushOne(cpu),
       'root-a': (cpu) => setRoot(cpu, ROOT_A),
       'root-b': (cpu) => setRoot(cpu, ROOT_B),
+      'root-nowhere': (cpu) => setRoot(cpu, NOWHERE),
       'root-a-other-flags': (cpu) => setRoot(cpu, ROOT_A, EPTP_FLAGS & ~0x40),
     };
   }
@@ -125,7 +130,7 @@ export class GeneralL1 {
 
   // --- what it does --------------------------------------------------------------------------
 
-  *#leaves(cpu: GuestContext, range: PageRange, entryOf: (page: number) => Entry): Routine<void> {
+  *#leaves(cpu: GuestContext, range: PageRange, entryOf: (page: number) => Word64): Routine<void> {
     for (let page = range.first; page < range.end; page++) {
       const index = indexAt(this.#format.geometry, page, 0);
       const at = this.#tableOf(page) * FRAME_BYTES + index * 8;
@@ -134,17 +139,13 @@ export class GeneralL1 {
   }
 
   /** Entries of root A that lead to a range. */
-  *#links(
-    cpu: GuestContext,
-    range: PageRange,
-    entryOf: (table: number) => { readonly lo: number; readonly hi: number },
-  ): Routine<void> {
+  *#links(cpu: GuestContext, range: PageRange, entryOf: (table: number) => Word64): Routine<void> {
     const index = indexAt(this.#format.geometry, range.first, 1);
     const at = ROOT_A * FRAME_BYTES + index * 8;
     yield cpu.storeWord(at, entryOf(TABLES_A[index]!), 'l1.link');
   }
 
-  #narrowed(table: number): { lo: number; hi: number } {
+  #narrowed(table: number): Word64 {
     const { lo, hi } = this.#format.table(table);
     return { lo: lo & ~WRITE_BIT, hi };
   }
@@ -170,7 +171,7 @@ export class GeneralL1 {
   *run(cpu: GuestContext, l2: GuestContext): Routine<void> {
     for (;;) {
       cpu.rest(0, 0);
-      yield enter(cpu, l2, 'l1.enter');
+      if (num(yield enter(cpu, l2, 'l1.enter')) !== 0) break; // refused
       const { act } = l2.top;
       if (act.op === Instruction.cpuid) yield* flushAll(cpu);
       else if (act.op !== Instruction.vmcall) yield* this.#violation(cpu, l2);
@@ -188,6 +189,11 @@ export class GeneralL1 {
     if (num(yield cpu.choose(2, 'l1.violation')) === 1) return l2.kill();
     yield* this.operations['restore']!(cpu, { first: page, end: page + 1 });
   }
+}
+
+/** An entry that permits writes and no reads: the manual calls it misconfigured. */
+function garbled({ lo, hi }: Word64): Word64 {
+  return { lo: lo & ~READ_BIT, hi };
 }
 
 function* zeroPage(cpu: GuestContext, gfn: number): Routine<void> {

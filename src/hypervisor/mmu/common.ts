@@ -61,12 +61,20 @@ export function* isStale(
   seq: number,
   ...gfns: readonly number[]
 ): Routine<boolean> {
-  if (num(yield cpu.load(mmu + MmuWords.at.inProgress, 'mmu.in-progress')) !== 0) {
-    const first = cpu.read(mmu + MmuWords.at.hullFirst);
-    const end = cpu.read(mmu + MmuWords.at.hullEnd);
-    if (gfns.some((gfn) => gfn >= first && gfn < end)) return true;
-  }
+  if (yield* isLeaving(cpu, mmu, ...gfns)) return true;
   return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq-recheck')) !== seq;
+}
+
+/** Under the lock: whether one of the pages is being taken away. */
+export function* isLeaving(
+  cpu: Context,
+  mmu: number,
+  ...gfns: readonly number[]
+): Routine<boolean> {
+  if (num(yield cpu.load(mmu + MmuWords.at.inProgress, 'mmu.in-progress')) === 0) return false;
+  const first = cpu.read(mmu + MmuWords.at.hullFirst);
+  const end = cpu.read(mmu + MmuWords.at.hullEnd);
+  return gfns.some((gfn) => gfn >= first && gfn < end);
 }
 
 /** The smallest range that covers all of them, in whatever order they come. */

@@ -10,6 +10,7 @@ import { Field, fieldAt } from '../../machine/vmcs.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
+import { retire } from '../emulate.ts';
 import { flushRemote } from '../flush/request-kick.ts';
 import { ShadowPage } from '../mmu/shadow/mmu.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
@@ -21,17 +22,20 @@ import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
 
 const FRAME_BYTES = 4096;
 const EPTP_FLAGS = 0x5e;
+/** What L1's VM entry yields if a control of VMCS12 is refused (VMfailValid). */
+const VM_FAIL = 1;
 
 /** L1 executed VMLAUNCH or VMRESUME. */
 export function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const nested = nestedOf(vm, v);
   const l2 = v.own.guest.top.act.operand as GuestContext;
+  cpu.spend(Unit.controlChecked, CHECKS);
+  if (!vm.tdp.backing.has(rootOf(cpu, nested))) return yield* retire(cpu, v, VM_FAIL);
   if (vm.vmcsShadowing) {
     yield vmptrld(cpu, nested.shadowVmcs, 'nested.in.shadow');
     const copy = { fields: SHADOWED_WRITABLE, from: nested.shadowVmcs, to: nested.cached };
     yield copyFields(cpu, copy, 'nested.in');
   }
-  cpu.spend(Unit.controlChecked, CHECKS);
   yield vmptrld(cpu, nested.vmcs02, 'nested.entry.vmcs02');
   v.loaded = nested.vmcs02;
   const fields = nested.dirty ? [...ENTRY_ALWAYS, ...ENTRY_RARE] : ENTRY_ALWAYS;
@@ -51,12 +55,16 @@ export function runningL2(vm: NestedVm, guest: GuestContext, vmcs: number): Runn
   };
 }
 
+/** L1 page of the root that VMCS12 names; flags beside it do not tell roots apart, as in a TLB. */
+function rootOf(cpu: Context, nested: NestedVcpu): number {
+  return Math.floor(cpu.read(fieldAt(nested.cached, Field.eptp)) / FRAME_BYTES);
+}
+
 /** The root of the shadow must be that of EPT12 now, and still exist. */
 export function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const nested = nestedOf(vm, v);
-  const eptp12 = cpu.read(fieldAt(nested.cached, Field.eptp));
+  const gfn = rootOf(cpu, nested);
   const generation = num(yield cpu.load(vm.rootGeneration, 'nested.root.generation'));
-  const gfn = Math.floor(eptp12 / FRAME_BYTES);
   if (nested.root !== 0 && nested.rootGfn === gfn && nested.rootGeneration === generation) return;
   nested.rootGeneration = generation;
   yield* loadRoot(cpu, v, vm, nested, gfn);
@@ -90,6 +98,8 @@ function* loadRoot(
 ): Routine<void> {
   const { tdp, shadow } = vm;
   yield* shadow.topUp(cpu);
+  // What hardware has cached under another root was not dropped by the INVEPTs of L1 since then.
+  if (nested.rootGfn !== 0 && nested.rootGfn !== gfn) nested.invalidated = true;
   yield* writeLock(cpu, tdp.lock, 'nested.root.lock');
   const { page, made } = yield* shadow.get(cpu, gfn, shadow.format.geometry.levels - 1);
   if (made && (yield* protectTables(cpu, tdp, [gfn]))) yield* flushRemote(cpu, v.vm);

@@ -4,6 +4,7 @@
  */
 import { ExitReason } from '../../machine/exit.ts';
 import { type Entry, indexAt } from '../../machine/format/format.ts';
+import { RESERVED } from '../../machine/format/judge.ts';
 import { vmread } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field } from '../../machine/vmcs.ts';
@@ -42,35 +43,44 @@ function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const hardware = num(yield vmread(cpu, Field.exitQualification, 'nested.violation.why'));
   const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'nested.violation.where'));
   const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: accessOf(hardware) };
-  const missing = yield* shadowFault(cpu, v, vm, fault);
-  if (missing === undefined) return;
-  const qualification = (hardware & ~0x38) | missing.rights;
-  const reason = ExitReason.eptViolation;
+  const refused = yield* shadowFault(cpu, v, vm, fault);
+  if (refused === undefined) return;
+  const { reason, rights } = refused;
+  const qualification = reason === ExitReason.eptViolation ? (hardware & ~0x38) | rights : 0;
   yield* reflect(cpu, v, vm, { reason, qualification, guestPhysical: gpa });
 }
 
-/** Fills the shadow for one fault; or the walk that says why it is the business of L1. */
+/** Fills the shadow for one fault; or says what kind of exit it is for L1. */
 export function* shadowFault(
   cpu: Context,
   v: Vcpu,
   vm: NestedVm,
   fault: Stage2Fault,
-): Routine<Walk | undefined> {
+): Routine<Refused | undefined> {
   yield* vm.shadow.topUp(cpu);
   const seq = yield* beginLookup(cpu, vm.tdp.words);
   const walk = yield* walkEpt12(cpu, v, vm, fault);
-  if (walk.missing) return walk;
-  yield* fill(cpu, v, vm, fault, walk, seq);
-  return undefined;
+  if (walk.refused === undefined) yield* fill(cpu, v, vm, fault, walk.steps, seq);
+  return walk.refused;
 }
 
-interface Walk {
-  readonly steps: readonly GuestStep[];
-  /** The guest's tables do not permit the access: L1's business. */
-  readonly missing: boolean;
+/** The guest's tables do not permit the access: L1's business. */
+interface Refused {
+  /** Exit reason for L1. */
+  readonly reason: number;
   /** Rights found, as qualification bits 3-5. */
   readonly rights: number;
 }
+
+/** Steps down to the leaf, none if L1 changed an entry meanwhile; or why there is no leaf. */
+interface Walk {
+  readonly steps: readonly GuestStep[];
+  readonly refused: Refused | undefined;
+}
+
+const ABSENT: Walk = { steps: [], refused: { reason: ExitReason.eptViolation, rights: 0 } };
+const MALFORMED: Walk = { steps: [], refused: { reason: ExitReason.eptMisconfig, rights: 0 } };
+const CHANGED: Walk = { steps: [], refused: undefined };
 
 /**
  * Walks EPT12 in L1's memory by software, and sets its accessed and dirty bits as hardware
@@ -84,21 +94,23 @@ function* walkEpt12(cpu: Context, v: Vcpu, vm: NestedVm, fault: Stage2Fault): Ro
   for (let level = format.geometry.levels - 1; level >= 0; level--) {
     cpu.spend(Unit.levelWalked, 1);
     const frame = yield* vm.tdp.backing.find(cpu, tableGfn);
-    if (frame < 0) return { steps, missing: true, rights: 0 }; // L1 points outside its memory
+    if (frame < 0) return ABSENT; // L1 points outside its memory
     const at = frame * FRAME_BYTES + indexAt(format.geometry, fault.gfn, level) * 8;
     const entry = format.decode(yield cpu.load(at, 'nested.walk.look'), level);
+    const verdict = format.judge.judge(entry.lo, entry.hi, level);
+    if (verdict === RESERVED) return MALFORMED;
     const wanted = level === 0 ? 'leaf' : 'table'; // huge pages in EPT12 are left out
-    if (entry.kind !== wanted || !vm.tdp.backing.has(entry.pfn)) {
-      return { steps, missing: true, rights: 0 };
-    }
+    if (verdict < 0 || entry.kind !== wanted || !vm.tdp.backing.has(entry.pfn)) return ABSENT;
     rights &= (entry.read ? 8 : 0) | (entry.write ? 16 : 0) | (entry.execute ? 32 : 0);
-    if (level === 0 && !permits(rights, fault.access)) return { steps, missing: true, rights };
+    if (level === 0 && !permits(rights, fault.access)) {
+      return { steps, refused: { reason: ExitReason.eptViolation, rights } };
+    }
     const marked = yield* markUsed(cpu, vm, at, entry, level, fault.access === 'write');
-    if (marked === undefined) return { steps: [], missing: false, rights };
-    steps.push({ level, tableGfn, at, entry: marked });
+    if (marked === undefined) return CHANGED;
+    steps.push({ level, at, entry: marked });
     tableGfn = entry.pfn;
   }
-  return { steps, missing: false, rights };
+  return { steps, refused: undefined };
 }
 
 function permits(rights: number, access: Stage2Fault['access']): boolean {
@@ -129,21 +141,36 @@ function* fill(
   v: Vcpu,
   vm: NestedVm,
   fault: Stage2Fault,
-  walk: Walk,
+  steps: readonly GuestStep[],
   seq: number,
 ): Routine<void> {
-  const last = walk.steps[walk.steps.length - 1];
+  const last = steps[steps.length - 1];
   if (last === undefined) return; // a race with L1: L2 tries again
   const gfn = last.entry.pfn;
   const pfn = yield* vm.tdp.backing.find(cpu, gfn);
   const { tdp, shadow } = vm;
+  const nested = nestedOf(vm, v);
+  const pages = [nested.rootGfn, ...steps.map((step) => step.entry.pfn)];
   yield* writeLock(cpu, tdp.lock, 'nested.fill.lock');
-  const pages = [gfn, ...walk.steps.map((step) => step.tableGfn)];
-  if (!(yield* isStale(cpu, tdp.words, seq, ...pages))) {
+  // Another vCPU may have made something else of the root's page: the next entry finds another.
+  const generation = num(yield cpu.load(vm.rootGeneration, 'nested.fill.generation'));
+  const isGone = generation !== nested.rootGeneration;
+  if (!isGone && !(yield* isStale(cpu, tdp.words, seq, ...pages))) {
     const leaf = { gfn, pfn, write: fault.access === 'write' };
-    const root = nestedOf(vm, v).root;
-    const { shadowed } = yield* fetchShadow(cpu, shadow, root, fault.gfn, walk.steps, leaf);
-    if (yield* protectTables(cpu, tdp, shadowed)) yield* flushRemote(cpu, v.vm);
+    const protect = (gfns: readonly number[]) => protectAndFlush(cpu, v, vm, gfns);
+    yield* fetchShadow(cpu, shadow, nested.root, fault.gfn, steps, leaf, protect);
   }
   yield* writeUnlock(cpu, tdp.lock, 'nested.fill.unlock');
+}
+
+/** Under the lock: true if L1 could write to one of its pages until now. */
+export function* protectAndFlush(
+  cpu: Context,
+  v: Vcpu,
+  vm: NestedVm,
+  gfns: readonly number[],
+): Routine<boolean> {
+  const changed = yield* protectTables(cpu, vm.tdp, gfns);
+  if (changed) yield* flushRemote(cpu, v.vm);
+  return changed;
 }

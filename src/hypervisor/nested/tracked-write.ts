@@ -7,7 +7,6 @@
  * that such a translation may still reach, hence the `unflushed` word. KVM flushes at once
  * (`storeflush=now`).
  */
-import { defect } from '../../base/assert.ts';
 import { Instruction } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeActLike } from '../../machine/world-switch.ts';
@@ -16,6 +15,7 @@ import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { advance } from '../emulate.ts';
 import { flushRemote } from '../flush/request-kick.ts';
+import { isLeaving } from '../mmu/common.ts';
 import { unshadow, zapWritten } from '../mmu/shadow/zap.ts';
 import { tdpFault } from '../mmu/tdp/fault.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -25,25 +25,34 @@ const FRAME_BYTES = 4096;
 
 export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm): Routine<void> {
   const gfn = Math.floor(gpa / FRAME_BYTES);
-  const { act, word } = v.active.guest.top;
-  if (act.op === Instruction.zeroFrame) return yield* reuse(cpu, v, vm, gfn);
-  const frame = yield* vm.tdp.backing.resident(cpu, gfn);
-  if (frame < 0) defect('trackedWrite', `table page ${gfn} of L1 is not resident`);
+  if (v.active.guest.top.act.op === Instruction.zeroFrame) return yield* reuse(cpu, v, vm, gfn);
   cpu.spend(Unit.instructionEmulated, 1);
-  const at = frame * FRAME_BYTES + (gpa % FRAME_BYTES);
-  completeActLike(v.active.guest.top, yield cpu.sameAs(act, at, 'tracked.store'));
-  const changed = word.ok; // a compare-and-swap may have failed
-  yield* advance(cpu);
-  if (changed) yield* drop(cpu, v, vm, gfn, (gpa % FRAME_BYTES) / 8);
+  yield* writeLock(cpu, vm.tdp.lock, 'tracked.lock');
+  const isDone = yield* storeAndDrop(cpu, v, vm, gpa);
+  yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.unlock');
+  if (isDone) yield* advance(cpu);
 }
 
-function* drop(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number, index: number): Routine<void> {
-  yield* writeLock(cpu, vm.tdp.lock, 'tracked.lock');
-  if ((yield* zapWritten(cpu, vm.shadow, gfn, index)) === 'cached') {
+/**
+ * Under the lock, both: a vCPU that flushes and enters once the new entry can be seen must not find
+ * what mirrored the old one, and the page must not leave before it is written. False if it is
+ * leaving: L1 tries again.
+ */
+function* storeAndDrop(cpu: Context, v: Vcpu, vm: NestedVm, gpa: number): Routine<boolean> {
+  const gfn = Math.floor(gpa / FRAME_BYTES);
+  const offset = gpa % FRAME_BYTES;
+  if (yield* isLeaving(cpu, vm.tdp.words, gfn)) return false;
+  const frame = yield* vm.tdp.backing.resident(cpu, gfn);
+  if (frame < 0) return false;
+  const { act, word } = v.active.guest.top;
+  const at = frame * FRAME_BYTES + offset;
+  completeActLike(v.active.guest.top, yield cpu.sameAs(act, at, 'tracked.store'));
+  if (!word.ok) return true; // a compare-and-swap failed: nothing has changed
+  if ((yield* zapWritten(cpu, vm.shadow, gfn, offset / 8)) === 'cached') {
     if (vm.storeFlush === 'now') yield* flushRemote(cpu, v.vm);
     else yield cpu.store(vm.unflushed, 1, 'tracked.unflushed');
   }
-  yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.unlock');
+  return true;
 }
 
 /** A whole-page write: L1 uses the page for something new, so it is no table any more. */

@@ -19,7 +19,14 @@ import {
   lowBit,
   mask,
 } from './fields.ts';
-import { type Entry, type Geometry, type LeafSpec, pagesAt, type Word64 } from './format.ts';
+import {
+  type Entry,
+  type Geometry,
+  type LeafSpec,
+  pagesAt,
+  type Rights,
+  type Word64,
+} from './format.ts';
 import {
   type Access,
   DENIED,
@@ -156,6 +163,16 @@ const NOTHING = {
   mmuWritable: false,
 };
 
+const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
+
+function permissions(rights: Rights): number {
+  return (
+    (rights.read ? RIGHT_READ : 0) |
+    (rights.write ? RIGHT_WRITE : 0) |
+    (rights.execute ? RIGHT_EXECUTE : 0)
+  );
+}
+
 export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedFormat {
   const params: EptParams = { ...EPT_DEFAULTS, ...given };
   const judge = eptJudge(geometry, params);
@@ -193,9 +210,7 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
       WRITE_BACK |
       IGNORE_PAT |
       MMU_PRESENT |
-      (rights.read ? RIGHT_READ : 0) |
-      (rights.write ? RIGHT_WRITE : 0) |
-      (rights.execute ? RIGHT_EXECUTE : 0) |
+      permissions(rights) |
       (level > 0 ? LARGE : 0) |
       (spec.accessed ? judge.accessedMask : 0) |
       (spec.dirty ? judge.dirtyMask : 0);
@@ -204,10 +219,10 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
     return decode({ lo, hi }, level);
   };
 
-  const table = (pfn: number): Entry => {
+  const table = (pfn: number, rights: Rights = EVERYTHING): Entry => {
     assertFrame('ept.table', pfn, 1, params.maxPhyBits);
     const frame = frameBits(pfn);
-    const lo = frame.lo | PERMISSIONS | MMU_PRESENT | judge.accessedMask;
+    const lo = frame.lo | permissions(rights) | MMU_PRESENT | judge.accessedMask;
     return decode({ lo, hi: frame.hi }, 1);
   };
 

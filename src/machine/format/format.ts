@@ -63,7 +63,8 @@ export interface TableFormat {
   readonly geometry: Geometry;
   readonly empty: Entry;
   readonly frozen: Entry;
-  table(pfn: number): Entry;
+  /** A pointer to a table; it permits everything unless told otherwise. */
+  table(pfn: number, rights?: Rights): Entry;
   leaf(spec: LeafSpec): Entry;
   decode(word: Word64, level: number): Entry;
 }

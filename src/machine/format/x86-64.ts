@@ -17,7 +17,14 @@ import {
   lowBit,
   mask,
 } from './fields.ts';
-import { type Entry, type Geometry, type LeafSpec, pagesAt, type Word64 } from './format.ts';
+import {
+  type Entry,
+  type Geometry,
+  type LeafSpec,
+  pagesAt,
+  type Rights,
+  type Word64,
+} from './format.ts';
 import {
   ABSENT,
   type Access,
@@ -222,11 +229,14 @@ export function longModeFormat(
     return decode({ lo, hi: frame.hi | (params.nxe && !rights.execute ? NO_EXECUTE : 0) }, level);
   };
 
-  const table = (pfn: number): Entry => {
+  const table = (pfn: number, rights?: Rights): Entry => {
     assertFrame(`${id}.table`, pfn, 1, params.maxPhyBits);
     const frame = frameBits(pfn);
-    const lo = frame.lo | PRESENT | WRITABLE | USER_BIT | ACCESSED | MMU_PRESENT;
-    return decode({ lo, hi: frame.hi }, 1);
+    const write = rights?.write === false ? 0 : WRITABLE;
+    const user = rights?.user === false ? 0 : USER_BIT;
+    const noExecute = params.nxe && rights?.execute === false ? NO_EXECUTE : 0;
+    const lo = frame.lo | PRESENT | write | user | ACCESSED | MMU_PRESENT;
+    return decode({ lo, hi: frame.hi | noExecute }, 1);
   };
 
   return {

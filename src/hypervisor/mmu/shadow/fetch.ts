@@ -12,22 +12,25 @@ import type { Context } from '../../../runtime/context.ts';
 import { type EntryOf, type ShadowMmu, ShadowPage } from './mmu.ts';
 import { zapEntry } from './zap.ts';
 
-/** One level of the guest's walk: the guest frame of the table, and what its entry was. */
+/** One level of the guest's walk, and what its entry was. */
 export interface GuestStep {
   readonly level: number;
-  readonly tableGfn: number;
   /** Host-physical address of the guest's entry. */
   readonly at: number;
   readonly entry: Entry;
 }
 
-export interface Fetched {
-  readonly outcome: 'mapped' | 'retry';
-  /** Guest frames that are shadowed since now. */
-  readonly shadowed: readonly number[];
-}
+/**
+ * Takes from the guest the right to write to newly shadowed tables, and flushes. False if it had
+ * none.
+ */
+export type Protect = (gfns: readonly number[]) => Routine<boolean>;
 
-/** `steps` from the root down to the leaf; `pfn` backs the leaf's page `gfn`. */
+/**
+ * `steps` from the root down to the leaf; `pfn` backs the leaf's page `gfn`. The guest may write to
+ * a table until that is protected: whatever was read before must be read once more. Nothing is
+ * linked if the guest has changed an entry: it tries again.
+ */
 export function* fetchShadow(
   cpu: Context,
   mmu: ShadowMmu,
@@ -35,34 +38,50 @@ export function* fetchShadow(
   page: number,
   steps: readonly GuestStep[],
   leaf: { readonly gfn: number; readonly pfn: number; readonly write: boolean },
-): Routine<Fetched> {
-  const { format } = mmu;
-  const shadowed: number[] = [];
-  let sp = root;
+  protect: Protect,
+): Routine<'mapped' | 'retry'> {
+  const pages = [root];
+  const made: number[] = [];
+  let isSame = true;
   for (const step of steps) {
-    cpu.spend(Unit.levelWalked, 1);
-    const now = format.decode(yield cpu.load(step.at, 'shadow.fetch.recheck'), step.level);
-    if (now.lo !== step.entry.lo || now.hi !== step.entry.hi) return { outcome: 'retry', shadowed };
-    const of = { page: sp, index: indexAt(format.geometry, page, step.level) };
-    if (step.level === 0) {
-      yield* setLeaf(cpu, mmu, of, step.entry, leaf);
-      return { outcome: 'mapped', shadowed };
-    }
+    if (yield* hasChanged(cpu, mmu, step)) isSame = false;
+    if (!isSame || step.level === 0) break;
     const child = yield* mmu.get(cpu, step.entry.pfn, step.level - 1);
-    if (child.made) shadowed.push(step.entry.pfn);
-    yield* link(cpu, mmu, of, child.page);
-    sp = child.page;
+    pages.push(child.page);
+    if (child.made) made.push(step.entry.pfn);
   }
-  return { outcome: 'retry', shadowed };
+  if (made.length > 0 && (yield* protect(made))) {
+    for (const step of steps) if (yield* hasChanged(cpu, mmu, step)) isSame = false;
+  }
+  if (!isSame) return 'retry';
+  for (const [i, step] of steps.entries()) {
+    const of = { page: pages[i]!, index: indexAt(mmu.format.geometry, page, step.level) };
+    if (step.level === 0) yield* setLeaf(cpu, mmu, of, step.entry, leaf);
+    else yield* link(cpu, mmu, of, pages[i + 1]!, step.entry);
+  }
+  return 'mapped';
 }
 
-function* link(cpu: Context, mmu: ShadowMmu, of: EntryOf, child: number): Routine<void> {
+function* hasChanged(cpu: Context, mmu: ShadowMmu, step: GuestStep): Routine<boolean> {
+  cpu.spend(Unit.levelWalked, 1);
+  const now = mmu.format.decode(yield cpu.load(step.at, 'shadow.fetch.recheck'), step.level);
+  return now.lo !== step.entry.lo || now.hi !== step.entry.hi;
+}
+
+/** With the rights of the guest's own pointer: hardware joins them on the way down. */
+function* link(
+  cpu: Context,
+  mmu: ShadowMmu,
+  of: EntryOf,
+  child: number,
+  guest: Entry,
+): Routine<void> {
   const word = mmu.mapped(cpu, of);
   if (cpu.read(word) - 1 === child) return;
   if (cpu.read(word) !== 0) yield* zapEntry(cpu, mmu, of);
   cpu.write(word, child + 1);
   yield* mmu.addParent(cpu, child, of);
-  const table = mmu.format.table(cpu.read(child + ShadowPage.at.table));
+  const table = mmu.format.table(cpu.read(child + ShadowPage.at.table), guest);
   yield cpu.storeWord(mmu.entry(cpu, of), table, 'shadow.fetch.link');
 }
 

@@ -10,7 +10,7 @@
  * is used for something else.
  */
 import { Slab } from '../../../alloc/slab.ts';
-import type { TableFormat } from '../../../machine/format/format.ts';
+import type { WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
@@ -50,7 +50,7 @@ export interface EntryOf {
 
 export class ShadowMmu {
   readonly platform: Platform;
-  readonly format: TableFormat;
+  readonly format: WalkedFormat;
   readonly #buckets: number;
   readonly #tracked: number; // shadow pages per guest frame: atomic, read without the lock
   readonly #rmap: number; // list head per guest frame
@@ -59,7 +59,7 @@ export class ShadowMmu {
   readonly #spares: number; // per CPU: count, then zeroed frames
   readonly #guestPages: number;
 
-  constructor(platform: Platform, format: TableFormat, guestPages: number) {
+  constructor(platform: Platform, format: WalkedFormat, guestPages: number) {
     const { arena } = platform;
     this.platform = platform;
     this.format = format;
