@@ -2,12 +2,14 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { designs as builtIn } from '../design/index.ts';
+import { GUARD_STEPS, type Plain } from '../experiment/check/guards.ts';
 import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
 import type { MemoryOrder } from '../machine/explored/acts.ts';
-import type { Check, CheckResult } from '../measure/check.ts';
+import type { Check, CheckResult, GuardResult } from '../measure/check.ts';
 import { renderCheck } from '../report/check.ts';
 import { hashOfProgram } from './cache.ts';
-import { CheckCrew, type Wanted } from './check-crew.ts';
+import { CheckCrew, type Done, type Wanted } from './check-crew.ts';
+import { GuardTasks, type PlainOf } from './check-guards.ts';
 import { CheckProgress } from './check-progress.ts';
 import type { Described } from './check-task.ts';
 import { Status } from './failure.ts';
@@ -30,6 +32,7 @@ interface Asked {
   readonly litmus: readonly string[] | undefined;
   readonly memory: readonly MemoryOrder[];
   readonly deep: boolean;
+  readonly guards: boolean;
   readonly steps: number | undefined;
   readonly seconds: number | undefined;
 }
@@ -43,16 +46,24 @@ export async function runCheck(texts: readonly string[], options: CheckOptions):
   const described = await crew.describe(named);
   if (described.length < named.length) return Status.interrupted;
   const pieces = planAll(named, described, { texts, asked });
-  const results = await lookAtAll(crew, pieces);
-  const check: Check = {
-    schema: 'kpop.check/1',
-    results: results.flatMap((result) => result ?? []),
-    guards: [],
-    ended: crew.isInterrupted ? 'interrupted' : Date.now() >= until ? 'budget' : 'complete',
-  };
-  if (options.json === true) printJson(check);
-  else print(renderCheck(check));
-  return statusOf(check);
+  const progress = new CheckProgress();
+  crew.onTick = (questions) => progress.tick(questions);
+  try {
+    const found = await lookAtAll(crew, pieces, progress);
+    const guards = asked.guards ? await weakenAll(crew, found, asked, progress) : [];
+    const check: Check = {
+      schema: 'kpop.check/1',
+      results: found.map(({ done }) => done.result),
+      guards,
+      ended: crew.isInterrupted ? 'interrupted' : Date.now() >= until ? 'budget' : 'complete',
+    };
+    progress.end();
+    if (options.json === true) printJson(check);
+    else print(renderCheck(check));
+    return statusOf(check);
+  } finally {
+    progress.end();
+  }
 }
 
 function readOptions(options: CheckOptions): Asked {
@@ -61,6 +72,7 @@ function readOptions(options: CheckOptions): Asked {
     litmus: litmus === undefined || litmus === 'all' ? undefined : litmus.split(',').map(known),
     memory: readMemory(memory),
     deep: options.deep === true,
+    guards: options.guards === true,
     ...readBudget(budget),
   };
 }
@@ -104,19 +116,24 @@ export async function nameDesign(text: string): Promise<NamedDesign> {
   return { text, axes, bundle: await bundleDesign(file) };
 }
 
+interface Planned extends Wanted {
+  /** Id of the design. */
+  readonly id: string;
+}
+
 /** The pieces of all designs; a design named by the user must offer something to be checked. */
 function planAll(
   named: readonly NamedDesign[],
   described: readonly Described[],
   { texts, asked }: { readonly texts: readonly string[]; readonly asked: Asked },
-): Wanted[] {
-  const pieces = named.flatMap((design, i): Wanted[] => {
+): Planned[] {
+  const pieces = named.flatMap((design, i): Planned[] => {
     const offers = described[i]!;
     if (offers.operations.length === 0) {
       if (!texts.includes(design.text)) return [];
       return badInput(`design ${design.text} offers nothing to check (System.checked)`);
     }
-    return planDesign(offers, asked).map((piece) => ({ design, piece }));
+    return planDesign(offers, asked).map((piece) => ({ design, id: offers.id, piece }));
   });
   if (pieces.length > 0) return pieces;
   const able = described.flatMap((each) => litmusFor(each.operations).map(({ id }) => id));
@@ -124,36 +141,72 @@ function planAll(
   return badInput(`no such design runs ${names}${suggestion(names, [...new Set(able)])}`);
 }
 
-/** By piece, in their order; undefined where an interrupt came first. */
-async function lookAtAll(
-  crew: CheckCrew,
-  pieces: readonly Wanted[],
-): Promise<readonly (CheckResult | undefined)[]> {
-  const results = new Array<CheckResult | undefined>(pieces.length).fill(undefined);
-  const progress = new CheckProgress();
-  progress.planned(pieces.length);
-  crew.onTick = (questions) => progress.tick(questions);
-  const waiting = pieces.map((wanted, at) => ({ ...wanted, at }));
-  try {
-    await crew.look({
-      next: () => waiting.shift(),
-      finished: ({ at }, { result }) => {
-        results[at] = result;
-        progress.done(`${result.design} ${result.litmus} ${result.memory}`);
-      },
-    });
-  } finally {
-    progress.end();
-  }
-  return results;
+/** A piece and what was found. */
+interface Found extends Planned {
+  readonly done: Done;
 }
 
-function statusOf({ results, ended }: Check): number {
+/** In the order of the pieces; those that an interrupt came before are left out. */
+async function lookAtAll(
+  crew: CheckCrew,
+  pieces: readonly Planned[],
+  progress: CheckProgress,
+): Promise<readonly Found[]> {
+  const found = new Map<Planned, Found>();
+  const waiting = [...pieces];
+  progress.planned(pieces.length);
+  await crew.look({
+    next: () => waiting.shift(),
+    finished: (planned, done) => {
+      found.set(planned, { ...planned, done });
+      const { design, litmus, memory } = done.result;
+      progress.done(`${design} ${litmus} ${memory}`);
+    },
+  });
+  return pieces.flatMap((planned) => found.get(planned) ?? []);
+}
+
+/** Weakens what guards something in the first choice of each design. */
+async function weakenAll(
+  crew: CheckCrew,
+  found: readonly Found[],
+  { memory, deep, steps = GUARD_STEPS }: Asked,
+  progress: CheckProgress,
+): Promise<GuardResult[]> {
+  if (crew.isInterrupted) return [];
+  const ids = [...new Set(found.map(({ id }) => id))];
+  const designs = ids.map((id): PlainOf => {
+    const own = found.filter((each) => each.id === id);
+    const { choice } = own[0]!.piece;
+    const plain = own
+      .filter(({ piece }) => piece.choice === choice && piece.memory === memory[0])
+      .map(({ piece: { litmus }, done: { result, offered } }): Plain => {
+        return { choice, litmus, states: result.states, offered };
+      });
+    return { design: own[0]!.design, id, plain };
+  });
+  const tasks = new GuardTasks(designs, { memory, deep, steps });
+  progress.planned(found.length + tasks.count);
+  await crew.look({
+    next: () => tasks.next(),
+    finished: (task, done) => {
+      const isLast = tasks.finished(task, done);
+      if (isLast) progress.done(`${task.trial.label}`);
+    },
+  });
+  return tasks.verdicts();
+}
+
+function statusOf({ results, guards, ended }: Check): number {
   if (ended === 'interrupted') return Status.interrupted;
   const isWrong = (result: CheckResult): boolean =>
     !result.asExpected && result.verdict !== 'unfinished';
   if (results.some(isWrong)) return Status.violated;
-  return results.some((result) => result.verdict === 'unfinished')
-    ? Status.unfinished
-    : Status.done;
+  const isShown = ({ verdict, argued }: GuardResult): boolean =>
+    verdict === 'necessary' || argued !== '';
+  const isOpen =
+    results.some((result) => result.verdict === 'unfinished') ||
+    guards.some(({ verdict }) => verdict === 'unfinished');
+  if (isOpen) return Status.unfinished;
+  return guards.every(isShown) ? Status.done : Status.violated;
 }

@@ -1,5 +1,6 @@
 /** What a check found, as plain text for a terminal. */
 import type { Check, CheckResult, Replay } from '../measure/check.ts';
+import { renderGuards } from './guards.ts';
 import { renderInterleaving } from './interleaving.ts';
 import { duration, several, whole } from './number.ts';
 import { type Column, table } from './table.ts';
@@ -21,6 +22,7 @@ export function renderCheck(check: Check): string {
     table(COLUMNS, results.map(rowOf)),
     ...results.filter((result) => result.verdict === 'violated').map(renderViolation),
     ...results.filter((result) => isStrange(result)).map(renderStrange),
+    ...(check.guards.length === 0 ? [] : [renderGuards(check.guards)]),
     summary(check),
   ];
   return `${parts.join('\n\n')}\n`;

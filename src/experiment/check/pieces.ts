@@ -61,6 +61,8 @@ export interface PlanOptions {
   /** Litmus programs by name; all if undefined. */
   readonly litmus: readonly string[] | undefined;
   readonly deep: boolean;
+  /** Only what is needed to know what guards there are: the defaults, one order, two CPUs. */
+  readonly guards?: boolean;
   /** Moves per piece instead of the fixed budget. */
   readonly steps: number | undefined;
 }
@@ -95,22 +97,27 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const able = litmusFor(design.operations);
   if (able.length === 0) return badInput(`no litmus program fits what ${design.id} offers`);
   const wanted = options.litmus?.map(findLitmus);
-  const chosen = able.filter((litmus) => wanted === undefined || wanted.includes(litmus));
-  const covering = coveringOf(design);
+  const chosen = able.filter((litmus) => {
+    if (options.guards === true && cpusOf(litmus) > 2) return false;
+    return wanted === undefined || wanted.includes(litmus);
+  });
+  const covering = options.guards === true ? coveringOf(design).slice(0, 1) : coveringOf(design);
   const all = chosen.flatMap((litmus) => {
     // Three CPUs cost as much as everything else: only the first choice pays for them.
     const choices = cpusOf(litmus) > 2 ? covering.slice(0, 1) : covering;
     return choices.map((choice): [string, Litmus] => [choice, litmus]);
   });
   const smallest = chosen[0];
-  const cells = design.given === undefined && smallest !== undefined ? cellsOf(design) : [];
+  const wantsCells = design.given === undefined && options.guards !== true;
+  const cells = wantsCells && smallest !== undefined ? cellsOf(design) : [];
   for (const cell of cells) {
     if (!all.some(([choice, litmus]) => choice === cell && litmus === smallest)) {
       all.push([cell, smallest!]);
     }
   }
+  const orders = options.guards === true ? options.memory.slice(0, 1) : options.memory;
   return all.flatMap(([choice, litmus]) =>
-    options.memory.map((memory) => pieceOf(design.id, choice, litmus, memory, options)),
+    orders.map((memory) => pieceOf(design.id, choice, litmus, memory, options)),
   );
 }
 

@@ -1,0 +1,139 @@
+/**
+ * Which labels guard something, how each can be weakened, and the order in which that is tried
+ * until a promise breaks: few preemptions before many, what is closest to the guard's own meaning
+ * before its absence, sequential consistency before store buffers, small litmus programs first.
+ */
+import type { MemoryOrder } from '../../machine/explored/acts.ts';
+import type { How } from '../../machine/explored/weakening.ts';
+import { Instruction } from '../../machine/instruction.ts';
+import type { CheckResult, GuardResult } from '../../measure/check.ts';
+import { Op } from '../../runtime/act.ts';
+import { argued } from './argued.ts';
+import { type Bounds, ENTRIES, type Piece } from './pieces.ts';
+import type { Offered } from './run-piece.ts';
+
+const LOCKED: readonly number[] = [Op.exchange, Op.add, Op.or, Op.and];
+const FLUSHES: readonly number[] = [
+  Instruction.invept,
+  Instruction.invvpid,
+  Instruction.invlpg,
+  Instruction.sendIpi,
+];
+
+/** Ways to weaken the acts of a label; none if it guards nothing. */
+export function howsOf(label: string, ops: readonly number[]): How[] {
+  const has = (some: readonly number[]): boolean => some.some((op) => ops.includes(op));
+  if (has([Op.load])) return /recheck$/.test(label) ? ['stale'] : [];
+  if (/(^|[.-])(re)?lock$/.test(label)) return ['drop'];
+  if (has([Op.fence])) return ['unordered'];
+  if (has([Op.wait]) || has(FLUSHES)) return ['drop'];
+  if (has([Op.cas])) return ['blind', 'split', 'drop'];
+  return has(LOCKED) ? ['split', 'unordered', 'drop'] : [];
+}
+
+/** One weakening to be tried. */
+export interface Attempt {
+  readonly piece: Piece;
+  /** As a report names it. */
+  readonly says: string;
+}
+
+/** What is known of a litmus program before anything is weakened. */
+export interface Plain {
+  readonly choice: string;
+  readonly litmus: string;
+  readonly states: number;
+  readonly offered: readonly Offered[];
+}
+
+export interface GuardOptions {
+  readonly memory: readonly MemoryOrder[];
+  readonly deep: boolean;
+  /** Moves of one attempt. */
+  readonly steps: number;
+}
+
+/** Preemptions of the rounds; each tries every weakening under every litmus program. */
+const ROUNDS: readonly (number | 'all')[] = [1, 2];
+const DEEP_ROUNDS: readonly (number | 'all')[] = [1, 2, 3, 'all'];
+export const GUARD_STEPS = 1_000_000;
+
+/** Labels that guard something, with the ways in which they can be weakened. */
+export function guardsIn(plain: readonly Plain[]): Map<string, How[]> {
+  const ops = new Map<string, Set<number>>();
+  for (const { offered } of plain) {
+    for (const [label, codes] of offered) {
+      const known = ops.get(label) ?? new Set();
+      ops.set(label, new Set([...known, ...codes]));
+    }
+  }
+  const guards = [...ops].map(([label, codes]) => [label, howsOf(label, [...codes])] as const);
+  return new Map(guards.filter(([, hows]) => hows.length > 0).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** What to try for a label, in order. */
+export function attemptsFor(
+  label: string,
+  hows: readonly How[],
+  plain: readonly Plain[],
+  { memory, deep, steps }: GuardOptions,
+): Attempt[] {
+  const able = plain
+    .filter(({ offered }) => offered.some(([other]) => other === label))
+    .sort((a, b) => a.states - b.states);
+  const attempts: Attempt[] = [];
+  for (const goal of deep ? DEEP_ROUNDS : ROUNDS) {
+    for (const how of hows) {
+      for (const order of memory) {
+        if (how === 'unordered' && order === 'sc') continue; // no store waits there
+        for (const { choice, litmus } of able) {
+          const bounds: Bounds = { steps, goal, entries: ENTRIES, seed: 1 };
+          const piece = { choice, litmus, memory: order, guard: { label, how }, bounds };
+          attempts.push({ piece, says: `${how} under ${litmus}, ${order}, ${goalText(goal)}` });
+        }
+      }
+    }
+  }
+  return attempts;
+}
+
+function goalText(goal: number | 'all'): string {
+  if (goal === 'all') return 'everything';
+  return goal === 1 ? '1 preemption' : `${goal} preemptions`;
+}
+
+/** What became of a label: `last` is the counterexample, or what was looked at last. */
+export function verdictOn(
+  design: string,
+  label: string,
+  results: readonly CheckResult[],
+  tried: readonly string[],
+): GuardResult {
+  const broken = results.find((result) => result.verdict === 'violated');
+  const isUnfinished = results.some((result) => result.verdict === 'unfinished');
+  const why = argued.find((each) => each.design === design && each.label === label)?.why ?? '';
+  const verdict = broken !== undefined ? 'necessary' : isUnfinished ? 'unfinished' : 'not shown';
+  return {
+    design,
+    label,
+    verdict,
+    argued: broken === undefined ? why : '',
+    result: broken ?? results.at(-1) ?? null,
+    tried,
+  };
+}
+
+/** Labels of the source that no litmus program offered. */
+export function notReached(
+  design: string,
+  source: readonly string[],
+  plain: readonly Plain[],
+): GuardResult[] {
+  const reached = new Set(plain.flatMap(({ offered }) => offered.map(([label]) => label)));
+  return source
+    .filter((label) => !reached.has(label))
+    .map((label) => {
+      const why = argued.find((each) => each.design === design && each.label === label)?.why ?? '';
+      return { design, label, verdict: 'not reached', argued: why, result: null, tried: [] };
+    });
+}

@@ -1,0 +1,60 @@
+/** What became of each guard when it was weakened, as plain text for a terminal. */
+import type { GuardResult } from '../measure/check.ts';
+import { percent, several } from './number.ts';
+import { type Column, table } from './table.ts';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'guard' },
+  { title: 'weakened', align: 'left' },
+  { title: 'under', align: 'left' },
+  { title: 'memory', align: 'left' },
+  { title: 'breaks', align: 'left' },
+  { title: 'preemptions' },
+  { title: 'moves' },
+];
+
+export function renderGuards(guards: readonly GuardResult[]): string {
+  const parts: string[] = [];
+  for (const design of new Set(guards.map((guard) => guard.design))) {
+    const own = guards.filter((guard) => guard.design === design);
+    parts.push(`Guards of ${design}, each weakened in turn`, table(COLUMNS, own.map(rowOf)));
+    const examples = own.filter(({ verdict }) => verdict === 'necessary').map(exampleOf);
+    if (examples.length > 0) parts.push(`Counterexamples of ${design}:\n${examples.join('\n')}`);
+    parts.push(shareOf(design, own));
+  }
+  return parts.join('\n\n');
+}
+
+const SAYS = {
+  'not shown': 'not shown necessary here',
+  unfinished: 'unfinished',
+  'not reached': 'no litmus reaches it',
+} as const;
+
+function rowOf({ label, verdict, result, argued, tried }: GuardResult): string[] {
+  if (verdict !== 'necessary') {
+    const after = verdict === 'not shown' ? ` (${several(tried.length, 'attempt')})` : '';
+    return [label, '', '', '', argued === '' ? `${SAYS[verdict]}${after}` : 'argued', '', ''];
+  }
+  const { how, litmus, memory, promise, length, minimal } = result!;
+  const preemptions = /\((\d+) preemption/.exec(minimal)?.[1] ?? '';
+  return [label, how, litmus, memory, promise, preemptions, String(length)];
+}
+
+function exampleOf({ label, result }: GuardResult): string {
+  const { message, minimal, schedule } = result!;
+  const kind = minimal.startsWith('minimal') ? 'minimal' : 'not known to be minimal';
+  return `  ${label}: ${message} (${kind})\n    kpop replay '${schedule}'`;
+}
+
+function shareOf(design: string, guards: readonly GuardResult[]): string {
+  const shown = guards.filter(({ verdict }) => verdict === 'necessary').length;
+  const reached = guards.filter(({ verdict }) => verdict !== 'not reached').length;
+  const lines = [
+    `${design}: ${shown} of ${reached} guards that are reached are shown necessary ` +
+      `(${percent(reached === 0 ? 0 : shown / reached)}); ` +
+      `${guards.length - reached} are not reached.`,
+    ...guards.filter(({ argued }) => argued !== '').map((g) => `  ${g.label}: ${g.argued}`),
+  ];
+  return lines.join('\n');
+}
