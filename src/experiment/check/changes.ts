@@ -7,6 +7,7 @@ import { ept } from '../../machine/format/ept.ts';
 import { type Entry, pagesAt } from '../../machine/format/format.ts';
 import { FRAME_HALVES } from '../../runtime/hart.ts';
 import { MINI, type Scene } from './scene.ts';
+import { wordName } from './word-name.ts';
 
 const FRAME_BYTES = 4096;
 const WORDS = FRAME_HALVES / 2;
@@ -88,34 +89,14 @@ export class Changes {
       const what = pages === 1 ? `page ${hex(first)}` : `pages ${hex(first)}-${hex(last)}`;
       return `entry of ${what}: ${show(this.#words)} -> ${show(words)}`;
     }
-    return `${this.#nameOf(frame, slot)}: ${valueAt(this.#words, at)} -> ${valueAt(words, at)}`;
+    const name = wordName(this.#scene.checked.structures ?? [], frame * FRAME_BYTES + slot * 8);
+    return `${name}: ${valueAt(this.#words, at)} -> ${valueAt(words, at)}`;
   }
 
   #entryText(words: Int32Array, at: number, level: number): string {
     const entry = this.#format.decode({ lo: words[at]!, hi: words[at + 1]! }, level);
     if (entry.kind === 'table') return `table ${hex(entry.pfn)}`;
     return entry.kind === 'leaf' ? leafText(entry) : entry.kind;
-  }
-
-  #nameOf(frame: number, slot: number): string {
-    const at = frame * FRAME_BYTES + slot * 8;
-    const { structures = [] } = this.#scene.checked;
-    for (const { layout, at: base } of structures) {
-      if (at < base || at >= base + layout.bytes) continue;
-      const fields = Object.entries(layout.at).filter(([, offset]) => base + offset <= at);
-      const [field, offset] = fields.at(-1) ?? ['', 0];
-      const index = (at - base - offset) / 8;
-      return `${layout.name}${this.#number(base)}.${field}${index === 0 ? '' : `[${index}]`}`;
-    }
-    return `word ${slot} of frame ${hex(frame)}`;
-  }
-
-  /** Which one it is of several structures of a layout. */
-  #number(at: number): string {
-    const { structures = [] } = this.#scene.checked;
-    const name = structures.find((one) => one.at === at)?.layout.name;
-    const same = structures.filter(({ layout }) => layout.name === name);
-    return same.length < 2 ? '' : ` ${same.findIndex((one) => one.at === at)}`;
   }
 
   #findTables(): void {

@@ -38,6 +38,11 @@ export const COMMON: readonly PromiseText[] = [
     source: 'src/sync/lock-class.ts',
   },
   {
+    id: 'memory.race',
+    title: 'two CPUs that touch a plain word, one of them writing, are ordered by what they did',
+    source: 'DESIGN.md law 1',
+  },
+  {
     id: 'code.assertion',
     title: 'no assertion of the code fails',
     source: 'src/base/assert.ts',

@@ -26,6 +26,11 @@ export class Cells {
     return first;
   }
 
+  /** All cells, to be read; another array after `add`. */
+  get values(): Int32Array {
+    return this.#values;
+  }
+
   at(cell: number): number {
     return this.#values[cell]!;
   }

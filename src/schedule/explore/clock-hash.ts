@@ -8,22 +8,40 @@
  */
 import { enlarged } from './arrays.ts';
 
-interface Rows {
-  readonly id: number;
-  readonly values: Int32Array;
-}
-
 const WORDS_FROM = 2 ** 16;
 const PER_WORD = 8;
 
+/** Numbers with a name each. */
+class Named {
+  count = 0;
+  ids = new Int32Array(64);
+  values = new Int32Array(64);
+
+  add(id: number, value: number): void {
+    if (this.count === this.ids.length) {
+      this.ids = enlarged(this.ids, 2 * this.count);
+      this.values = enlarged(this.values, 2 * this.count);
+    }
+    this.ids[this.count] = id;
+    this.values[this.count++] = value;
+  }
+}
+
+/** To be told clocks first, those that ask and then the others, and then moments. */
 export class ClockHash {
   low = 0;
   high = 0;
-  #width = 0;
-  readonly #clocks: Rows[] = [];
-  readonly #askers: Rows[] = [];
-  readonly #moments: Rows[] = [];
-  #passed: Int32Array<ArrayBuffer> = new Int32Array(64);
+  readonly #clocks: readonly Named[]; // by column, and so on
+  readonly #live: readonly Named[];
+  readonly #over: Int32Array; // latest moment that is over for all others
+  #sorted = new Int32Array(64);
+  #classes = new Int32Array(64);
+
+  constructor(width: number) {
+    this.#clocks = Array.from({ length: width }, () => new Named());
+    this.#live = Array.from({ length: width }, () => new Named());
+    this.#over = new Int32Array(width);
+  }
 
   /** Names the i-th thing in a queue of a hart. */
   static queued(hart: number, i: number, what: number): number {
@@ -34,72 +52,77 @@ export class ClockHash {
     return WORDS_FROM + word * PER_WORD + row;
   }
 
-  begin(width: number): void {
-    this.#width = width;
-    this.#clocks.length = 0;
-    this.#askers.length = 0;
-    this.#moments.length = 0;
+  begin(): void {
+    for (const named of this.#clocks) named.count = 0;
+    for (const named of this.#live) named.count = 0;
+    this.#over.fill(0x7fffffff);
     this.low = 0;
     this.high = 0;
   }
 
-  /** A clock; `asks`: accesses will be compared with it, or with one that is later. */
-  clock(id: number, values: Int32Array, asks: boolean): void {
-    this.#clocks.push({ id, values });
-    if (asks) this.#askers.push({ id, values });
+  /**
+   * A clock: `values` from `at` on. `asker`: the hart whose accesses will be compared with it, or
+   * with one that is later; -1 if nobody's will.
+   */
+  clock(id: number, values: Int32Array, at: number, asker: number): void {
+    for (let column = 0; column < this.#over.length; column++) {
+      const value = values[at + column]!;
+      if (value !== 0) this.#clocks[column]!.add(id, value);
+      if (asker < 0 || asker === column) continue;
+      if (value < this.#over[column]!) this.#over[column] = value;
+    }
   }
 
-  moments(id: number, values: Int32Array): void {
-    this.#moments.push({ id, values });
+  moments(id: number, values: Int32Array, at: number): void {
+    for (let column = 0; column < this.#over.length; column++) {
+      const value = values[at + column]!;
+      if (value > this.#over[column]!) this.#live[column]!.add(id, value);
+    }
   }
 
   end(): void {
-    for (let column = 0; column < this.#width; column++) this.#column(column);
+    for (let column = 0; column < this.#over.length; column++) {
+      if (this.#live[column]!.count > 0) this.#column(column);
+    }
   }
 
   #column(column: number): void {
-    const over = this.#over(column);
-    const live = this.#moments.filter(({ values }) => values[column]! > over);
-    if (live.length === 0) return;
-    const passed = this.#sorted(column);
-    const below = live.map(({ values }) => lowerBound(passed, values[column]!));
-    const classes = Int32Array.from(new Set(below)).sort();
-    live.forEach(({ id }, i) => {
-      this.#add(id, column, lowerBound(classes, below[i]!) + 1);
-    });
-    for (const { id, values } of this.#clocks) {
+    const clocks = this.#clocks[column]!;
+    const live = this.#live[column]!;
+    this.#sorted = fitting(this.#sorted, clocks.count);
+    const passed = distinct(this.#sorted, clocks.values, clocks.count);
+    for (let i = 0; i < live.count; i++) live.values[i] = lowerBound(passed, live.values[i]!);
+    this.#classes = fitting(this.#classes, live.count);
+    const classes = distinct(this.#classes, live.values, live.count);
+    for (let i = 0; i < live.count; i++) {
+      this.#add(live.ids[i]!, column, lowerBound(classes, live.values[i]!) + 1);
+    }
+    for (let i = 0; i < clocks.count; i++) {
       // A moment is over for a clock unless the clock is one of those below it.
-      const rank = lowerBound(classes, lowerBound(passed, values[column]!) + 1);
-      if (rank > 0) this.#add(id, column, rank);
+      const rank = lowerBound(classes, lowerBound(passed, clocks.values[i]!) + 1);
+      if (rank > 0) this.#add(clocks.ids[i]!, column, rank);
     }
-  }
-
-  /** The latest moment of a hart that is over for everybody else. */
-  #over(column: number): number {
-    let least = Number.POSITIVE_INFINITY;
-    for (const { id, values } of this.#askers) {
-      if (id !== column) least = Math.min(least, values[column]!);
-    }
-    return least;
-  }
-
-  /** Distinct clock values of a column, ascending. */
-  #sorted(column: number): Int32Array {
-    const count = this.#clocks.length;
-    if (count > this.#passed.length) this.#passed = enlarged(this.#passed, 2 * count);
-    for (let i = 0; i < count; i++) this.#passed[i] = this.#clocks[i]!.values[column]!;
-    const all = this.#passed.subarray(0, count).sort();
-    let distinct = 0;
-    for (let i = 0; i < count; i++) {
-      if (i === 0 || all[i] !== all[i - 1]) all[distinct++] = all[i]!;
-    }
-    return all.subarray(0, distinct);
   }
 
   #add(id: number, column: number, rank: number): void {
     this.low ^= scramble(id * 8 + column, rank, 0x9e3779b1);
     this.high ^= scramble(id * 8 + column, rank, 0x7feb352d);
   }
+}
+
+function fitting(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  return length <= array.length ? array : new Int32Array(2 * length);
+}
+
+/** The first `count` of `values`, ascending, each once, in `room`. */
+function distinct(room: Int32Array, values: Int32Array, count: number): Int32Array {
+  for (let i = 0; i < count; i++) room[i] = values[i]!;
+  const all = room.subarray(0, count).sort();
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    if (i === 0 || all[i] !== all[i - 1]) all[end++] = all[i]!;
+  }
+  return all.subarray(0, end);
 }
 
 /** How many numbers of an ascending array are less than `value`. */

@@ -355,30 +355,32 @@ export class Races {
 
   /** Hash of all that decides which later accesses will be races. */
   hash(into: ClockHash): void {
-    const cells = this.#cells;
     const harts = this.#harts;
-    into.begin(harts);
+    const { values } = this.#cells;
+    into.begin();
     for (let hart = 0; hart < harts; hart++) {
-      into.clock(hart, cells.row(this.#clockOf(hart)), true);
-      into.clock(harts + hart, cells.row(this.#pending + hart * harts), false);
-      into.clock(2 * harts + hart, cells.row(this.#fences + hart * harts), false);
-      into.clock(3 * harts + hart, cells.row(this.#mail + hart * harts), false);
+      into.clock(hart, values, this.#clockOf(hart), hart);
+      into.clock(harts + hart, values, this.#pending + hart * harts, -1);
+      into.clock(2 * harts + hart, values, this.#fences + hart * harts, -1);
+      into.clock(3 * harts + hart, values, this.#mail + hart * harts, -1);
       this.#queues.signals[hart]!.forEach((clock, i) => {
-        into.clock(ClockHash.queued(hart, i, 0), clock, false);
+        into.clock(ClockHash.queued(hart, i, 0), clock, 0, -1);
       });
       this.#queues.stores[hart]!.forEach(({ clock, release }, i) => {
-        into.clock(ClockHash.queued(hart, i, 1), clock, true);
-        into.clock(ClockHash.queued(hart, i, 2), release, false);
+        into.clock(ClockHash.queued(hart, i, 1), clock, 0, hart);
+        into.clock(ClockHash.queued(hart, i, 2), release, 0, -1);
       });
     }
     for (const [word, rows] of this.#words) {
-      into.clock(ClockHash.word(word, Row.release), cells.row(rows), false);
+      into.clock(ClockHash.word(word, Row.release), values, rows, -1);
+    }
+    for (const [word, rows] of this.#words) {
       for (let kind = 1; kind < KINDS; kind++) {
-        into.moments(ClockHash.word(word, kind), cells.row(rows + kind * harts));
+        into.moments(ClockHash.word(word, kind), values, rows + kind * harts);
       }
     }
     for (const [frame, row] of this.#frames) {
-      into.moments(ClockHash.word(frame * FRAME_WORDS, KINDS), cells.row(row));
+      into.moments(ClockHash.word(frame * FRAME_WORDS, KINDS), values, row);
     }
     into.end();
   }

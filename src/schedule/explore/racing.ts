@@ -36,7 +36,7 @@ export class Racing implements Reducible {
       const step = { hart, isAct: false, isInterrupt: false, before: view, after: view, leaf };
       this.#races.start(step);
     }
-    if (options.merge === 'clocks') this.#hash = new ClockHash();
+    if (options.merge === 'clocks') this.#hash = new ClockHash(harts.count);
   }
 
   get actors(): number {
