@@ -47,8 +47,8 @@ interface Standing {
   readonly high: number;
 }
 
-/** Something that happened to an operation, for the history. */
-interface Said {
+/** A call (with its first act) or a return, and how many moves came before it. */
+export interface Said {
   readonly depth: number;
   readonly mark: Mark;
 }
@@ -214,6 +214,11 @@ export class Overseen implements Explored {
     const harts = this.#harts;
     for (let h = 0; h < harts.count; h++) if (harts.view(h).offer !== Offer.none) return false;
     return true;
+  }
+
+  /** Calls and returns so far. */
+  get said(): readonly Said[] {
+    return this.#said;
   }
 
   /** What was called so far and what it returned, in order of the calls. */
