@@ -4,7 +4,7 @@
 
 import type { Frames } from '../alloc/frames.ts';
 import { tdpFrames } from '../check/invariant/mmu-frames.ts';
-import { backedBy, tdpPromises } from '../check/invariant/tdp-backing.ts';
+import { backedBy, tdpDirty, tdpPromises } from '../check/invariant/tdp-backing.ts';
 import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
@@ -83,7 +83,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
       'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
     },
-    premap: (range) => premap(machine.memory, mmu, range),
+    premap: (range) => premap(machine.memory, mmu, range, 'clean'),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
     misuse: (view, page, frame) => {
       const now = backing.has(page) ? backing.peekFrame(view, page) : -1;
@@ -92,7 +92,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     exclusive: true,
     freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
-    promises: [...tdpPromises(mmu), tdpFrames(mmu, memory)],
+    promises: [...tdpPromises(mmu), tdpDirty(mmu, memory), tdpFrames(mmu, memory)],
     structures: platform.arena.placed,
     oracle: tdpOracle(
       mmu,

@@ -2,10 +2,11 @@
  * Promise of the TDP MMU at quiescence: every present leaf maps exactly the frame that backs its
  * page (primer/x86.md I1), nothing is frozen, and no invalidation is open.
  */
-import { MmuWords } from '../../hypervisor/mmu/common.ts';
+import { MmuWords, type PageRange } from '../../hypervisor/mmu/common.ts';
 import type { TdpMmu } from '../../hypervisor/mmu/tdp/mmu.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { StatePromise } from '../promise.ts';
-import { usedEntries } from './tables.ts';
+import { leafOf, usedEntries } from './tables.ts';
 import { hex, type View } from './view.ts';
 
 /** `view`: of the memory in which the MMU's tables lie. */
@@ -54,4 +55,31 @@ function unbackedLeaf(view: View, mmu: TdpMmu): string | undefined {
 /** What the host says about a page instead. */
 export function backedBy(frame: number): string {
   return frame < 0 ? 'no frame backs it' : `frame ${hex(frame)} backs it`;
+}
+
+/** I4 at rest: a page that was written to is dirty in its entry, or noted as dirty by who took it. */
+export function tdpDirty(mmu: TdpMmu, memory: readonly PageRange[]): StatePromise {
+  return {
+    id: 'tdp.dirty',
+    title: 'at rest every page that was written to is known to be dirty',
+    source: 'primer/x86.md 2.8, I4; 9.2, R3',
+    atRest: (view) => {
+      const wrong: string[] = [];
+      for (const { first, end } of memory) {
+        for (let page = first; page < end; page++) {
+          if (isLost(view, mmu, page)) wrong.push(`page ${hex(page)} was written to, nobody knows`);
+        }
+      }
+      return wrong;
+    },
+  };
+}
+
+/** Frames are handed out zeroed, and guests of explorations write what is not zero. */
+function isLost(view: View, mmu: TdpMmu, page: number): boolean {
+  const { backing, format, root } = mmu;
+  const frame = backing.peekFrame(view, page);
+  if (frame < 0 || view.read(frame * FRAME_BYTES) === 0) return false;
+  const entry = leafOf(view, format, root, page)?.entry;
+  return entry?.dirty !== true && !backing.isMarkedDirty(view, page);
 }

@@ -22,6 +22,8 @@ export interface Slot {
   readonly pages: number;
   /** One word per page: frame + 1, or 0. */
   readonly words: number;
+  /** One word per page: 1 once somebody who unmapped it has found it written to. */
+  readonly dirty: number;
 }
 
 export class AnonymousBacking {
@@ -31,7 +33,10 @@ export class AnonymousBacking {
   /** `ranges`: guest page ranges in ascending order. */
   constructor(platform: Platform, ranges: readonly { base: number; pages: number }[]) {
     this.#platform = platform;
-    this.#slots = ranges.map((r) => ({ ...r, words: platform.arena.take(r.pages * 8) }));
+    const { arena } = platform;
+    this.#slots = ranges.map((r) => {
+      return { ...r, words: arena.take(r.pages * 8), dirty: arena.take(r.pages * 8) };
+    });
   }
 
   /** Whether the page is memory at all. */
@@ -76,6 +81,22 @@ export class AnonymousBacking {
     if (word < 0) defect('AnonymousBacking.release', `page ${gfn} is no memory`);
     const old = num(yield cpu.exchange(word, 0, 'backing.release'));
     if (old !== 0) this.#platform.frames.give(cpu, old - 1);
+  }
+
+  /**
+   * Notes that the page was written to, as whoever takes a dirty entry away must: the entry was the
+   * only one to know (`folio_mark_dirty`).
+   */
+  *markDirty(cpu: Context, gfn: number): Routine<void> {
+    const slot =
+      this.#find(gfn) ?? defect('AnonymousBacking.markDirty', `page ${gfn} is no memory`);
+    yield cpu.store(slot.dirty + (gfn - slot.base) * 8, 1, 'backing.dirty');
+  }
+
+  /** At quiescence: whether the page was noted as written to. */
+  isMarkedDirty(memory: { read(at: number): number }, gfn: number): boolean {
+    const slot = this.#find(gfn);
+    return slot !== undefined && memory.read(slot.dirty + (gfn - slot.base) * 8) !== 0;
   }
 
   /** Takes every page away: the VM is gone. */

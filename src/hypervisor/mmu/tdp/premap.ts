@@ -7,18 +7,23 @@ import type { Memory } from '../../../machine/memory.ts';
 import { entryAt, type PageRange } from '../common.ts';
 import type { TdpMmu } from './mmu.ts';
 
-/** Maps every page of `range`, backed by frames of the host's pool. */
-export function premap(memory: Memory, mmu: TdpMmu, range: PageRange): void {
+/** Maps every page of `range`, backed by frames of the host's pool; written to already or not. */
+export function premap(
+  memory: Memory,
+  mmu: TdpMmu,
+  range: PageRange,
+  pages: 'dirty' | 'clean' = 'dirty',
+): void {
   const { frames } = mmu.platform;
   const first = frames.reserve(memory, range.end - range.first);
   for (let gfn = range.first; gfn < range.end; gfn++) {
     const pfn = first + (gfn - range.first);
     mmu.backing.install(memory, gfn, pfn);
-    install(memory, mmu, gfn, pfn);
+    install(memory, mmu, gfn, pfn, pages === 'dirty');
   }
 }
 
-function install(memory: Memory, mmu: TdpMmu, gfn: number, pfn: number): void {
+function install(memory: Memory, mmu: TdpMmu, gfn: number, pfn: number, dirty: boolean): void {
   const { format } = mmu;
   let table = mmu.root;
   for (let level = format.geometry.levels - 1; level > 0; level--) {
@@ -40,7 +45,7 @@ function install(memory: Memory, mmu: TdpMmu, gfn: number, pfn: number): void {
     level: 0,
     rights,
     accessed: true,
-    dirty: true,
+    dirty,
     hostWritable: true,
     mmuWritable: true,
   });

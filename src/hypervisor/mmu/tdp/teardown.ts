@@ -4,6 +4,7 @@
  * are kept out by the write lock and find the root empty. No flush: no CPU can enter again, and
  * whatever is still cached carries the tag of a root that is not used for another VM.
  */
+import { pagesAt } from '../../../machine/format/format.ts';
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
@@ -23,7 +24,8 @@ export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
       yield cpu.exchangeWord(at, format.empty, 'tdp.teardown.unlink'),
       level,
     );
-    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, removed);
+    const first = index * pagesAt(format.geometry, level);
+    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, first, removed);
   }
   yield* writeUnlock(cpu, mmu.lock, 'tdp.teardown.unlock');
   for (const frame of removed) mmu.platform.frames.give(cpu, frame);

@@ -83,8 +83,9 @@ function* zapLeaves(cpu: Context, mmu: TdpMmu, table: number, range: PageRange):
     const at = entryAt(format.geometry, table, gfn, 0);
     const seen = format.decode(yield cpu.load(at, 'tdp.zap.look-leaf'), 0);
     if (seen.kind !== 'leaf') continue;
-    // Exchange, because hardware may set A and D until the flush is done.
-    yield cpu.exchangeWord(at, format.empty, 'tdp.zap.clear');
+    // Exchange, because hardware may set D between a look and a store.
+    const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.zap.clear'), 0);
+    if (old.dirty) yield* mmu.backing.markDirty(cpu, gfn);
     zapped++;
   }
   return zapped;
@@ -109,7 +110,7 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
       yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.unlink'),
       level,
     );
-    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, removed);
+    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, range.first, removed);
     if (removed.length > 0) yield* flushRemote(cpu, mmu.vm);
     yield cpu.storeWord(at, format.empty, 'tdp.remove.emptied');
   }
@@ -130,21 +131,30 @@ function levelSpanning(mmu: TdpMmu, range: PageRange): number {
   return -1;
 }
 
-/** Freezes every used entry of an unlinked table and of those below it; lists their frames. */
+/**
+ * Freezes every used entry of an unlinked table, whose first page is `first`, and of those below
+ * it; lists their frames. CPUs still walk it: until they are flushed they may set D in its leaves.
+ */
 export function* sweep(
   cpu: Context,
   mmu: TdpMmu,
   table: number,
   level: number,
+  first: number,
   removed: number[],
 ): Routine<void> {
   const { format } = mmu;
   removed.push(table);
   for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
     const at = table * 4096 + index * 8;
+    const page = first + index * pagesAt(format.geometry, level);
     const seen = format.decode(yield cpu.load(at, 'tdp.remove.look'), level);
     if (seen.kind === 'empty') continue;
-    yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.freeze');
-    if (seen.kind === 'table') yield* sweep(cpu, mmu, seen.pfn, level - 1, removed);
+    const old = format.decode(
+      yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.freeze'),
+      level,
+    );
+    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, page);
+    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, page, removed);
   }
 }
