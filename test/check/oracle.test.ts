@@ -243,7 +243,7 @@ test('what is decided on the way is what the search of Wing and Gong decides at 
     new Compared(sceneOf('tdp', 'fault', ['tdp.map.commit', 'blind'])),
   ];
   for (const each of compared) {
-    const steps = deep ? 400_000 : 30_000;
+    const steps = deep ? 400_000 : 12_000;
     explorePlain(each, { preemptions: 2, depth: 150, steps, isWanted: () => false });
   }
   const sum = (of: (each: Compared) => number): number => compared.reduce((n, c) => n + of(c), 0);
