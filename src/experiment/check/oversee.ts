@@ -20,12 +20,8 @@ import type { Call, Oracle, Specification } from '../../check/oracle/specificati
 import { type Known, Watch, type Way } from '../../check/oracle/watch.ts';
 import { type Mark, Offer } from '../../runtime/hart.ts';
 import type { Harts } from '../../schedule/explore/harts.ts';
-import {
-  actorOf,
-  type Explored,
-  type Footprint,
-  type Move,
-} from '../../schedule/explore/system.ts';
+import type { Reducible } from '../../schedule/explore/reduced.ts';
+import { actorOf, type Footprint, type Move } from '../../schedule/explore/system.ts';
 import type { Scene } from './scene.ts';
 
 export interface OverseeOptions {
@@ -53,7 +49,7 @@ export interface Said {
   readonly mark: Mark;
 }
 
-export class Overseen implements Explored {
+export class Overseen implements Reducible {
   readonly actors: number;
   readonly #harts: Harts;
   readonly #view: View;
@@ -99,7 +95,8 @@ export class Overseen implements Explored {
   take(move: Move): void {
     const harts = this.#harts;
     const actor = actorOf(move);
-    const { context, label } = harts.view(harts.taskOf(actor));
+    const { context, label, buffered } = harts.view(harts.taskOf(actor));
+    if (buffered > 0) badInput('oracles know no store buffers: the memory has to be sc');
     const isCode = harts.isTask(actor);
     harts.take(move);
     const before = this.#top;
@@ -266,6 +263,10 @@ export class Overseen implements Explored {
 
   moves(): readonly Move[] {
     return this.#harts.moves();
+  }
+
+  watched(actor: number): Footprint {
+    return this.#harts.watched(actor);
   }
 
   seen(): number {
