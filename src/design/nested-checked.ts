@@ -21,7 +21,7 @@ import type { Vm } from '../hypervisor/vcpu.ts';
 import { PROMISED, type Spaces } from '../machine/explored/adversary.ts';
 import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
-import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
+import { Instruction, VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import { Field, fieldAt } from '../machine/vmcs.ts';
 import type { Routine } from '../runtime/act.ts';
@@ -53,6 +53,14 @@ export { L1_GEOMETRY } from './nested-general-l1.ts';
 
 const FRAME_BYTES = 4096;
 const ALL_L1: PageRange = { first: 0, end: L1_PAGES };
+
+/** A VMCS belongs to the thread of its vCPU. */
+const VMCS_ACTS = [
+  Instruction.vmread,
+  Instruction.vmwrite,
+  Instruction.vmptrld,
+  Instruction.copyFields,
+];
 
 interface Parts {
   readonly machine: Machine;
@@ -162,7 +170,8 @@ function checkedNested(parts: Parts): Checked {
     spaces: spacesOf(machine, l1),
     judgeUse: (view, use) => nestedMisuse(view, asked, use),
     asked: Object.keys(general.asked),
-    repeated: ['nested.violation.why', 'tracked.reuse.lock'],
+    repeated: ['mmu.seq', 'l1.zero'],
+    silent: VMCS_ACTS,
   };
 }
 

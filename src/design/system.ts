@@ -89,6 +89,8 @@ export interface Checked {
   /** Objects that only the code of one hart changes; their fields are part of its local state. */
   privates(hart: number): readonly object[];
   readonly promises: readonly StatePromise[];
+  /** Operation codes of acts that are no moves of their own (`World.silent`); none unless given. */
+  readonly silent?: readonly number[];
   /** Spaces that CPUs in guest mode use; those of `roots`, in one format, unless given. */
   readonly spaces?: Spaces;
   /**

@@ -168,7 +168,9 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   hosts.forEach((steps, i) => {
     machine.hostThread(guests.length + i, `host.${i}`, (me) => hostProgram(me, checked, steps));
   });
-  return { machine, memory, notes, checked, privates: checked.privates, roots: checked.roots };
+  const { privates, roots } = checked;
+  const silent = new Set(checked.silent);
+  return { machine, memory, notes, checked, privates, silent, roots };
 }
 
 function* guestProgram(

@@ -84,6 +84,13 @@ export class ExploredActs {
     return context === cpu.host ? cpu.latched.length > 0 : cpu.guest!.pending.length > 0;
   }
 
+  /** Whether the offered act is one that nobody can notice, and nothing else comes first. */
+  isSilent(silent: ReadonlySet<number> | undefined): boolean {
+    const { act } = this.#cpu.current!.top;
+    if (silent?.has(act.op) !== true || this.#cpu.current !== this.#cpu.host) return false;
+    return !this.#weak.has(act.label) && !this.canTakeInterrupt();
+  }
+
   /** Whether the offered wait is over. */
   isReady(): boolean {
     const { act } = this.#cpu.current!.top;

@@ -104,7 +104,12 @@ export class ExploredHart implements LiveHart {
   #settle(): void {
     for (;;) {
       const context: Context | undefined = this.#cpu.current;
-      if (context === undefined || context.top.state === 'offered') return;
+      if (context === undefined) return;
+      if (context.top.state === 'offered') {
+        if (!this.#acts.isSilent(this.#world.silent)) return;
+        this.#acts.perform();
+        continue;
+      }
       if (context !== this.#cpu.host && context.top.act.op === Instruction.invept) {
         this.tape.emit(Effect.guestFlush, 0, 0); // it was emulated, and retires
       }
