@@ -19,14 +19,21 @@ export function sizeOf(litmus: Litmus): number {
   return steps + 3 * guests.length + 10 * Math.max(0, cpusOf(litmus) - 2);
 }
 
-/** Every label that `sometimes` names, alternatives apart: number i is bit i of what was seen. */
-export function sometimesLabels({ sometimes = [] }: Litmus): string[] {
-  return [...new Set(sometimes.flatMap((each) => each.split('|')))];
+/** What a guest does last: in some execution it must get there. */
+const GUEST_DONE = 'guest.done';
+
+function promisedBy({ sometimes = [], guests }: Litmus): readonly string[] {
+  return guests.length === 0 ? sometimes : [...sometimes, GUEST_DONE];
 }
 
-/** Those of `sometimes` of which nothing was seen. */
+/** Every label that must happen, alternatives apart: number i is bit i of what was seen. */
+export function sometimesLabels(litmus: Litmus): string[] {
+  return [...new Set(promisedBy(litmus).flatMap((each) => each.split('|')))];
+}
+
+/** What must happen and was not seen. */
 export function neverSeen(litmus: Litmus, seen: number): string[] {
   const labels = sometimesLabels(litmus);
   const isSeen = (label: string): boolean => ((seen >>> labels.indexOf(label)) & 1) === 1;
-  return (litmus.sometimes ?? []).filter((each) => !each.split('|').some(isSeen));
+  return promisedBy(litmus).filter((each) => !each.split('|').some(isSeen));
 }

@@ -97,6 +97,16 @@ const removals: readonly Litmus[] = [
     hosts: [[host('remove-tables', 0, 2)], [host('remove-tables', 0, 2)]],
     sometimes: ['tdp.remove.freeze'],
   },
+  {
+    id: 'remove-remove-fault',
+    title: 'two CPUs remove the same tables, and one of them needs new ones',
+    source: 'R5, I6: an entry is emptied only by who froze it',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('remove-tables', 0, 2)], [host('remove-tables', 0, 2), host('fault', 0)]],
+    sometimes: ['tdp.remove.freeze', 'tdp.map.link'],
+  },
 ];
 
 /** A guest that uses a page, against whoever takes it. */
@@ -110,6 +120,15 @@ const guests: readonly Litmus[] = [
     guests: [[write(0)]],
     hosts: [[host('unmap', 0)]],
     sometimes: [KICK, WAIT, FLUSH],
+  },
+  {
+    id: 'write-fault',
+    title: 'a guest writes to a page that nobody has mapped while another CPU maps it',
+    source: 'primer/x86.md 2.2: faults race by compare-and-swap',
+    pages: PAGES,
+    guests: [[write(0)]],
+    hosts: [[host('fault', 0)]],
+    sometimes: ['tdp.map.commit', 'tdp.map.link'],
   },
   {
     id: 'write-leave-unmap',

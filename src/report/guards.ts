@@ -38,11 +38,13 @@ function rowOf({ label, verdict, result, argued, tried }: GuardResult): string[]
   }
   const { how, litmus, memory, promise, length, minimal } = result!;
   const preemptions = /\((\d+) preemption/.exec(minimal)?.[1] ?? '';
-  return [label, how, litmus, memory, promise, preemptions, String(length)];
+  const moves = length === 0 ? '' : String(length);
+  return [label, how, litmus, memory, promise, preemptions, moves];
 }
 
 function exampleOf({ label, result }: GuardResult): string {
   const { message, minimal, schedule } = result!;
+  if (schedule === '') return `  ${label}: ${message}`;
   const kind = minimal.startsWith('minimal') ? 'minimal' : 'not known to be minimal';
   return `  ${label}: ${message} (${kind})\n    kpop replay '${schedule}'`;
 }

@@ -11,6 +11,8 @@ import { wordName } from './word-name.ts';
 
 const FRAME_BYTES = 4096;
 const WORDS = FRAME_HALVES / 2;
+/** Words of one frame that are told one by one. */
+const MANY = 4;
 
 /** What of a hart is not words. */
 interface Hardware {
@@ -54,11 +56,26 @@ export class Changes {
     const found: string[] = [];
     for (let frame = 0; frame * FRAME_HALVES < words.length; frame++) {
       const changed = this.#changedIn(frame);
-      const isZeroed = changed.length > 4 && changed.every((at) => this.#isZero(words, at));
+      const isZeroed = changed.length > MANY && changed.every((at) => this.#isZero(words, at));
       if (isZeroed) found.push(`frame ${hex(frame)}: zeroed`);
-      else found.push(...changed.map((at) => this.#changeOf(at)));
+      else found.push(...this.#changesOf(frame, changed));
     }
     return found;
+  }
+
+  /** Words with a name one by one, many others of a frame together. */
+  #changesOf(frame: number, changed: readonly number[]): string[] {
+    const named = changed.filter((at) => this.#isNamed(at));
+    const others = changed.filter((at) => !this.#isNamed(at));
+    if (others.length <= MANY) return changed.map((at) => this.#changeOf(at));
+    const first = slotOf(others[0]!);
+    const last = slotOf(others.at(-1)!);
+    const where = `words ${first} to ${last} of frame ${hex(frame)}`;
+    return [...named.map((at) => this.#changeOf(at)), `${others.length} of ${where} change`];
+  }
+
+  #isNamed(at: number): boolean {
+    return !this.#changeOf(at).startsWith('word ');
   }
 
   /** Half-word indices of the changed words of a frame. */
@@ -79,7 +96,7 @@ export class Changes {
   #changeOf(at: number): string {
     const { words } = this.#scene.harts;
     const frame = Math.floor(at / FRAME_HALVES);
-    const slot = (at % FRAME_HALVES) / 2;
+    const slot = slotOf(at);
     const table = this.#tables.get(frame);
     if (table !== undefined && slot < 1 << MINI.indexBits) {
       const show = (from: Int32Array): string => this.#entryText(from, at, table.level);
@@ -149,6 +166,11 @@ export class Changes {
     }
     return found;
   }
+}
+
+/** Number of a word in its frame. */
+function slotOf(at: number): number {
+  return (at % FRAME_HALVES) / 2;
 }
 
 function leafText(entry: Entry): string {

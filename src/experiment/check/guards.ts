@@ -8,7 +8,7 @@ import type { How } from '../../machine/explored/weakening.ts';
 import { Instruction } from '../../machine/instruction.ts';
 import type { CheckResult, GuardResult } from '../../measure/check.ts';
 import { Op } from '../../runtime/act.ts';
-import { argued } from './argued.ts';
+import { whyArgued } from './argued.ts';
 import { type Bounds, ENTRIES, type Piece } from './pieces.ts';
 import type { Offered } from './run-piece.ts';
 
@@ -19,6 +19,9 @@ const FLUSHES: readonly number[] = [
   Instruction.invlpg,
   Instruction.sendIpi,
 ];
+
+/** Acts of the litmus programs themselves. */
+const OF_LITMUS = /^(guest|exam|host)\./;
 
 /** Ways to weaken the acts of a label; none if it guards nothing. */
 export function howsOf(label: string, ops: readonly number[]): How[] {
@@ -63,6 +66,7 @@ export function guardsIn(plain: readonly Plain[]): Map<string, How[]> {
   const ops = new Map<string, Set<number>>();
   for (const { offered } of plain) {
     for (const [label, codes] of offered) {
+      if (OF_LITMUS.test(label)) continue;
       const known = ops.get(label) ?? new Set();
       ops.set(label, new Set([...known, ...codes]));
     }
@@ -111,7 +115,7 @@ export function verdictOn(
 ): GuardResult {
   const broken = results.find((result) => result.verdict === 'violated');
   const isUnfinished = results.some((result) => result.verdict === 'unfinished');
-  const why = argued.find((each) => each.design === design && each.label === label)?.why ?? '';
+  const why = whyArgued(design, label);
   const verdict = broken !== undefined ? 'necessary' : isUnfinished ? 'unfinished' : 'not shown';
   return {
     design,
@@ -133,7 +137,7 @@ export function notReached(
   return source
     .filter((label) => !reached.has(label))
     .map((label) => {
-      const why = argued.find((each) => each.design === design && each.label === label)?.why ?? '';
+      const why = whyArgued(design, label);
       return { design, label, verdict: 'not reached', argued: why, result: null, tried: [] };
     });
 }

@@ -22,6 +22,7 @@ export function limitsOf(
         `below ${look.collision.toExponential(0)}`,
     );
   }
+  if (Number.isFinite(look.depth)) limits.push(`executions were cut after ${look.depth} moves`);
   if (wasHeld) limits.push(`a vCPU enters its guest at most ${bounds.entries} times`);
   if (liveness !== '') limits.push(liveness);
   if (memory === 'tso') limits.push('stores wait in a buffer; plain words are not reordered');

@@ -20,6 +20,8 @@ export interface Look {
   readonly steps: number;
   /** Preemptions up to which all was looked at; -1 for none, infinite for everything. */
   readonly preemptions: number;
+  /** Executions were cut after so many moves; infinite unless they were. */
+  readonly depth: number;
   /** Bits of `sometimes` promises seen. */
   readonly seen: number;
   readonly collision: number;
@@ -33,6 +35,8 @@ const MOST_PREEMPTIONS = 6;
 const FIRST_PREEMPTIONS = 2;
 /** Part of the budget that the search for the goal gets. */
 const SHARE_OF_GOAL = 0.6;
+/** Moves of an execution of weakened code, which may go on for ever with ever new states. */
+const HUNT_DEPTH = 400;
 const SAMPLE = { depth: 3, moves: 10_000, part: 0.05, mostRuns: 300 };
 
 export interface LookOptions {
@@ -55,6 +59,7 @@ class Looking {
   #seen = 0;
   #collision = 0;
   #preemptions = -1;
+  #depth = Number.POSITIVE_INFINITY;
   #broken: Report | undefined;
   #sample = { runs: 0, depth: SAMPLE.depth, overall: 0 };
 
@@ -81,6 +86,7 @@ class Looking {
       states: this.#states,
       steps: this.#steps,
       preemptions: this.#preemptions,
+      depth: this.#depth,
       seen: this.#seen,
       collision: this.#collision,
       sample: this.#sample,
@@ -113,13 +119,16 @@ class Looking {
 
   /** Whether the search was exhausted; without any move cut off, everything was. */
   #search(steps: number, preemptions: number | undefined): boolean {
+    const { isOver, hunts } = this.#options;
     const report = exploreStateful(this.#system, {
       steps,
-      isOver: this.#options.isOver,
+      isOver,
+      ...(hunts ? { depth: HUNT_DEPTH } : {}),
       ...(preemptions === undefined ? {} : { preemptions }),
     });
     this.#add(report);
     this.#collision = Math.max(this.#collision, report.collision);
+    if (hunts && report.longest >= HUNT_DEPTH) this.#depth = HUNT_DEPTH;
     if (report.exhausted && report.cut === 0) this.#preemptions = Number.POSITIVE_INFINITY;
     return report.exhausted;
   }

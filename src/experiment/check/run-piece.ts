@@ -45,6 +45,8 @@ export interface PieceOutcome {
 const MINIMISE = 400_000;
 /** How often a user's own code is run twice before it is believed to depend on words alone. */
 const HUNT = { seed: 1, runs: 12, depth: 400 };
+/** Local states of the code: whoever has more does not come to an end, or keeps a clock. */
+const MOST_LOCALS = 400_000;
 /** States up to which livelocks are looked for. */
 const LIVENESS_STATES = 150_000;
 
@@ -64,12 +66,14 @@ export function runPiece(task: PieceTask): PieceOutcome {
   let ended = false;
   const isOver = (): boolean => {
     ended ||= task.isOver();
-    return ended;
+    return ended || harts.work.locals > MOST_LOCALS;
   };
   const hunts = piece.guard !== undefined;
   const look = lookAt(harts, { bounds: piece.bounds, hunts, isOver });
   const liveness = look.verdict === 'holds' && !hunts ? livelockOf(task, look, isOver) : undefined;
-  const found = look.verdict === 'violated' ? shortest(task, scene, look, isOver) : liveness?.found;
+  const never = look.verdict === 'holds' && hunts ? neverAgain(task, look, isOver) : undefined;
+  const found =
+    look.verdict === 'violated' ? shortest(task, scene, look, isOver) : (never ?? liveness?.found);
   return {
     result: resultOf(task, look, found, scene, liveness?.says ?? ''),
     offered: [...harts.labels()].map(([label, ops]): Offered => [label, [...ops].sort()]),
@@ -109,6 +113,21 @@ function shortest(task: PieceTask, scene: Scene, look: Look, isOver: () => boole
     isOver,
   });
   return { message, path, loop: -1, minimal: says };
+}
+
+/** What does not happen in any execution of weakened code, and does happen without weakening. */
+function neverAgain(task: PieceTask, look: Look, isOver: () => boolean): Found | undefined {
+  const { piece } = task;
+  const litmus = findLitmus(piece.litmus);
+  const never = neverSeen(litmus, look.seen);
+  if (never.length === 0) return undefined;
+  const whole = sceneOf({ ...task, piece: { ...piece, guard: undefined } });
+  const { seen } = lookAt(whole.harts, { bounds: piece.bounds, hunts: true, isOver });
+  const before = neverSeen(litmus, seen);
+  const lost = never.filter((label) => !before.includes(label));
+  if (lost.length === 0) return undefined;
+  const message = `litmus.sometimes: ${lost.join(', ')} never happens, and does without weakening`;
+  return { message, path: [], loop: -1, minimal: '' };
 }
 
 interface Livelock {
@@ -200,7 +219,9 @@ function tooEasyOf({ piece }: PieceTask, { seen }: Look): string {
 type Counterexample = Pick<CheckResult, 'schedule' | 'length' | 'minimal' | 'interleaving'>;
 
 function counterexampleOf(task: PieceTask, found: Found | undefined): Counterexample {
-  if (found === undefined) return { schedule: '', length: 0, minimal: '', interleaving: [] };
+  if (found === undefined || found.path.length === 0) {
+    return { schedule: '', length: 0, minimal: '', interleaving: [] };
+  }
   const { piece, origin } = task;
   const scene = sceneOf(task);
   const names = namesOf(scene.harts, found.path);
