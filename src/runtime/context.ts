@@ -57,6 +57,7 @@ export interface Follower {
   rest(context: Context, point: number, depth: number): void;
   attempt(context: Context, label: string): void;
   again(context: Context, label: string): void;
+  conclude(context: Context, label: string, summary: number): void;
   began(context: Context, operation: string, args: readonly number[]): void;
   ended(context: Context, operation: string, result: string): void;
 }
@@ -192,6 +193,11 @@ export class Context {
   /** Something begins that may fail and be tried again: `again` with the same label. */
   attempt(label: string): void {
     this.follower?.attempt(this, label);
+  }
+
+  /** Of all that was observed since `attempt`, nothing but `summary` will be remembered. */
+  conclude(label: string, summary: number): void {
+    this.follower?.conclude(this, label, summary);
   }
 
   /** The attempt failed, and nothing observed since it began will be remembered. */

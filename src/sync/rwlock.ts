@@ -33,6 +33,7 @@ const QUEUE = -1;
 
 export function* readLock(cpu: Context, l: RwLock, label: string): Routine<void> {
   cpu.note(Event.want, l.kind, 0);
+  cpu.attempt('rwlock');
   const seen = num(yield cpu.add(l.at, READER, label));
   const free = (seen & (WAITING | HELD)) === 0;
   if (!free) {
@@ -43,18 +44,23 @@ export function* readLock(cpu: Context, l: RwLock, label: string): Routine<void>
     yield* unlock(cpu, l.queue, label);
   }
   cpu.note(Event.acquire, l.kind, free ? 0 : 1);
+  cpu.conclude('rwlock', 0);
 }
 
 export function* readUnlock(cpu: Context, l: RwLock, label: string): Routine<void> {
   cpu.note(Event.release, l.kind, 0);
+  cpu.attempt('rwlock');
   yield cpu.add(l.at, -READER, label);
+  cpu.conclude('rwlock', 1);
 }
 
 export function* writeLock(cpu: Context, l: RwLock, label: string): Routine<void> {
   cpu.note(Event.want, l.kind, 0);
+  cpu.attempt('rwlock');
   const free = won(yield cpu.cas(l.at, 0, HELD, label));
   if (!free) yield* queueForWrite(cpu, l, label);
   cpu.note(Event.acquire, l.kind, free ? 0 : 1);
+  cpu.conclude('rwlock', 2);
 }
 
 function* queueForWrite(cpu: Context, l: RwLock, label: string): Routine<void> {
@@ -73,6 +79,8 @@ function* queueForWrite(cpu: Context, l: RwLock, label: string): Routine<void> {
 
 export function* writeUnlock(cpu: Context, l: RwLock, label: string): Routine<void> {
   cpu.note(Event.release, l.kind, 0);
+  cpu.attempt('rwlock');
   // Readers may add to the same word meanwhile, so this subtracts instead of storing zero.
   yield cpu.add(l.at, -HELD, label);
+  cpu.conclude('rwlock', 3);
 }

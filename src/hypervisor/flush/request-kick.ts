@@ -12,9 +12,13 @@ import { isInGuest, REQUEST_FLUSH, type Vcpu, type Vm } from '../vcpu.ts';
 /** Returns when no vCPU of `vm` can use a translation older than the call. */
 export function* flushRemote(cpu: Context, vm: Vm): Routine<void> {
   const called: { v: Vcpu; ticket: number }[] = [];
+  cpu.attempt('flush');
   for (const v of vm.vcpus) {
+    cpu.attempt('flush.vcpu');
     yield cpu.or(v.requests, REQUEST_FLUSH, 'flush.request'); // locked: a full barrier
-    if (!isInGuest(num(yield cpu.load(v.mode, 'flush.mode')))) continue;
+    const runs = isInGuest(num(yield cpu.load(v.mode, 'flush.mode')));
+    cpu.conclude('flush.vcpu', runs ? 1 : 0);
+    if (!runs) continue;
     const ticket = num(yield cpu.add(v.called, 1, 'flush.call')) + 1;
     yield sendIpi(cpu, v.seat, VECTOR_CALL, 'flush.kick');
     called.push({ v, ticket });
@@ -22,6 +26,7 @@ export function* flushRemote(cpu: Context, vm: Vm): Routine<void> {
   for (const { v, ticket } of called) {
     yield cpu.wait([v.answered], () => cpu.peek(v.answered) >= ticket, 'flush.wait');
   }
+  cpu.conclude('flush', 0);
 }
 
 /** Interrupt handler of a function call: answers all calls made so far. */

@@ -61,8 +61,13 @@ export function* isStale(
   seq: number,
   ...gfns: readonly number[]
 ): Routine<boolean> {
-  if (yield* isLeaving(cpu, mmu, ...gfns)) return true;
-  return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq-recheck')) !== seq;
+  cpu.attempt('mmu.stale');
+  let stale = yield* isLeaving(cpu, mmu, ...gfns);
+  if (!stale) {
+    stale = num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq-recheck')) !== seq;
+  }
+  cpu.conclude('mmu.stale', stale ? 1 : 0);
+  return stale;
 }
 
 /** Under the lock: whether one of the pages is being taken away. */

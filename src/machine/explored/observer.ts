@@ -6,7 +6,8 @@
  * Points of rest are places in the code whose local variables are the same whenever it gets there:
  * the top of a vCPU thread's loop (label `run.requests`, nothing above it on the stack), and
  * wherever a routine says so (`Context.rest`); a loop that tries again says that it forgets the
- * attempt (`Context.attempt`, `again`). That the claim holds is checked: a local
+ * attempt (`Context.attempt`, `again`), and code that is done with what it saw says what it keeps
+ * of it (`conclude`). That the claim holds is checked: a local
  * state that is reached in two ways and then reads other words, or does other things, is a defect.
  */
 import { defect } from '../../base/assert.ts';
@@ -85,6 +86,13 @@ export class Observer implements Follower {
     const history = this.#history(context);
     history.low = then.low;
     history.high = then.high;
+  }
+
+  conclude(context: Context, label: string, summary: number): void {
+    this.again(context, label);
+    const history = this.#history(context);
+    history.addText(label);
+    history.add(summary);
   }
 
   began(context: Context, operation: string, args: readonly number[]): void {
