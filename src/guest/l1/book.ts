@@ -1,7 +1,7 @@
 /**
  * L1's book of what it has mapped for L2: per L2 page nothing, pending (a vCPU's MAP is under
- * way), valid, or killed (an invalidation is unmapping it). Kept in one XArray, or in one per GiB of
- * L2 memory.
+ * way), valid, or killed (an invalidation is unmapping it). Kept in one XArray, or in one per GiB
+ * of L2 memory.
  *
  * Source: primer/x86.md 6.6 (proposal).
  */
