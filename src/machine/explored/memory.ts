@@ -4,25 +4,11 @@
  * Reads are caught at the array itself: there is no accessor that could be forgotten.
  */
 import { defect } from '../../base/assert.ts';
-import { FRAME_HALVES, type Tape } from '../../runtime/hart.ts';
-import { BELLS } from '../instruction.ts';
-import { FRAME_BYTES, Memory } from '../memory.ts';
+import type { Tape } from '../../runtime/hart.ts';
+import { FlatMemory } from '../flat-memory.ts';
 
-export class TapeMemory extends Memory {
-  readonly #frames: number;
+export class TapeMemory extends FlatMemory {
   #tape: Tape | undefined;
-
-  /** `words`: of all `frames` frames, zero; the copy's own until it is attached. */
-  constructor(words: Int32Array) {
-    super({ frames: 1 });
-    this.words = words;
-    this.#frames = words.length / FRAME_HALVES;
-  }
-
-  /** The last frame is the bells'. */
-  override get frameLimit(): number {
-    return this.#frames - 1;
-  }
 
   get tape(): Tape {
     return this.#tape ?? defect('TapeMemory', 'nothing is attached');
@@ -37,28 +23,6 @@ export class TapeMemory extends Memory {
   /** From now on the words are those of `words`, unobserved: for onlookers. */
   show(words: Int32Array): void {
     this.words = words;
-  }
-
-  override indexOf(pa: number): number {
-    const pfn = pa >= BELLS ? this.#frames - 1 : Math.floor(pa / FRAME_BYTES);
-    return this.base(pfn) | ((pa & 0xff8) >> 2);
-  }
-
-  override place(pa: number): number {
-    return this.indexOf(pa);
-  }
-
-  override base(pfn: number): number {
-    if (pfn >= this.#frames) defect('TapeMemory', `frame ${pfn} is past the ${this.#frames}`);
-    return pfn * FRAME_HALVES;
-  }
-
-  override placeFrame(pfn: number): number {
-    return this.base(pfn);
-  }
-
-  override isMaterialised(pfn: number): boolean {
-    return pfn < this.#frames;
   }
 
   // The two doors by which code reaches words (`runtime/touches.ts`).
@@ -94,12 +58,8 @@ export class TapeMemory extends Memory {
   }
 
   override zeroFrame(pfn: number): void {
-    if (this.#tape === undefined) this.words.fill(0, this.base(pfn), this.base(pfn + 1));
+    if (this.#tape === undefined) super.zeroFrame(pfn);
     else this.#tape.zero(pfn);
-  }
-
-  override frames(): number[] {
-    return Array.from({ length: this.#frames }, (_, pfn) => pfn);
   }
 }
 
