@@ -10,6 +10,7 @@ import {
   attemptsFor,
   type GuardOptions,
   guardsIn,
+  isShown,
   notReached,
   type Plain,
   verdictOn,
@@ -76,7 +77,7 @@ export class GuardTasks implements Tasks<GuardTask> {
     trial.isBusy = false;
     trial.results.push(result);
     trial.tried.push(says);
-    if (result.verdict === 'violated') trial.waiting.length = 0;
+    if (isShown(result)) trial.waiting.length = 0;
     return trial.waiting.length === 0;
   }
 

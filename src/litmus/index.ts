@@ -20,7 +20,7 @@ export function sizeOf(litmus: Litmus): number {
 }
 
 /** What a guest does last: in some execution it must get there. */
-const GUEST_DONE = 'guest.done';
+export const GUEST_DONE = 'guest.done';
 
 function promisedBy({ sometimes = [], guests }: Litmus): readonly string[] {
   return guests.length === 0 ? sometimes : [...sometimes, GUEST_DONE];

@@ -106,8 +106,8 @@ const pairs: readonly Litmus[] = [
   ),
 ];
 
-const KICK = 'kpop.kick.send';
-const FLUSH = 'kpop.enter.flush';
+const KICK = 'flush.kick|kpop.kick.send';
+const FLUSH = 'run.flush|kpop.enter.flush';
 
 const guests: readonly Litmus[] = [
   against(

@@ -106,6 +106,11 @@ function goalText(goal: number | 'all'): string {
   return goal === 1 ? '1 preemption' : `${goal} preemptions`;
 }
 
+/** Whether a counterexample shows a guard necessary; that something never happens shows less. */
+export function isShown({ verdict, schedule }: CheckResult): boolean {
+  return verdict === 'violated' && schedule !== '';
+}
+
 /** What became of a label: `last` is the counterexample, or what was looked at last. */
 export function verdictOn(
   design: string,
@@ -113,7 +118,7 @@ export function verdictOn(
   results: readonly CheckResult[],
   tried: readonly string[],
 ): GuardResult {
-  const broken = results.find((result) => result.verdict === 'violated');
+  const broken = results.find(isShown) ?? results.find(({ verdict }) => verdict === 'violated');
   const isUnfinished = results.some((result) => result.verdict === 'unfinished');
   const why = whyArgued(design, label);
   const verdict = broken !== undefined ? 'necessary' : isUnfinished ? 'unfinished' : 'not shown';
