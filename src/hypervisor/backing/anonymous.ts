@@ -61,7 +61,10 @@ export class AnonymousBacking {
       if (seen !== 0) return seen - 1;
       const frame = yield* this.#platform.frames.take(cpu);
       yield zeroFrame(cpu, frame, 'backing.zero');
-      if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) return frame;
+      if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) {
+        cpu.conclude('backing.find', frame);
+        return frame;
+      }
       // Somebody else was faster; by now their page may have been taken away again.
       this.#platform.frames.give(cpu, frame);
       cpu.again('backing.find');

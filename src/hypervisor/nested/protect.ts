@@ -18,7 +18,9 @@ export function* protectTables(
   gfns: readonly number[],
 ): Routine<boolean> {
   let changed = false;
+  cpu.attempt('protect');
   for (const gfn of gfns) if (yield* protect(cpu, mmu, gfn)) changed = true;
+  cpu.conclude('protect', changed ? 1 : 0);
   return changed;
 }
 

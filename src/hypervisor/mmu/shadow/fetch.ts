@@ -56,16 +56,21 @@ export function* fetchShadow(
   if (!isSame) return 'retry';
   for (const [i, step] of steps.entries()) {
     const of = { page: pages[i]!, index: indexAt(mmu.format.geometry, page, step.level) };
+    cpu.attempt('shadow.set');
     if (step.level === 0) yield* setLeaf(cpu, mmu, of, step.entry, leaf);
     else yield* link(cpu, mmu, of, pages[i + 1]!, step.entry);
+    cpu.conclude('shadow.set', step.level);
   }
   return 'mapped';
 }
 
 function* hasChanged(cpu: Context, mmu: ShadowMmu, step: GuestStep): Routine<boolean> {
   cpu.spend(Unit.levelWalked, 1);
+  cpu.attempt('shadow.recheck');
   const now = mmu.format.decode(yield cpu.load(step.at, 'shadow.fetch.recheck'), step.level);
-  return now.lo !== step.entry.lo || now.hi !== step.entry.hi;
+  const changed = now.lo !== step.entry.lo || now.hi !== step.entry.hi;
+  cpu.conclude('shadow.recheck', changed ? 1 : 0);
+  return changed;
 }
 
 /** With the rights of the guest's own pointer: hardware joins them on the way down. */

@@ -75,6 +75,7 @@ export class ShadowMmu {
   /** Before the lock: frames for every level of a walk, and items. */
   *topUp(cpu: Context): Routine<void> {
     const { levels } = this.format.geometry;
+    cpu.attempt('shadow.top-up');
     yield* this.#pages.prepare(cpu, levels);
     yield* this.#items.prepare(cpu, 2 * levels);
     const spares = this.#spares + cpu.seat * 2 * LINE_BYTES;
@@ -85,6 +86,7 @@ export class ShadowMmu {
       cpu.write(spares + 8 + count * 8, frame);
       cpu.write(spares, count + 1);
     }
+    cpu.conclude('shadow.top-up', 0);
   }
 
   /** Whether the guest frame is a table that some SP mirrors. */
@@ -106,9 +108,18 @@ export class ShadowMmu {
 
   /** Under the lock: the SP for a guest table at a level; `made` if it had to be created. */
   *get(cpu: Context, gfn: number, level: number): Routine<{ page: number; made: boolean }> {
+    cpu.attempt('shadow.get');
     for (const page of yield* this.pagesOf(cpu, gfn)) {
-      if (cpu.read(page + ShadowPage.at.level) === level) return { page, made: false };
+      if (cpu.read(page + ShadowPage.at.level) !== level) continue;
+      cpu.conclude('shadow.get', page);
+      return { page, made: false };
     }
+    const page = yield* this.#make(cpu, gfn, level);
+    cpu.conclude('shadow.get', -page);
+    return { page, made: true };
+  }
+
+  *#make(cpu: Context, gfn: number, level: number): Routine<number> {
     const page = yield* this.#pages.take(cpu);
     cpu.write(page + ShadowPage.at.gfn, gfn);
     cpu.write(page + ShadowPage.at.level, level);
@@ -118,7 +129,7 @@ export class ShadowMmu {
     cpu.write(page + ShadowPage.at.next, cpu.read(bucket));
     cpu.write(bucket, page);
     yield cpu.add(this.#tracked + gfn * 8, 1, 'shadow.track');
-    return { page, made: true };
+    return page;
   }
 
   /** Under the lock: takes the SP out of the hash; its frames are free after a flush. */

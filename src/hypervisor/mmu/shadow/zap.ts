@@ -11,6 +11,13 @@ export type Removed = 'cached' | 'nothing';
 
 /** Empties one entry: a leaf leaves the reverse map, a link leaves its child's parent list. */
 export function* zapEntry(cpu: Context, mmu: ShadowMmu, of: EntryOf): Routine<Removed> {
+  cpu.attempt('shadow.zap');
+  const removed = yield* emptyEntry(cpu, mmu, of);
+  cpu.conclude('shadow.zap', removed === 'cached' ? 1 : 0);
+  return removed;
+}
+
+function* emptyEntry(cpu: Context, mmu: ShadowMmu, of: EntryOf): Routine<Removed> {
   const { format } = mmu;
   const level = cpu.read(of.page + ShadowPage.at.level);
   const at = mmu.entry(cpu, of);

@@ -74,6 +74,7 @@ export class TdpMmu {
   /** Before any lock is taken: so many zeroed frames are at hand that a walk cannot run out. */
   *topUp(cpu: Context): Routine<void> {
     if (this.rcu?.hasWaiting(cpu)) yield* this.rcu.advance(cpu, 'try');
+    cpu.attempt('tdp.top-up');
     const spares = this.#spares + cpu.seat * LINE_BYTES;
     let count = cpu.read(spares);
     while (count < SPARE_TABLES) {
@@ -83,6 +84,7 @@ export class TdpMmu {
       cpu.write(spares + count * 8, frame);
     }
     cpu.write(spares, count);
+    cpu.conclude('tdp.top-up', 0);
   }
 
   takeSpare(cpu: Context): number {
