@@ -6,7 +6,7 @@ import { defect } from '../base/assert.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
-import { type ExitTable, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import { type ExitTable, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -48,7 +48,7 @@ export function addVcpus(
 ): void {
   guests.forEach((guest, i) => {
     guest.homeCpu = i;
-    new Vcpu(vm, i, i, { guest, vmcs: makeVmcs(vm.platform, i, options), exits });
+    new Vcpu(vm, i, i, running(guest, makeVmcs(vm.platform, i, options), exits));
   });
 }
 

@@ -104,10 +104,10 @@ function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): vo
     // What L0 reads by its own address stays where it is.
     owns: (range) => l1.mmu.backing.covers(range) && !vm.pinned.some((p) => isIn(p, range)),
   };
-  const vmcall: ExitHandler = function* call(cpu, v): Routine<void> {
-    if (yield* answerKpopCall(cpu, v, vm)) return;
+  const toOwner: ExitHandler = function* call(cpu, v): Routine<void> {
     if (yield* answerCall(cpu, owner, v.active.guest)) yield* retire(cpu, v, 0);
   };
+  const vmcall: ExitHandler = (cpu, v) => answerKpopCall(cpu, v, vm) ?? toOwner(cpu, v);
   const options = { root: l1.mmu.root, vpid: 1, virtualIpis };
   addVcpus(l1.vm, l1.contexts, options, hostExits(handleViolation(l1.mmu), vmcall));
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);

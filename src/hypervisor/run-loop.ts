@@ -28,7 +28,7 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
 
 /** Mode, barrier, requests: false if something came up, and nothing was entered. */
 function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
-  yield* serviceRequests(cpu, v);
+  if (num(yield cpu.load(v.requests, 'run.requests')) !== 0) yield* serviceRequests(cpu, v);
   if (v.active.guest.finished) return false;
   if (v.active.prepare !== undefined) yield* v.active.prepare(cpu, v);
   cpu.masked = true;
@@ -54,7 +54,6 @@ function* leaveGuestMode(cpu: Context, v: Vcpu): Routine<void> {
 }
 
 function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
-  if (num(yield cpu.load(v.requests, 'run.requests')) === 0) return;
   const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
   if ((requests & REQUEST_FLUSH) !== 0) yield inveptAll(cpu, 'run.flush');
   if ((requests & REQUEST_DEAD) === 0) return;

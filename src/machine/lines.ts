@@ -23,6 +23,8 @@ export class Lines {
   readonly #stride: number; // 32-bit words of the sharer set per line
   #owner = new Int16Array(0); // CPU + 1 of the last writer; 0 = nobody
   #free = new Float64Array(0); // cycle from which the line may move again
+  /** CPU + 1 of the last writer while nobody else has read the line since; else 0. */
+  #alone = new Int16Array(0);
   #sharers = new Int32Array(0);
 
   constructor(memory: Memory, cpus: number, prices: LinePrices) {
@@ -38,6 +40,7 @@ export class Lines {
     const bit = 1 << (cpu & 31);
     if ((this.#sharers[at]! & bit) !== 0) return this.#prices.l1;
     this.#sharers[at] = this.#sharers[at]! | bit;
+    this.#alone[line] = 0;
     const owner = this.#owner[line]! - 1;
     if (owner < 0) return this.#prices.llc;
     return Math.max(0, this.#free[line]! - now) + this.#prices.transfer(owner, cpu);
@@ -47,14 +50,18 @@ export class Lines {
   modify(cpu: number, index: number, now: number, locked: boolean): number {
     const line = index >> HALVES_SHIFT_LINE;
     const local = locked ? this.#prices.rmw : this.#prices.l1;
+    return this.#alone[line] === cpu + 1 ? local : this.#fetch(cpu, line, now) + local;
+  }
+
+  /** Cycles until a line that others may have is this CPU's alone. */
+  #fetch(cpu: number, line: number, now: number): number {
     const owner = this.#owner[line]! - 1;
     const far = this.#farthestOther(line, cpu);
-    if (owner === cpu && far < 0) return local;
     const move = far >= 0 ? this.#prices.transfer(far, cpu) : this.#moveFrom(owner, cpu);
     const start = Math.max(now, this.#free[line]!);
     this.#free[line] = start + move;
     this.#take(line, cpu);
-    return start - now + move + local;
+    return start - now + move;
   }
 
   /** All lines of a range now belong to `cpu`: it has just zeroed them. */
@@ -96,6 +103,7 @@ export class Lines {
 
   #take(line: number, cpu: number): void {
     this.#owner[line] = cpu + 1;
+    this.#alone[line] = cpu + 1;
     const at = line * this.#stride;
     if (this.#stride > 1) this.#sharers.fill(0, at, at + this.#stride);
     this.#sharers[at + (cpu >> 5)] = 1 << (cpu & 31);
@@ -103,12 +111,15 @@ export class Lines {
 
   #grow(lines: number): void {
     const owner = new Int16Array(lines);
+    const alone = new Int16Array(lines);
     const free = new Float64Array(lines);
     const sharers = new Int32Array(lines * this.#stride);
     owner.set(this.#owner);
+    alone.set(this.#alone);
     free.set(this.#free);
     sharers.set(this.#sharers);
     this.#owner = owner;
+    this.#alone = alone;
     this.#free = free;
     this.#sharers = sharers;
   }

@@ -29,6 +29,8 @@ import { Translator } from './translator.ts';
 import { Waiters } from './waiters.ts';
 import { exitToHost } from './world-switch.ts';
 
+const LAST_MEMORY_ACT = Op.choose;
+
 export interface MachineOptions {
   readonly preset: Preset;
   readonly cpus: number;
@@ -129,7 +131,7 @@ export class Machine implements Engine {
       return deliverVirtual(cpu.guest!);
     }
     const frame = context.top;
-    return frame.act.op <= Op.choose
+    return frame.act.op <= LAST_MEMORY_ACT
       ? performMemory(this, cpu, context, frame)
       : performInstruction(this, cpu, context, frame);
   }

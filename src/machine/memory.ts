@@ -13,6 +13,11 @@ import { high, join } from '../base/bits.ts';
 export const FRAME_SHIFT = 12;
 export const FRAME_BYTES = 4096;
 const HALVES_SHIFT = 10; // 1024 halves of 32 bit in a frame
+const BYTES = 4096;
+const PER_BYTE = 1 / BYTES;
+/** Frame numbers below this are indexes of an array; those beyond are keys of a map. */
+const NEAR_FRAMES = 1 << 26;
+const NEAR_END = NEAR_FRAMES * BYTES;
 
 /** Where the low half of the word at a physical address lies; negative: a hole. */
 export class Memory {
@@ -43,17 +48,16 @@ export class Memory {
 
   /** Index of the word's low half, for reading; the shared zero frame where nothing was written. */
   indexOf(pa: number): number {
-    const pfn = Math.floor(pa / FRAME_BYTES);
-    const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
+    const slot = this.#slotOf(pa);
     if (slot === 0 && this.#holes === 'absent') return -1;
     return (slot << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
   }
 
   /** Index of the word's low half, for writing: materialises the frame. */
   place(pa: number): number {
-    const pfn = Math.floor(pa / FRAME_BYTES);
-    const slot = pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0);
-    return ((slot === 0 ? this.#materialise(pfn) : slot) << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
+    const known = this.#slotOf(pa);
+    const slot = known === 0 ? this.#materialise(Math.floor(pa / BYTES)) : known;
+    return (slot << HALVES_SHIFT) | ((pa & 0xff8) >> 2);
   }
 
   /**
@@ -118,10 +122,19 @@ export class Memory {
     return near.concat([...this.#far.keys()].sort((a, b) => a - b));
   }
 
+  /** Frame of `words` in which a physical address lies; 0 if its frame is not materialised. */
+  #slotOf(pa: number): number {
+    if (pa < NEAR_END) {
+      const pfn = (pa * PER_BYTE) | 0;
+      return pfn < this.#slots.length ? this.#slots[pfn]! : 0;
+    }
+    return this.#far.get(Math.floor(pa / BYTES)) ?? 0;
+  }
+
   #materialise(pfn: number): number {
     const slot = this.#used++;
     if ((slot + 1) << HALVES_SHIFT > this.words.length) this.#growWords();
-    if (pfn < 1 << 26) {
+    if (pfn < NEAR_FRAMES) {
       if (pfn >= this.#slots.length) this.#growSlots(pfn);
       this.#slots[pfn] = slot;
     } else {

@@ -21,8 +21,13 @@ import { Unit } from './preset/price.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
+/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
+const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
+const { cpuid, access, zeroFrame, copyFields, ring, work } = Instruction;
+const { advanced } = Outcome;
+
 export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
-  if (frame.act.op === Instruction.ring) return ringBell(m, cpu, frame);
+  if (frame.act.op === ring) return ringBell(m, cpu, frame);
   return context === cpu.host
     ? inRootMode(m, cpu, context, frame)
     : inGuestMode(m, cpu, context as GuestContext, frame);
@@ -33,44 +38,44 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
   const price = m.cost.hardware;
   word.ok = true;
   switch (act.op) {
-    case Instruction.enter:
+    case enter:
       return enterGuest(m, cpu, host, act.operand as GuestContext);
-    case Instruction.vmread:
+    case vmread:
       cpu.now += price.vmcsAccess;
       readField(m, cpu.vmcs, act, frame);
       break;
-    case Instruction.vmwrite:
+    case vmwrite:
       cpu.now += price.vmcsAccess;
       m.memory.setValueAt(m.memory.placeFrame(cpu.vmcs) + 2 * act.at, act.operand as number);
       break;
-    case Instruction.vmptrld:
+    case vmptrld:
       cpu.now += price.vmcsLoad;
       cpu.vmcs = act.at;
       break;
-    case Instruction.invept:
+    case invept:
       cpu.now += price.invept;
       if (act.lo === 1) cpu.tlb.invept(act.at);
       else cpu.tlb.inveptAll();
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
-    case Instruction.invvpid:
+    case invvpid:
       cpu.now += price.invvpid;
       cpu.tlb.invvpid(act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
-    case Instruction.sendIpi: {
+    case sendIpi: {
       cpu.now += price.ipiSend;
       const target = m.cpus[act.at] ?? defect('sendIpi', `no CPU ${act.at}`);
       transmit(m, cpu, target, act.lo, undefined);
       break;
     }
-    case Instruction.zeroFrame:
+    case zeroFrame:
       zero(m, cpu, act.at);
       break;
-    case Instruction.copyFields:
+    case copyFields:
       moveFields(m, cpu, act.operand as FieldCopy);
       break;
-    case Instruction.cpuid:
+    case cpuid:
       cpu.now += price.cpuid;
       word.lo = act.at;
       word.hi = 0;
@@ -79,7 +84,7 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       defect('inRootMode', `instruction ${act.op} (${act.label}) means nothing to a host`);
   }
   frame.state = 'done';
-  return Outcome.advanced;
+  return advanced;
 }
 
 function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): number {
@@ -88,36 +93,36 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
   const { regime } = guest;
   word.ok = true;
   switch (act.op) {
-    case Instruction.access:
+    case access:
       return performAccess(m, cpu, guest, frame);
-    case Instruction.zeroFrame: {
+    case zeroFrame: {
       const pa = m.translator.guestPhysical(cpu, guest, act.at * FRAME_BYTES, WRITE);
-      if (pa < 0) return Outcome.advanced; // it exited
+      if (pa < 0) return advanced; // it exited
       zero(m, cpu, pa / FRAME_BYTES);
       break;
     }
-    case Instruction.loadCr3:
+    case loadCr3:
       cpu.now += price.loadCr3;
       regime.cr3 = act.at;
       regime.pcid = act.lo;
       if (act.hi === 1) flushPcid(m, cpu, guest, act);
       break;
-    case Instruction.invlpg:
+    case invlpg:
       cpu.now += price.invlpg;
       m.translator.invlpg(cpu, guest, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
       break;
-    case Instruction.work:
+    case work:
       cpu.now += act.hi * price.instruction;
       break;
-    case Instruction.vmread:
-    case Instruction.vmwrite:
+    case vmread:
+    case vmwrite:
       if (regime.shadowVmcs === 0 || !isShadowed(act.at)) return trap(m, cpu, guest, act);
       cpu.now += price.vmcsAccess;
-      if (act.op === Instruction.vmread) readField(m, regime.shadowVmcs, act, frame);
+      if (act.op === vmread) readField(m, regime.shadowVmcs, act, frame);
       else m.memory.write(fieldAt(regime.shadowVmcs, act.at), act.operand as number);
       break;
-    case Instruction.sendIpi:
+    case sendIpi:
       if (!regime.virtualIpis) return trap(m, cpu, guest, act);
       cpu.now += price.ipiSend;
       postInterrupt(m, cpu, guest.siblings[act.at]!, act.lo);
@@ -126,7 +131,7 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       return trap(m, cpu, guest, act);
   }
   frame.state = 'done';
-  return Outcome.advanced;
+  return advanced;
 }
 
 function moveFields(m: Machine, cpu: Cpu, copy: FieldCopy): void {
@@ -136,11 +141,13 @@ function moveFields(m: Machine, cpu: Cpu, copy: FieldCopy): void {
   const to = memory.place(fieldAt(copy.to, 0));
   const from = memory.place(fieldAt(copy.from, 0));
   const into = copy.into ?? copy.fields;
-  copy.fields.forEach((index, i) => {
+  const { words } = memory;
+  for (let i = 0; i < copy.fields.length; i++) {
+    const source = from + 2 * copy.fields[i]!;
     const target = to + 2 * into[i]!;
-    memory.words[target] = memory.words[from + 2 * index]!;
-    memory.words[target + 1] = memory.words[from + 2 * index + 1]!;
-  });
+    words[target] = words[source]!;
+    words[target + 1] = words[source + 1]!;
+  }
 }
 
 function ringBell(m: Machine, cpu: Cpu, frame: Frame): number {
@@ -149,7 +156,7 @@ function ringBell(m: Machine, cpu: Cpu, frame: Frame): number {
   const index = m.memory.place(at);
   if (m.waiters.isWatched(index)) wakeWaiters(m, cpu, index);
   frame.state = 'done';
-  return Outcome.advanced;
+  return advanced;
 }
 
 /** The frame's lines are the CPU's own afterwards, as after any store. */
@@ -188,7 +195,7 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
     });
   }
   exitToHost(m, cpu, { reason });
-  return Outcome.advanced;
+  return advanced;
 }
 
 function readField(m: Machine, vmcs: number, act: Act, frame: Frame): void {

@@ -11,55 +11,65 @@ import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 
+/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
+const { load, store, storeLow, cas, add, or, and, fence, wait } = Op;
+const { advanced, blocked } = Outcome;
+
 export function performMemory(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
-  const { act, word } = frame;
-  if (act.op === Op.fence) {
-    cpu.now += m.cost.hardware.fence;
-    frame.state = 'done';
-    return Outcome.advanced;
-  }
-  if (act.op === Op.wait) return performWait(m, cpu, context, frame);
-  if (act.op === Op.choose) {
-    word.lo = 0; // the timed scheduler has no choices to make: the first alternative
-    word.hi = 0;
-    frame.state = 'done';
-    return Outcome.advanced;
-  }
+  const { act } = frame;
+  const { op } = act;
+  if (op > and) return performOther(m, cpu, context, frame);
   let pa = act.at;
   if (context !== cpu.host) {
-    const kind: Access = act.op === Op.load ? READ : WRITE;
-    pa = m.translator.guestPhysical(cpu, context as GuestContext, act.at, kind);
-    if (pa < 0) return Outcome.advanced; // it exited
+    const kind: Access = op === load ? READ : WRITE;
+    pa = m.translator.guestPhysical(cpu, context as GuestContext, pa, kind);
+    if (pa < 0) return advanced; // it exited
   }
-  applyToWord(m, cpu, act, word, pa);
+  applyToWord(m, cpu, act, frame.word, pa);
   frame.state = 'done';
-  return Outcome.advanced;
+  return advanced;
+}
+
+/** Acts that touch no word: a fence, a wait, a choice. */
+function performOther(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
+  const { act, word } = frame;
+  if (act.op === wait) return performWait(m, cpu, context, frame);
+  if (act.op === fence) {
+    cpu.now += m.cost.hardware.fence;
+  } else {
+    word.lo = 0; // the timed scheduler has no choices to make: the first alternative
+    word.hi = 0;
+  }
+  frame.state = 'done';
+  return advanced;
 }
 
 /** Performs a word act at a host-physical address; also how L0 emulates a guest's trapped store. */
 export function applyToWord(m: Machine, cpu: Cpu, act: Act, word: Word, pa: number): void {
-  if (act.op === Op.load) {
-    const at = m.memory.indexOf(pa);
-    cpu.now += m.lines.read(cpu.id, at, cpu.now);
-    word.lo = m.memory.words[at]!;
-    word.hi = m.memory.words[at + 1]!;
+  const { memory } = m;
+  const { op } = act;
+  const { now } = cpu;
+  if (op === load) {
+    const at = memory.indexOf(pa);
+    cpu.now = now + m.lines.read(cpu.id, at, now);
+    word.lo = memory.words[at]!;
+    word.hi = memory.words[at + 1]!;
     word.ok = true;
     return;
   }
-  const at = m.memory.place(pa);
-  const locked = act.op !== Op.store && act.op !== Op.storeLow;
-  cpu.now += m.lines.modify(cpu.id, at, cpu.now, locked);
-  modifyWord(m.memory.words, at, act, word);
+  const at = memory.place(pa);
+  cpu.now = now + m.lines.modify(cpu.id, at, now, op !== store && op !== storeLow);
+  modifyWord(memory.words, at, act, word);
   if (m.waiters.isWatched(at)) wakeWaiters(m, cpu, at);
 }
 
 function modifyWord(words: Int32Array, at: number, act: Act, word: Word): void {
   word.ok = true;
-  if (act.op === Op.store || act.op === Op.storeLow) {
+  if (act.op === store || act.op === storeLow) {
     word.lo = 0; // a store does not look at what was there
     word.hi = 0;
     words[at] = act.lo;
-    if (act.op === Op.store) words[at + 1] = act.hi;
+    if (act.op === store) words[at + 1] = act.hi;
     return;
   }
   const lo = words[at]!;
@@ -67,23 +77,23 @@ function modifyWord(words: Int32Array, at: number, act: Act, word: Word): void {
   word.lo = lo;
   word.hi = hi;
   switch (act.op) {
-    case Op.cas:
+    case cas:
       word.ok = lo === act.seenLo && hi === act.seenHi;
       if (!word.ok) return;
       words[at] = act.lo;
       words[at + 1] = act.hi;
       return;
-    case Op.add: {
+    case add: {
       const sum = (lo >>> 0) + (act.lo >>> 0);
       words[at] = sum | 0;
       words[at + 1] = (hi + act.hi + (sum > 0xffffffff ? 1 : 0)) | 0;
       return;
     }
-    case Op.or:
+    case or:
       words[at] = lo | act.lo;
       words[at + 1] = hi | act.hi;
       return;
-    case Op.and:
+    case and:
       words[at] = lo & act.lo;
       words[at + 1] = hi & act.hi;
       return;
@@ -110,8 +120,8 @@ function performWait(m: Machine, cpu: Cpu, context: Context, frame: Frame): numb
   for (const index of indices) cpu.now += m.lines.read(cpu.id, index, cpu.now);
   if (act.ready!()) {
     frame.state = 'done';
-    return Outcome.advanced;
+    return advanced;
   }
   m.waiters.add(cpu, indices, act.ready!);
-  return Outcome.blocked;
+  return blocked;
 }

@@ -12,6 +12,14 @@ import type { Context, PlainMemory } from '../runtime/context.ts';
 import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
+import { FRAME_BYTES } from './memory.ts';
+
+// Names of this module are constants to the compiler; imported ones are looked up at each use.
+const FOR_READ = READ;
+const FOR_WRITE = WRITE;
+const PER_BYTE = 1 / FRAME_BYTES;
+/** Of an address: which word of its frame. */
+const IN_FRAME = 0xff8;
 
 abstract class Accounting {
   protected readonly m: Machine;
@@ -31,11 +39,11 @@ abstract class Accounting {
 
 export class HostPlainMemory extends Accounting implements PlainMemory {
   read(context: Context, at: number): number {
-    return plainRead(this.m, context.cpu, at);
+    return readAt(this.m, context.cpu, this.m.memory.indexOf(at));
   }
 
   write(context: Context, at: number, value: number): void {
-    plainWrite(this.m, context.cpu, at, value);
+    writeAt(this.m, context.cpu, this.m.memory.place(at), value);
   }
 
   peek(_context: Context, at: number): number {
@@ -45,34 +53,44 @@ export class HostPlainMemory extends Accounting implements PlainMemory {
 
 export class GuestPlainMemory extends Accounting implements PlainMemory {
   read(context: Context, at: number): number {
-    return plainRead(this.m, context.cpu, this.#resident(context, at, READ));
+    const { m } = this;
+    const frame = m.memory.base(this.#frameOf(context, at, FOR_READ));
+    return readAt(m, context.cpu, frame + ((at & IN_FRAME) >> 2));
   }
 
   write(context: Context, at: number, value: number): void {
-    plainWrite(this.m, context.cpu, this.#resident(context, at, WRITE), value);
+    const { m } = this;
+    const frame = m.memory.placeFrame(this.#frameOf(context, at, FOR_WRITE));
+    writeAt(m, context.cpu, frame + ((at & IN_FRAME) >> 2), value);
   }
 
   peek(context: Context, at: number): number {
-    return this.m.memory.read(this.#resident(context, at, READ));
+    const pa = this.m.translator.peek(context as GuestContext, at, READ);
+    return this.m.memory.read(pa < 0 ? notResident(context, at) : pa);
   }
 
-  #resident(context: Context, at: number, access: Access): number {
-    const pa = this.m.translator.peek(context as GuestContext, at, access);
-    if (pa < 0) defect('GuestPlainMemory', `0x${at.toString(16)} of ${context.name} not resident`);
-    return pa;
+  #frameOf(context: Context, at: number, access: Access): number {
+    const page = Math.floor(at * PER_BYTE);
+    const frame = this.m.translator.peekFrame(context as GuestContext, page, access);
+    return frame < 0 ? notResident(context, at) : frame;
   }
 }
 
-function plainRead(m: Machine, id: number, pa: number): number {
+function notResident(context: Context, at: number): never {
+  return defect('GuestPlainMemory', `0x${at.toString(16)} of ${context.name} not resident`);
+}
+
+/** `at`: index of the word's low half in the memory. */
+function readAt(m: Machine, id: number, at: number): number {
   const cpu = m.cpus[id]!;
-  const at = m.memory.indexOf(pa);
-  cpu.now += m.lines.read(id, at, cpu.now);
+  const { now } = cpu;
+  cpu.now = now + m.lines.read(id, at, now);
   return m.memory.valueAt(at);
 }
 
-function plainWrite(m: Machine, id: number, pa: number, value: number): void {
+function writeAt(m: Machine, id: number, at: number, value: number): void {
   const cpu = m.cpus[id]!;
-  const at = m.memory.place(pa);
-  cpu.now += m.lines.modify(id, at, cpu.now, false);
+  const { now } = cpu;
+  cpu.now = now + m.lines.modify(id, at, now, false);
   m.memory.setValueAt(at, value);
 }

@@ -31,6 +31,7 @@ export interface TlbShape {
 }
 
 const GUESSES = 1 << 12;
+const ABSENCES = 1 << 8;
 
 function guessAt(space: number, page: number): number {
   return (page ^ Math.imul(space, 0x9e5)) & (GUESSES - 1);
@@ -49,6 +50,14 @@ export class Tlb {
    * guess that is checked. It spares the simulator the search through the ways of a set.
    */
   readonly #guess = new Int32Array(GUESSES);
+  /**
+   * Pages that were found absent, by the same hash, each with the number of entries that its set
+   * had been given by then: as long as that stands, the page is still absent.
+   */
+  readonly #absentPage = new Float64Array(ABSENCES).fill(-1);
+  readonly #absentSpace = new Int32Array(ABSENCES);
+  readonly #absentSince = new Int32Array(ABSENCES);
+  readonly #given: Int32Array; // entries that a set has been given so far
   readonly #structureMask: number;
   readonly #structurePage: Float64Array;
   readonly #structureSpace: Int32Array;
@@ -74,6 +83,7 @@ export class Tlb {
     this.#frame = new Float64Array(entries);
     this.#rights = new Uint8Array(entries);
     this.#next = new Uint8Array(shape.sets);
+    this.#given = new Int32Array(shape.sets);
     this.#structureMask = shape.structures - 1;
     this.#structurePage = new Float64Array(shape.structures);
     this.#structureSpace = new Int32Array(shape.structures);
@@ -99,10 +109,24 @@ export class Tlb {
   lookup(space: number, page: number, access: number): number {
     const guess = this.#guess[guessAt(space, page)]!;
     const isRight = this.#page[guess] === page && this.#space[guess] === space;
-    const at = isRight ? guess : this.#search(space, page);
+    const at = isRight ? guess : this.#find(space, page);
     if (at < 0) return -1;
     this.rights = this.#rights[at]!;
     return (this.rights & access) === access ? this.#frame[at]! : -1;
+  }
+
+  /** As `#search`, but remembers that there is none. */
+  #find(space: number, page: number): number {
+    const since = this.#given[(page ^ space) & this.#setMask]!;
+    const i = guessAt(space, page) & (ABSENCES - 1);
+    const isAbsent = this.#absentPage[i] === page && this.#absentSpace[i] === space;
+    if (isAbsent && this.#absentSince[i] === since) return -1;
+    const at = this.#search(space, page);
+    if (at >= 0) return at;
+    this.#absentPage[i] = page;
+    this.#absentSpace[i] = space;
+    this.#absentSince[i] = since;
+    return -1;
   }
 
   /** Index of the entry for a page of a space, or -1. */
@@ -124,6 +148,7 @@ export class Tlb {
       const next = this.#next[set]!;
       at = set * this.#ways + next;
       this.#next[set] = next + 1 === this.#ways ? 0 : next + 1;
+      this.#given[set] = this.#given[set]! + 1;
       this.#guess[guessAt(space, page)] = at;
     }
     this.#page[at] = page;

@@ -26,6 +26,7 @@ import type { GuestContext } from './guest.ts';
 import { BELLS } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
+import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
 import { exitToHost } from './world-switch.ts';
@@ -35,6 +36,10 @@ export function rightOf(access: Access): number {
   return 1 << access;
 }
 
+/** Names of this module are constants to the compiler; those of another are looked up each time. */
+const BYTES = 4096;
+const PER_BYTE = 1 / BYTES;
+const BELLS_FROM = BELLS;
 const ALL_BUT_WRITE = ALL_RIGHTS & ~(1 << WRITE);
 
 /** The guest-physical mappings of one CPU under one EP4TA, as the nested walker asks for them. */
@@ -73,6 +78,8 @@ export class Translator {
   readonly #walkers: Walkers;
   readonly #nestedWalkers: Walkers;
   readonly #cache = new GuestPhysicalCache();
+  /** None under exploration, where the words that are read are part of a state. */
+  readonly #residence: Residence | undefined;
   readonly #groupBits: number;
   /** #PF error code of the last `linear` that said 'guest'. */
   guestFaultCode = 0;
@@ -87,6 +94,9 @@ export class Translator {
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
+    const { memory } = machine;
+    const isExplored = memory.frameLimit < Number.POSITIVE_INFINITY;
+    this.#residence = isExplored ? undefined : new Residence(memory);
     this.#groupBits = 2 ** MANUAL_4.indexBits;
   }
 
@@ -104,42 +114,57 @@ export class Translator {
 
   /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
   guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
-    const page = Math.floor(at / FRAME_BYTES);
+    const page = Math.floor(at * PER_BYTE);
     const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
-    let frame = cpu.tlb.lookup(space, page, rightOf(access));
-    if (frame < 0) {
-      const walker = this.#of(guest).second;
-      const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
-      cpu.now += walker.references * this.#m.cost.hardware.walkReference;
-      if (outcome !== OK) {
-        cpu.tlb.dropPage(space, page);
-        this.#violation(cpu, outcome, walker.code, at, at);
-        return -1;
-      }
-      const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
-      cpu.tlb.insert(space, page, walker.pfn, rights);
-      frame = walker.pfn;
+    let frame = cpu.tlb.lookup(space, page, 1 << access);
+    if (frame < 0) frame = this.#walkSecond(cpu, guest, space, at, access);
+    return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
+  }
+
+  #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
+    const page = Math.floor(at * PER_BYTE);
+    const walker = this.#of(guest).second;
+    const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
+    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    if (outcome !== OK) {
+      cpu.tlb.dropPage(space, page);
+      this.#violation(cpu, outcome, walker.code, at, at);
+      return -1;
     }
-    return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
+    const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
+    cpu.tlb.insert(space, page, walker.pfn, rights);
+    return walker.pfn;
   }
 
   /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
   peek(guest: GuestContext, at: number, access: Access = READ): number {
-    if (at >= BELLS) return at;
-    const page = Math.floor(at / FRAME_BYTES);
-    const cpu = this.#m.cpus[guest.cpu];
-    if (cpu !== undefined) {
-      const frame = cpu.tlb.lookup(
-        cpu.guestPhysicalSpace(guest.regime.ep4ta),
-        page,
-        rightOf(access),
-      );
-      if (frame >= 0) return frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
+    if (at >= BELLS_FROM) return at;
+    const frame = this.peekFrame(guest, Math.floor(at * PER_BYTE), access);
+    return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
+  }
+
+  /** The same for a whole page: its frame. */
+  peekFrame(guest: GuestContext, page: number, access: Access): number {
+    const { ep4ta } = guest.regime;
+    let frame = -1;
+    if (guest.cpu >= 0) {
+      const cpu = this.#m.cpus[guest.cpu]!;
+      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(ep4ta), page, 1 << access);
     }
+    if (frame < 0 && this.#residence !== undefined) {
+      frame = this.#residence.find(ep4ta, page, access);
+    }
+    return frame < 0 ? this.#walkToPeek(guest, page, access) : frame;
+  }
+
+  #walkToPeek(guest: GuestContext, page: number, access: Access): number {
+    const { ep4ta } = guest.regime;
     const { peek: walker, top } = this.#of(guest);
     walker.reset();
-    const outcome = walker.descend(top, guest.regime.ep4ta, ALL_RIGHTS, page, access, USER);
-    return outcome === OK ? walker.pfn * FRAME_BYTES + (at & (FRAME_BYTES - 1)) : -1;
+    const outcome = walker.descend(top, ep4ta, ALL_RIGHTS, page, access, USER);
+    if (outcome !== OK) return -1;
+    this.#residence?.keep(ep4ta, page, access, walker);
+    return walker.pfn;
   }
 
   /**

@@ -4,8 +4,12 @@
  * inputs. Between two acts a processor may run ahead privately up to its horizon: the earliest time
  * at which any other processor could reach it with an interrupt.
  */
+import type { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import { Queue } from './queue.ts';
+
+/** Names of this module are constants to the compiler; those of another are looked up each time. */
+const BLOCKED = Outcome.blocked;
 
 export interface TimedResult {
   /** Acts performed. */
@@ -40,6 +44,11 @@ export function runTimed(engine: Engine): TimedResult {
   return { steps, cycles, stuck };
 }
 
+/** Its act waits to be performed. */
+function hasOffered(context: Context): boolean {
+  return context.top.state === 'offered';
+}
+
 /** Runs one processor until another is earlier, or it blocks or ends. Returns acts performed. */
 function runUntilLater(
   engine: Engine,
@@ -49,36 +58,37 @@ function runUntilLater(
 ): number {
   let steps = 0;
   for (;;) {
-    if (processor.interruptAt <= processor.now) {
+    const { now, interruptAt, current } = processor;
+    if (interruptAt <= now) {
       engine.interrupt(processor);
       continue;
     }
-    const context = processor.current;
-    if (context === undefined) {
-      if (processor.interruptAt < Number.POSITIVE_INFINITY) {
-        queue.push(processor.id, processor.interruptAt);
-      }
+    if (current === undefined) {
+      if (interruptAt < Number.POSITIVE_INFINITY) queue.push(processor.id, interruptAt);
       return steps;
     }
-    if (context.top.state === 'offered') {
-      const earliest = queue.earliest;
-      if (processor.now > earliest || (processor.now === earliest && queue.first < processor.id)) {
+    const { earliest } = queue;
+    if (!hasOffered(current)) {
+      const ahead = earliest + engine.lookahead;
+      processor.horizon = ahead < interruptAt ? ahead : interruptAt;
+      current.advance();
+      if (current.finished) engine.finished(processor, current);
+      else if (interruptAt <= processor.now) continue;
+      if (processor.current !== current || !hasOffered(current)) continue;
+    }
+    if (processor.now >= earliest) {
+      if (processor.now > earliest || queue.first < processor.id) {
         queue.park(processor.id, processor.now);
         return steps;
       }
-      steps++;
-      if (engine.perform(processor) === Outcome.blocked) {
-        blocked.add(processor);
-        if (processor.interruptAt < Number.POSITIVE_INFINITY) {
-          queue.push(processor.id, Math.max(processor.interruptAt, processor.now));
-        }
-        return steps;
+    }
+    steps++;
+    if (engine.perform(processor) === BLOCKED) {
+      blocked.add(processor);
+      if (processor.interruptAt < Number.POSITIVE_INFINITY) {
+        queue.push(processor.id, Math.max(processor.interruptAt, processor.now));
       }
-    } else {
-      const ahead = queue.earliest + engine.lookahead;
-      processor.horizon = ahead < processor.interruptAt ? ahead : processor.interruptAt;
-      context.advance();
-      if (context.finished) engine.finished(processor, context);
+      return steps;
     }
   }
 }

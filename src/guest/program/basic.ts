@@ -27,8 +27,8 @@ export function touch(pages: number): Program {
       yield* env.kernel.prepareTables(env.cpu, process, DATA, pages + 1);
       yield* replay(env.cpu, env.kernel, process, writes(DATA + pages, 1));
     },
-    *run(env: Environment): Routine<void> {
-      yield* replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));
+    run(env: Environment): Routine<void> {
+      return replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));
     },
   };
 }
@@ -76,8 +76,8 @@ export function refault(pages: number, announce: (gfn: number) => void): Program
         announce(yield* env.kernel.frameOf(env.cpu, process, page));
       }
     },
-    *run(env: Environment): Routine<void> {
-      yield* replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));
+    run(env: Environment): Routine<void> {
+      return replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));
     },
   };
 }

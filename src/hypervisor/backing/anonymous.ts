@@ -34,8 +34,8 @@ export class AnonymousBacking {
   constructor(platform: Platform, ranges: readonly { base: number; pages: number }[]) {
     this.#platform = platform;
     const { arena } = platform;
-    this.#slots = ranges.map((r) => {
-      return { ...r, words: arena.take(r.pages * 8), dirty: arena.take(r.pages * 8) };
+    this.#slots = ranges.map(({ base, pages }) => {
+      return { base, pages, words: arena.take(pages * 8), dirty: arena.take(pages * 8) };
     });
   }
 

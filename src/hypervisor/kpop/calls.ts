@@ -45,15 +45,18 @@ interface Element {
   readonly second: number;
 }
 
-/** Answers one hypercall of L1; false if the operation is not KPOP's. */
-export function* answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<boolean> {
+/** Answers one hypercall of L1; undefined if the operation is not KPOP's. */
+export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> | undefined {
   const { registers } = v.active.guest;
   const call = registers[0]!;
-  if (call !== KpopCall.map && call !== KpopCall.unmap && call !== KpopCall.run) return false;
+  if (call === KpopCall.run) return run(cpu, v, vm);
+  if (call !== KpopCall.map && call !== KpopCall.unmap) return undefined;
+  return listed(cpu, v, vm, call, registers[1]!);
+}
+
+function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number): Routine<void> {
   cpu.note(Event.hypercall, call, 0);
-  if (call === KpopCall.run) yield* run(cpu, v, vm);
-  else yield* retire(cpu, v, yield* listCall(cpu, vm, call, registers[1]!));
-  return true;
+  yield* retire(cpu, v, yield* listCall(cpu, vm, call, page));
 }
 
 /** MAP or UNMAP of the list at guest-physical address `page` of L1. */
@@ -116,6 +119,7 @@ function* unmapList(
 
 /** RUN: applies the fused operations, then the vCPU's run loop enters L2 instead of L1. */
 function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
+  cpu.note(Event.hypercall, KpopCall.run, 0);
   const target = vm.vcpus[v.active.guest.registers[1]!];
   yield* advance(cpu);
   if (target === undefined || target.guest.finished) {

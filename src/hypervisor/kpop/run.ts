@@ -53,15 +53,17 @@ export function runningL2(vm: KpopVm, guest: GuestContext, vmcs: number): Runnin
     guest,
     vmcs,
     exits: l2Exits(vm),
-    *beforeEntry(cpu, v): Routine<boolean> {
-      if (v.own.guest.pending.length !== 0) {
-        yield* returnToL1(cpu, v, vm, RUN_INTERRUPTED);
-        return true;
-      }
-      return yield* enterSpace(cpu, space);
-    },
+    prepare: undefined,
+    beforeEntry: (cpu, v) =>
+      v.own.guest.pending.length === 0 ? enterSpace(cpu, space) : interrupted(cpu, v, vm),
     afterExit: (cpu) => leaveSpace(cpu, space),
   };
+}
+
+/** An interrupt for L1 comes before an entry of L2: its RUN ends. */
+function* interrupted(cpu: Context, v: Vcpu, vm: KpopVm): Routine<boolean> {
+  yield* returnToL1(cpu, v, vm, RUN_INTERRUPTED);
+  return true;
 }
 
 function l2Exits(vm: KpopVm): ExitTable {
@@ -94,8 +96,13 @@ export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): 
   const { state, claim } = ofGuest(vm, v.active.guest);
   cpu.write(state + StatePage.exitReason, reason);
   if (reason !== RUN_INTERRUPTED) {
-    const record = { fields: RECORD, into: RECORD_WORDS, from: v.active.vmcs };
-    yield copyFields(cpu, { ...record, to: state / FRAME_BYTES }, 'kpop.return.record');
+    const record = {
+      fields: RECORD,
+      into: RECORD_WORDS,
+      from: v.active.vmcs,
+      to: state / FRAME_BYTES,
+    };
+    yield copyFields(cpu, record, 'kpop.return.record');
   }
   const { registers } = v.active.guest;
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);

@@ -6,6 +6,7 @@
  * Source: none; arithmetic. Leaves out: fields wider than one entry.
  */
 import { defect } from '../../base/assert.ts';
+import { power } from '../../base/bits.ts';
 import { FRAME_BYTES } from '../memory.ts';
 import type { Word64 } from './format.ts';
 
@@ -82,7 +83,7 @@ export function frameOf(lo: number, hi: number): number {
 
 /** Fails when a frame cannot stand in a leaf at `level`, or exceeds the machine's addresses. */
 export function assertFrame(where: string, pfn: number, align: number, maxPhyBits: number): void {
-  if (!Number.isSafeInteger(pfn) || pfn < 0 || pfn * FRAME_BYTES >= 2 ** maxPhyBits) {
+  if (!Number.isSafeInteger(pfn) || pfn < 0 || pfn * FRAME_BYTES >= power(maxPhyBits)) {
     defect(where, `frame ${pfn} is not below ${maxPhyBits} bits of address`);
   }
   if (pfn % align !== 0) defect(where, `frame 0x${pfn.toString(16)} is not a multiple of ${align}`);
