@@ -104,6 +104,14 @@ export class Memory {
     this.words[at + 1] = hi;
   }
 
+  /**
+   * Sets bits of the half-word that a walk read as `seen`; false if it holds something else by now.
+   */
+  setFlags(at: number, _seen: number, bits: number): boolean {
+    this.words[at] = this.words[at]! | bits;
+    return true;
+  }
+
   isMaterialised(pfn: number): boolean {
     return (pfn < this.#slots.length ? this.#slots[pfn]! : (this.#far.get(pfn) ?? 0)) !== 0;
   }

@@ -7,6 +7,7 @@
  * walks are user writes at the nested level; EXITINFO1). Leaves out: guests without paging, PAE
  * guests (PDPTE loads), advanced exit information (qualification bits 9 to 11), SNP.
  */
+import { defect } from '../base/assert.ts';
 import { indexAt } from './format/format.ts';
 import {
   ABSENT,
@@ -169,8 +170,12 @@ export class NestedWalker {
   #end(outcome: Outcome): Outcome {
     this.outcome = outcome;
     this.references = this.second.references;
-    if (outcome === OK && this.changes.pending) this.changes.apply(this.memory);
+    if (outcome === OK && this.changes.pending) this.#setFlags(this.changes);
     return outcome;
+  }
+
+  #setFlags(changes: Changes): void {
+    if (!changes.apply(this.memory)) defect('NestedWalker', 'an entry changed under the walk');
   }
 
   #descend(
@@ -223,7 +228,7 @@ export class NestedWalker {
       const isLeaf = verdict >= LEAF;
       const wanted = judge.accessedMask | (isLeaf && access === WRITE ? judge.dirtyMask : 0);
       if ((lo & wanted) !== wanted) {
-        this.changes.add(at, pa, wanted);
+        this.changes.add(at, pa, wanted, lo);
         if (blocked < 0 && (this.#nestedRights & RIGHT_WRITE) === 0) blocked = level;
       }
       gfn = isLeaf ? judge.frame(lo, hi, level, true) : judge.tableFrame(lo, hi);
@@ -268,7 +273,7 @@ export class NestedWalker {
     if (second.descend(level, this.#secondRoot, ALL_RIGHTS, gpaPage, access, USER) !== OK) {
       return -1;
     }
-    if (second.changes.pending) second.changes.apply(this.memory);
+    if (second.changes.pending) this.#setFlags(second.changes);
     this.#nestedRights = second.rights;
     this.secondLevel = second.level;
     cache?.fill(gpaPage, access, second);

@@ -23,9 +23,10 @@ export class Changes {
   /** Bits of the low half that the walk sets. */
   readonly bits = new Int32Array(MOST_ENTRIES);
   readonly #at = new Int32Array(MOST_ENTRIES);
+  readonly #seen = new Int32Array(MOST_ENTRIES);
 
-  /** Notes `bits` for the word whose low half lies at index `at` of memory. */
-  add(at: number, pa: number, bits: number): void {
+  /** Notes `bits` for the word whose low half lies at index `at` of memory and was read as `seen`. */
+  add(at: number, pa: number, bits: number, seen: number): void {
     this.pending = true;
     for (let i = 0; i < this.count; i++) {
       if (this.#at[i] === at) {
@@ -37,6 +38,7 @@ export class Changes {
     this.#at[this.count] = at;
     this.pa[this.count] = pa;
     this.bits[this.count] = bits;
+    this.#seen[this.count] = seen;
     this.count++;
   }
 
@@ -45,11 +47,17 @@ export class Changes {
     this.pending = false;
   }
 
-  /** Sets the bits in memory; setting them twice does no harm. */
-  apply(memory: Memory): void {
+  /**
+   * Sets the bits in memory; setting them twice does no harm. False if an entry is no more what the
+   * walk read, as only other threads can bring about: the walk is to be made again.
+   */
+  apply(memory: Memory): boolean {
     this.pending = false;
-    if (!this.applied) return;
-    for (let i = 0; i < this.count; i++) memory.words[this.#at[i]] |= this.bits[i];
+    if (!this.applied) return true;
+    for (let i = 0; i < this.count; i++) {
+      if (!memory.setFlags(this.#at[i], this.#seen[i], this.bits[i])) return false;
+    }
+    return true;
   }
 }
 

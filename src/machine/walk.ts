@@ -118,8 +118,8 @@ export class Walker {
     this.reset();
     const level = this.format.geometry.levels - 1;
     const outcome = this.descend(level, rootPfn, ALL_RIGHTS, page, access, privilege);
-    if (outcome === OK && this.changes.pending) this.changes.apply(this.memory);
-    return outcome;
+    if (outcome !== OK || !this.changes.pending || this.changes.apply(this.memory)) return outcome;
+    return this.walk(rootPfn, page, access, privilege);
   }
 
   /** The same from a table below the root. */
@@ -127,8 +127,8 @@ export class Walker {
     this.reset();
     const { level, pfn, rights } = start;
     const outcome = this.descend(level, pfn, rights, page, access, privilege);
-    if (outcome === OK && this.changes.pending) this.changes.apply(this.memory);
-    return outcome;
+    if (outcome !== OK || !this.changes.pending || this.changes.apply(this.memory)) return outcome;
+    return this.walkFrom(start, page, access, privilege);
   }
 
   reset(): void {
@@ -181,7 +181,7 @@ export class Walker {
       rights &= verdict;
       if (verdict < LEAF) {
         if ((lo & judge.accessedMask) !== judge.accessedMask) {
-          this.changes.add(at, pa, judge.accessedMask);
+          this.changes.add(at, pa, judge.accessedMask, lo);
         }
         table = judge.tableFrame(lo, hi);
         level--;
@@ -192,7 +192,7 @@ export class Walker {
         return this.#failed(DENIED, pa, level, rights, access, privilege);
       }
       const wanted = judge.accessedMask | (access === WRITE ? judge.dirtyMask : 0);
-      if ((lo & wanted) !== wanted) this.changes.add(at, pa, wanted);
+      if ((lo & wanted) !== wanted) this.changes.add(at, pa, wanted, lo);
       const frame = judge.frame(lo, hi, level, true);
       this.dirty = ((lo | wanted) & judge.dirtyMask) === judge.dirtyMask;
       this.pfn = level === 0 ? frame : frame + (page % this.#spans[level]);

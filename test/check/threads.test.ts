@@ -80,13 +80,15 @@ test('threads: guests are interrupted, and frames are given back', async () => {
 });
 
 const TAKEN = /^(tlb\.stale|frame\.free): /;
+const LOST = /^tdp\.dirty: at rest/;
 
 test.each([
-  ['tdp', 'write-unmap', 'flush.wait', 200],
-  ['tdp', 'write-unmap', 'tdp.zap.clear', 200],
-  ['kpop', 'write-unmap-invalidate', 'kpop.kick.wait', 5],
-] as const)('threads: %s %s without %s is caught', async (design, id, label, turns) => {
-  expect(await caught(design, id, turns, [label, 'drop'])).toMatch(TAKEN);
+  ['tdp', 'write-unmap', 'flush.wait', 200, TAKEN],
+  ['tdp', 'write-unmap', 'tdp.zap.clear', 200, TAKEN],
+  ['tdp', 'write-invalidate', 'backing.dirty', 50, LOST],
+  ['kpop', 'write-unmap-invalidate', 'kpop.kick.wait', 5, TAKEN],
+] as const)('threads: %s %s without %s is caught', async (design, id, label, turns, says) => {
+  expect(await caught(design, id, turns, [label, 'drop'])).toMatch(says);
 });
 
 test('threads: flush.kick dropped never ends, and it is said where', async () => {

@@ -68,8 +68,8 @@ export class StressWorld {
       cpus: litmus.guests.length + litmus.hosts.length,
       trace: { event: () => undefined },
       memory: this.#memory,
-      secondStage: ept(choice.design.explored?.secondStage ?? MINI, { accessDirty: false }),
-      nestedStage: ept(MINI, { accessDirty: false }),
+      secondStage: ept(choice.design.explored?.secondStage ?? MINI, { accessDirty: true }),
+      nestedStage: ept(MINI, { accessDirty: true }),
     });
     this.checked = build(this.machine, choice, litmus);
     if (litmus.mapped !== undefined) this.checked.premap(litmus.mapped);

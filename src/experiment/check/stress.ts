@@ -6,8 +6,8 @@
  *
  * It shows presence, never absence: what it finds is real, what it does not find may be there.
  *
- * Leaves out: promises about every state (nobody sees all words at one moment), A/D flags (the
- * walks' own writes are no acts), guest hypervisors, weakened locks.
+ * Leaves out: promises about every state (nobody sees all words at one moment), guest hypervisors,
+ * weakened locks.
  */
 import { Defect } from '../../base/assert.ts';
 import { Random } from '../../base/random.ts';

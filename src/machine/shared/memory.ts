@@ -21,6 +21,11 @@ export class SharedMemory extends FlatMemory {
     return this.#shared === undefined ? super.read(pa) : this.#shared.value(this.indexOf(pa));
   }
 
+  /** As the hardware's locked operation: nothing if somebody was faster. */
+  override setFlags(at: number, seen: number, bits: number): boolean {
+    return Atomics.compareExchange(this.words, at, seen, seen | bits) === seen;
+  }
+
   override setValueAt(at: number, value: number): void {
     super.setValueAt(at, value);
     if (this.#shared !== undefined) this.whenWritten?.(at);
