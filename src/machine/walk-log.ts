@@ -25,7 +25,7 @@ export class Changes {
   readonly #at = new Int32Array(MOST_ENTRIES);
   readonly #seen = new Int32Array(MOST_ENTRIES);
 
-  /** Notes `bits` for the word whose low half lies at index `at` of memory and was read as `seen`. */
+  /** Notes `bits` for the word whose low half lies at index `at` and was read as `seen`. */
   add(at: number, pa: number, bits: number, seen: number): void {
     this.pending = true;
     for (let i = 0; i < this.count; i++) {

@@ -1,4 +1,4 @@
-/** A design that has nothing but operations on a few words: what tests of the checker itself run. */
+/** A design of nothing but operations on a few words: what tests of the checker itself run. */
 import { Arena } from '../../src/alloc/arena.ts';
 import type { Choice } from '../../src/design/index.ts';
 import type { Design, System } from '../../src/design/system.ts';

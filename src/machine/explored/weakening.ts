@@ -7,8 +7,9 @@ import { type Act, Op } from '../../runtime/act.ts';
 /**
  * `drop` does nothing: a wait is over at once, a flush, an interrupt or a fence does not happen, a
  * lock or a compare-and-swap seems to have succeeded (and the unlocking that belongs to a lock does
- * nothing either). `blind` makes a compare-and-swap a store. `stale` yields what the context saw there last, without looking. `split` makes a
- * locked operation a load and a store with a gap between them that any CPU may use.
+ * nothing either). `blind` makes a compare-and-swap a store. `stale` yields what the context saw
+ * there last, without looking. `split` makes a locked operation a load and a store with a gap
+ * between them that any CPU may use.
  * `unordered` lets a locked operation or a fence leave the store buffer alone (only under TSO).
  * `relaxed` takes its order away and nothing else: explored hardware never shows the difference,
  * but the happens-before detector goes by the order that is stated (DESIGN.md law 1).

@@ -3,8 +3,8 @@
  * the hardware below, everything else by the machine as ever. A thread has a copy of the machine to
  * itself and drives one CPU of it; registers, TLB and contexts of the others stay untouched there.
  *
- * Leaves out: guests with paging of their own, posted interrupts, several interrupts of one vector in
- * flight to a CPU, which are one.
+ * Leaves out: guests with paging of their own, posted interrupts, several interrupts of one vector
+ * in flight to a CPU, which are one.
  */
 import { defect } from '../../base/assert.ts';
 import { type Act, Op } from '../../runtime/act.ts';
