@@ -1,6 +1,6 @@
 /**
- * The rows of kpop's own engines in `npm run bench:check`: the scene of bench/shootdown.ts, explored
- * by the stateful engine, and by the reduced stateless one where that comes to an end in time.
+ * The rows of kpop's own engines in `npm run bench:check`: the scene of bench/shootdown.ts,
+ * explored by the stateful engine, and by the reduced stateless one where that ends in time.
  * `in all` adds the building of the system; Node has started before and compiles while it runs.
  */
 import { fixedSpaces, HostileHardware } from '../src/machine/explored/adversary.ts';

@@ -4,8 +4,8 @@
  * program reaches.
  *
  * A label is a text `subject.deed` that is given to an act of a guard (a fence, a wait, a locked
- * operation, a flush, an interrupt) or to a routine that hands it on to one. The code of a design is
- * what its file imports, directly or not.
+ * operation, a flush, an interrupt) or to a routine that hands it on to one. The code of a design
+ * is what its file imports, directly or not.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

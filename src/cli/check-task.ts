@@ -5,7 +5,7 @@
 import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
 import type { Choice } from '../design/index.ts';
-import type { Checked, Design } from '../design/system.ts';
+import type { Design } from '../design/system.ts';
 import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
@@ -37,6 +37,7 @@ export interface PieceTask {
 /** A design as plans need it. */
 export interface Described {
   readonly id: string;
+  /** Axes that it looks at when it is built for a check. */
   readonly axes: Design['axes'];
   /** Axes given with the name, in the design's own order; undefined if none were. */
   readonly given: string | undefined;
@@ -75,30 +76,17 @@ function watched(design: Design, watch: Watch): Design {
 }
 
 function describe(choice: Choice, named: NamedDesign): Described {
-  const { id } = choice.design;
+  const { id, axes } = choice.design;
   const colon = choice.name.indexOf(':');
   const hasAxes = named.bundle === undefined ? colon >= 0 : named.axes !== undefined;
+  const read = new Set<string>();
+  const offers = checkedOf(choice, (axis) => read.add(axis));
   return {
     id,
-    axes: exploredAxes(choice.design),
+    axes: Object.fromEntries(Object.entries(axes).filter(([axis]) => read.has(axis))),
     given: hasAxes ? choice.name.slice(colon < 0 ? choice.name.length : colon + 1) : undefined,
-    operations: Object.keys(offersOf(choice, named)?.operations ?? {}),
+    operations: Object.keys(offers?.operations ?? {}),
   };
-}
-
-function exploredAxes({ axes, explored }: Design): Design['axes'] {
-  if (explored?.axes === undefined) return axes;
-  return Object.fromEntries(explored.axes.map((name) => [name, axes[name]!]));
-}
-
-function offersOf(choice: Choice, { bundle }: NamedDesign): Checked | undefined {
-  try {
-    return checkedOf(choice);
-  } catch (error) {
-    // A built-in design that cannot be built so small is not one that offers itself for checks.
-    if (bundle === undefined && error instanceof Defect) return undefined;
-    throw error;
-  }
 }
 
 function runTask(task: PieceTask, { design }: Choice, watch: Watch): CheckAnswer {

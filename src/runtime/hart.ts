@@ -127,7 +127,7 @@ export interface Adversary {
   invalidate(set: number, space: number, page: number): number;
   /** A guest hypervisor's invalidation retired at the hart. */
   guestFlush(set: number): number;
-  /** Entries that hardware may cache by itself now, as moves of their own; an eager one has some. */
+  /** Entries that hardware may cache by itself now, each a move; an eager one has some. */
   fills(set: number, view: HartView): readonly number[];
   /** The set with one more entry. */
   filled(set: number, entry: number): number;

@@ -26,7 +26,7 @@ const wild = (program: Program, seed: number) =>
   walkAtRandom(new Toy(program), { seed, runs: 300, depth: 100 });
 
 /** Random programs, with the first violation that a walk finds. */
-function* violations() {
+function* violations(): Generator<{ program: Program; found: ReturnType<typeof wild> }> {
   for (let seed = 0; seed < SEEDS; seed++) {
     const order = seed % 2 === 0 ? 'sc' : 'tso';
     const program = randomProgram(seed, { tasks: 2 + (seed % 2), statements: 3, words: 3, order });

@@ -32,7 +32,10 @@ const biting = [
 const bitingLoops = [63, 3598, 8086, 9825, 10458, 10998, 11228];
 
 /** Programs of all shapes that the plain engine explores within its budget. */
-function* samples(bounds: Bounds, judged: boolean) {
+function* samples(
+  bounds: Bounds,
+  judged: boolean,
+): Generator<{ program: Program; plain: ReturnType<typeof explorePlain> }> {
   const drawn = Array.from({ length: SEEDS }, (_, seed) => [seed, seed % shapes.length] as const);
   for (const [seed, shape] of [...biting, ...drawn]) {
     const judgedProgram = randomProgram(seed, shapes[shape]!);

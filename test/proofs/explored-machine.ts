@@ -9,6 +9,7 @@
  */
 
 import type { Cpu } from '../../src/machine/cpu.ts';
+import { type BufferedStore, StoreBuffer } from '../../src/machine/explored/store-buffer.ts';
 import { WRITE } from '../../src/machine/format/judge.ts';
 import type { GuestContext } from '../../src/machine/guest.ts';
 import { Instruction } from '../../src/machine/instruction.ts';
@@ -18,7 +19,6 @@ import { Op } from '../../src/runtime/act.ts';
 import type { Context, Frame } from '../../src/runtime/context.ts';
 import { Outcome, type Processor } from '../../src/runtime/processor.ts';
 import { type ExploredEngine, Hasher } from '../../src/schedule/explore/engine.ts';
-import { type BufferedStore, StoreBuffer } from '../../src/machine/explored/store-buffer.ts';
 
 /**
  * How the primitive with this label is weakened: `drop` does nothing (a lock or a compare-and-swap

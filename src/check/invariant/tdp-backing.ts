@@ -57,7 +57,7 @@ export function backedBy(frame: number): string {
   return frame < 0 ? 'no frame backs it' : `frame ${hex(frame)} backs it`;
 }
 
-/** I4 at rest: a page that was written to is dirty in its entry, or noted as dirty by who took it. */
+/** I4 at rest: a page that was written to is dirty in its entry, or noted by who took that. */
 export function tdpDirty(mmu: TdpMmu, memory: readonly PageRange[]): StatePromise {
   return {
     id: 'tdp.dirty',

@@ -14,8 +14,9 @@ const argued: readonly Argued[] = [
     design: '*',
     label: 'tdp.unmap-end.lock',
     why:
-      'closing an invalidation raises the sequence before it lowers the count of open ones, and a ' +
-      'fault reads them in the other order, so either makes it retry; KVM takes the lock all the same',
+      'closing an invalidation raises the sequence before it lowers the count of open ones, ' +
+      'and a fault reads them in the other order, so either makes it retry; KVM takes the ' +
+      'lock all the same',
   },
   {
     design: '*',

@@ -79,7 +79,7 @@ class Together {
   constructor({ harts, words }: ReturnType<typeof buildTogether>) {
     this.#harts = harts;
     this.#words = words;
-    harts.forEach((_, hart) => this.perform({ hart, input: Input.start, argument: 0 }));
+    for (const hart of harts.keys()) this.perform({ hart, input: Input.start, argument: 0 });
   }
 
   perform({ hart, input, argument }: Asked): void {

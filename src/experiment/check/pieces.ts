@@ -1,7 +1,7 @@
 /**
  * What a check consists of: pieces, each a design with its axes under one litmus program and one
- * memory order. Every choice of a pairwise covering of the design's axes runs the litmus programs on
- * two CPUs, the first choice (the defaults) those on three, and every cell of the axes runs the
+ * memory order. Every choice of a pairwise covering of the design's axes runs the litmus programs
+ * on two CPUs, the first choice (the defaults) those on three, and every cell of the axes runs the
  * smallest one.
  */
 import { badInput } from '../../base/bad-input.ts';
@@ -34,20 +34,26 @@ export interface Piece {
   readonly bounds: Bounds;
 }
 
-/** The fixed budget of a design: moves per piece, by the number of CPUs. */
+/** The fixed budget of a design. */
 export interface Budget {
+  /** Moves per piece on two CPUs, which are exhausted, and on three. */
   readonly steps2: number;
   readonly steps3: number;
-  /** Preemptions to which litmus programs on three CPUs are exhausted. */
-  readonly preemptions3: number;
+  /** Litmus programs on three CPUs that are exhausted to more preemptions than others. */
+  readonly preemptions3: Readonly<Record<string, number>>;
 }
 
+/** Preemptions to which litmus programs on three CPUs are exhausted. */
+const FEW = 2;
+const STEPS = { steps2: 4_000_000, steps3: 10_000_000 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
-  tdp: { steps2: 3_000_000, steps3: 6_000_000, preemptions3: 3 },
+  tdp: { ...STEPS, preemptions3: { 'write-remove-unmap': 3 } },
+  nested: { ...STEPS, preemptions3: { 'write-unmap-invalidate': 3 } },
+  kpop: { ...STEPS, preemptions3: { 'write-unmap-unmap': 3 } },
 };
-const OTHERS: Budget = { steps2: 4_000_000, steps3: 8_000_000, preemptions3: 3 };
-/** What `--deep` multiplies the budget by, and the preemptions on three CPUs. */
-const DEEP = { steps: 20, preemptions3: 5 };
+const OTHERS: Budget = { ...STEPS, preemptions3: {} };
+/** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
+const DEEP = { steps: 20, preemptions: 2 };
 export const ENTRIES = 3;
 const DEEP_ENTRIES = 4;
 const SEED = 1;
@@ -101,24 +107,31 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     if (options.guards === true && cpusOf(litmus) > 2) return false;
     return wanted === undefined || wanted.includes(litmus);
   });
-  const covering = options.guards === true ? coveringOf(design).slice(0, 1) : coveringOf(design);
-  const all = chosen.flatMap((litmus) => {
-    // Three CPUs cost as much as everything else: only the first choice pays for them.
-    const choices = cpusOf(litmus) > 2 ? covering.slice(0, 1) : covering;
-    return choices.map((choice): [string, Litmus] => [choice, litmus]);
-  });
-  const smallest = chosen[0];
-  const wantsCells = design.given === undefined && options.guards !== true;
-  const cells = wantsCells && smallest !== undefined ? cellsOf(design) : [];
-  for (const cell of cells) {
-    if (!all.some(([choice, litmus]) => choice === cell && litmus === smallest)) {
-      all.push([cell, smallest!]);
+  const [first, ...others] = coveringOf(design);
+  const { memory } = options;
+  // With store buffers every sequentially consistent execution is possible too, as each store may
+  // leave at once: where time is short, the weaker order stands for both.
+  const weakest = memory.slice(-1);
+  const pieces: Piece[] = [];
+  const add = (choice: string, litmus: Litmus, orders: readonly MemoryOrder[]): void => {
+    for (const order of orders) pieces.push(pieceOf(design.id, choice, litmus, order, options));
+  };
+  for (const litmus of chosen) {
+    if (options.guards === true) add(first!, litmus, memory.slice(0, 1));
+    else if (cpusOf(litmus) > 2) add(first!, litmus, weakest);
+    else {
+      add(first!, litmus, memory);
+      for (const choice of others) add(choice, litmus, weakest);
     }
   }
-  const orders = options.guards === true ? options.memory.slice(0, 1) : options.memory;
-  return all.flatMap(([choice, litmus]) =>
-    orders.map((memory) => pieceOf(design.id, choice, litmus, memory, options)),
-  );
+  if (options.guards === true || design.given !== undefined) return pieces;
+  for (const cell of cellsOf(design)) {
+    const isThere = pieces.some(
+      ({ choice, litmus }) => choice === cell && litmus === chosen[0]?.id,
+    );
+    if (!isThere && chosen[0] !== undefined) add(cell, chosen[0], weakest);
+  }
+  return pieces;
 }
 
 function pieceOf(
@@ -131,7 +144,7 @@ function pieceOf(
   const budget = budgetOf(id);
   const isThree = cpusOf(litmus) > 2;
   const fixed = (isThree ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
-  const preemptions = deep ? DEEP.preemptions3 : budget.preemptions3;
+  const preemptions = (budget.preemptions3[litmus.id] ?? FEW) + (deep ? DEEP.preemptions : 0);
   return {
     choice,
     litmus: litmus.id,

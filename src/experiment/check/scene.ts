@@ -115,9 +115,19 @@ export function buildTogether(
   return { harts, words };
 }
 
-/** What a design offers to a checker; undefined if nothing. */
-export function checkedOf(choice: Choice): Checked | undefined {
+/** What a design offers to a checker; undefined if nothing. `read` is told which axes it reads. */
+export function checkedOf(
+  { name, design, axes: given }: Choice,
+  read: (axis: string) => void = () => undefined,
+): Checked | undefined {
   const nothing = { id: '', title: '', source: '', pages: 1, guests: [], hosts: [[]] };
+  const axes = new Proxy(given, {
+    get(target, axis): unknown {
+      if (typeof axis === 'string') read(axis);
+      return Reflect.get(target, axis) as unknown;
+    },
+  });
+  const choice = { name, design, axes };
   return emptyCopy(choice, nothing, new Int32Array(FRAMES * FRAME_HALVES)).checked;
 }
 

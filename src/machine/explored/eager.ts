@@ -1,7 +1,7 @@
 /**
  * The eager adversary: hardware caches one walkable entry after the other, each a move of its own,
  * and nothing is cached but what such a move cached. It is what "may be cached at any moment" says
- * word for word, and costs a state for every subset: the oracle of the lazy one, for small programs.
+ * word for word, and costs a state for every subset: the oracle of the lazy one, in small programs.
  */
 import type { HartView } from '../../runtime/hart.ts';
 import { HostileHardware } from './adversary.ts';

@@ -19,8 +19,8 @@ export interface World {
    */
   privates(hart: number): readonly object[];
   /**
-   * Operation codes of acts of host threads that touch nothing but what the CPU's own threads touch:
-   * they are no moves of their own, but happen with the move before.
+   * Operation codes of acts of host threads that touch nothing but what the CPU's own threads
+   * touch: they are no moves of their own, but happen with the move before.
    */
   readonly silent?: ReadonlySet<number>;
   /** Frames of the second-stage roots whose translations are cached in the most hostile way. */
