@@ -5,12 +5,15 @@
  */
 import type { Act, Word } from './act.ts';
 
+/** What of an act a word needs to know. */
+export type WordAct = Pick<Act, 'op' | 'lo' | 'hi' | 'seenLo' | 'seenHi'>;
+
 /** Words in memory that all threads see. */
 export interface SharedWords {
   /** The words as halves, for plain accesses. */
   readonly halves: Int32Array;
   /** Performs a memory act on the word whose low half lies at `index`; `word`: what it held. */
-  perform(act: Act, index: number, word: Word): void;
+  perform(act: WordAct, index: number, word: Word): void;
   /** The word as a number, both halves at once. */
   value(index: number): number;
 }

@@ -12,7 +12,7 @@ import {
 } from '../../src/experiment/check/stress.ts';
 import { litmusPrograms } from '../../src/litmus/index.ts';
 import { modified } from '../../src/machine/explored/weakening.ts';
-import { type Act, Op } from '../../src/runtime/act.ts';
+import { Op } from '../../src/runtime/act.ts';
 import { AtomicWords } from '../../src/schedule/threads/words.ts';
 
 type Weaken = NonNullable<StressOptions['weaken']>[number];
@@ -106,30 +106,28 @@ test('threads: atomic words do what acts say', () => {
   const random = new Random(7, 0);
   const half = (): number => (random.below(4) === 0 ? -1 : random.below(2 ** 32) | 0);
   const word = { lo: 0, hi: 0, ok: true };
-  const halves = { lo: 0, hi: 0, seenLo: 0, seenHi: 0 };
-  const rest = { order: 'full', ready: undefined, watch: [], operand: undefined } as const;
-  let pending: Act = { op: Op.load, at: 0, label: '', ...halves, ...rest };
-  const set = (fields: Partial<Act>): void => {
-    pending = { ...pending, ...fields };
+  const act = { op: Op.load as number, lo: 0, hi: 0, seenLo: 0, seenHi: 0 };
+  const offer = (fields: Partial<typeof act>): void => {
+    Object.assign(act, fields);
   };
   const locked = [Op.cas, Op.exchange, Op.add, Op.or, Op.and];
   for (let i = 0; i < 2000; i++) {
     const held = { lo: words.halves[2]!, hi: words.halves[3]! };
     const seen = { seenLo: random.below(2) === 0 ? held.lo : half(), seenHi: held.hi };
-    set({ op: locked[random.below(5)]!, lo: half(), hi: half(), ...seen });
-    words.perform(pending, 2, word);
-    const next = modified(pending, held);
+    offer({ op: locked[random.below(5)]!, lo: half(), hi: half(), ...seen });
+    words.perform(act, 2, word);
+    const next = modified(act, held);
     expect(word).toEqual({ ...held, ok: next !== undefined });
     expect({ lo: words.halves[2], hi: words.halves[3] }).toEqual(next ?? held);
   }
   const before = words.halves[3]!;
-  set({ op: Op.storeLow, lo: 5, hi: 9 });
-  words.perform(pending, 2, word);
+  offer({ op: Op.storeLow, lo: 5, hi: 9 });
+  words.perform(act, 2, word);
   expect([words.halves[2], words.halves[3]]).toEqual([5, before]);
-  set({ op: Op.store, lo: -1, hi: 9 });
-  words.perform(pending, 2, word);
+  offer({ op: Op.store, lo: -1, hi: 9 });
+  words.perform(act, 2, word);
   expect([word.lo, words.value(2)]).toEqual([0, 9 * 2 ** 32 + 0xffffffff]);
-  set({ op: Op.load });
-  words.perform(pending, 2, word);
+  offer({ op: Op.load });
+  words.perform(act, 2, word);
   expect(word).toEqual({ lo: -1, hi: 9, ok: true });
 });

@@ -23,7 +23,7 @@ export interface Weakening {
 
 /** What a locked operation stores; undefined for a compare-and-swap that fails. */
 export function modified(
-  act: Act,
+  act: Pick<Act, 'op' | 'lo' | 'hi' | 'seenLo' | 'seenHi'>,
   old: { readonly lo: number; readonly hi: number },
 ): { lo: number; hi: number } | undefined {
   switch (act.op) {

@@ -3,8 +3,8 @@
  * where a word is a BigInt: `Atomics` knows no other 64-bit numbers.
  */
 import { join } from '../../base/bits.ts';
-import { type Act, Op, type Word } from '../../runtime/act.ts';
-import type { SharedWords } from '../../runtime/threads.ts';
+import { Op, type Word } from '../../runtime/act.ts';
+import type { SharedWords, WordAct } from '../../runtime/threads.ts';
 
 export class AtomicWords implements SharedWords {
   readonly halves: Int32Array;
@@ -20,7 +20,7 @@ export class AtomicWords implements SharedWords {
     return join(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
   }
 
-  perform(act: Act, index: number, word: Word): void {
+  perform(act: WordAct, index: number, word: Word): void {
     word.ok = true;
     const held = this.#performOn(act, index / 2, word);
     word.lo = Number(BigInt.asIntN(32, held));
@@ -28,7 +28,7 @@ export class AtomicWords implements SharedWords {
   }
 
   /** What the word held; 0 where only a store was asked for. */
-  #performOn(act: Act, at: number, word: Word): bigint {
+  #performOn(act: WordAct, at: number, word: Word): bigint {
     const words = this.#words;
     const value = (BigInt(act.hi) << 32n) | BigInt(act.lo >>> 0);
     switch (act.op) {
