@@ -12,6 +12,7 @@ import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpo
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { accessOf, type PageRange } from '../hypervisor/mmu/common.ts';
+import { findPlace } from '../hypervisor/mmu/kpop/entry.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
@@ -151,13 +152,22 @@ function* move(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) yield* mapPage(cpu, parts, page, 1);
 }
 
+/** Fills until the page is there, as a vCPU that faults again and again; or L1 must decide. */
 function* fill(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) {
     for (;;) {
       if ((yield* fillPage(cpu, parts, page, PROT_WRITE)) !== 'retry') break;
+      if (yield* isMapped(cpu, parts.space, page)) break; // somebody else was faster
       cpu.rest(page, 1);
     }
   }
+}
+
+/** What the access after a fault finds. */
+function* isMapped(cpu: Context, space: Space, page: number): Routine<boolean> {
+  const place = yield* findPlace(cpu, space, page, 'stop');
+  if (place === undefined) return false;
+  return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), 0).kind === 'leaf';
 }
 
 /** The host takes the L1 pages behind a range away and frees their frames. */
