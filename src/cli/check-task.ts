@@ -85,7 +85,10 @@ function describe(choice: Choice, named: NamedDesign): Described {
     id,
     axes: Object.fromEntries(Object.entries(axes).filter(([axis]) => read.has(axis))),
     given: hasAxes ? choice.name.slice(colon < 0 ? choice.name.length : colon + 1) : undefined,
-    operations: Object.keys(offers?.operations ?? {}),
+    operations: [
+      ...Object.keys(offers?.operations ?? {}),
+      ...(offers?.asked ?? []).map((what) => `ask:${what}`),
+    ],
   };
 }
 

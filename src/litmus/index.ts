@@ -1,7 +1,7 @@
 /** The litmus programs. */
 
 import { kpopLitmus } from './kpop.ts';
-import type { Litmus } from './litmus.ts';
+import { type Litmus, ring } from './litmus.ts';
 import { tdpLitmus } from './tdp.ts';
 
 export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus];
@@ -9,6 +9,13 @@ export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus];
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
 export function cpusOf({ guests, hosts }: Litmus): number {
   return guests.length + hosts.length;
+}
+
+/** Operations that a design must offer; what guests ask for as `ask:<what>`. */
+export function needsOf({ guests, hosts }: Litmus): string[] {
+  const asked = guests.flat().flatMap((step) => (step.do === 'ask' ? [`ask:${step.what}`] : []));
+  const done = hosts.flat().map((step) => step.do);
+  return [...new Set([...asked, ...done.filter((operation) => operation !== ring.do)])];
 }
 
 /** How much happens: the order in which litmus programs are tried when any of them may do. */

@@ -8,7 +8,7 @@ import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
 import { type Choice, chooseAxes } from '../../design/index.ts';
 import type { Design } from '../../design/system.ts';
-import { cpusOf, litmusPrograms, sizeOf } from '../../litmus/index.ts';
+import { cpusOf, litmusPrograms, needsOf, sizeOf } from '../../litmus/index.ts';
 import type { Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
@@ -79,7 +79,7 @@ export interface Planned {
   readonly axes: Design['axes'];
   /** Axes given by the user; undefined for all of a covering. */
   readonly given: string | undefined;
-  /** Operations that it offers. */
+  /** Operations that it offers, what guests may ask for among them (`needsOf`). */
   readonly operations: readonly string[];
 }
 
@@ -94,7 +94,7 @@ export function findLitmus(id: string): Litmus {
 export function litmusFor(operations: readonly string[]): readonly Litmus[] {
   const offered = new Set(operations);
   return litmusPrograms
-    .filter(({ hosts }) => hosts.every((steps) => steps.every((step) => offered.has(step.do))))
+    .filter((litmus) => needsOf(litmus).every((need) => offered.has(need)))
     .sort((a, b) => sizeOf(a) - sizeOf(b));
 }
 
