@@ -227,7 +227,7 @@ function leafOf(
 }
 
 /** Distinct words of a step, written ones marked. */
-function touchedBy(reads: readonly number[], effects: Int32Array): Int32Array {
+export function touchedBy(reads: readonly number[], effects: Int32Array): Int32Array {
   const words = new Map<number, number>();
   for (let i = 0; i < reads.length; i += 2) words.set(reads[i]! >> 1, 0);
   for (let i = 0; i < effects.length; i += 3) {
