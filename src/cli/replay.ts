@@ -9,6 +9,7 @@ import { promiseOf, titleIn } from '../experiment/check/promises.ts';
 import { type Replayed, replay } from '../experiment/check/replay.ts';
 import { buildScene } from '../experiment/check/scene.ts';
 import { looksLikeSchedule, readSchedule, type Schedule } from '../experiment/check/schedule.ts';
+import { systemOf } from '../experiment/check/system.ts';
 import type { Replay } from '../measure/check.ts';
 import { renderReplay } from '../report/check.ts';
 import { describeParting } from '../schedule/explore/names.ts';
@@ -26,14 +27,16 @@ export async function runReplay(text: string, options: { json?: boolean }): Prom
   const named = await nameDesign(schedule.design);
   const choice = await chooseDesign(named);
   const { litmus, memory, guard, entries } = schedule;
+  const program = findLitmus(litmus);
   const scene = buildScene({
     choice,
-    litmus: findLitmus(litmus),
+    litmus: program,
     order: memory,
     weaken: guard === undefined ? [] : [guard],
     entries,
   });
-  const replayed = replay(scene, schedule.names, schedule.loop);
+  const system = systemOf(scene, program, memory);
+  const replayed = replay(scene, system, schedule.names, schedule.loop);
   const message = replayed.message ?? '';
   const promise = promiseOf(message);
   const document: Replay = {
