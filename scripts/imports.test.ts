@@ -33,7 +33,7 @@ test.each([
   ['machine/cpu.ts', "import fs from 'fs';", 'imports fs'],
   ['machine/cpu.ts', "export * from '../cli/main.ts';", 'silicon'],
   ['index.ts', "import './cli/main.ts';", 'command line'],
-  ['litmus/good.ts', "import '../machine/tlb.ts';", 'exam'],
+  ['litmus/good.ts', "import '../machine/tlb.ts';", 'who does what'],
   ['report/text.ts', "const x = await import('../schedule/timed.ts');", 'yesterday'],
   ['cli/page.ts', "import '../web/page.ts';", 'stands alone'],
   ['machine/cpu.ts', "import './tlb.js';", './x.ts'],

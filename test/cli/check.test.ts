@@ -103,7 +103,7 @@ describe('check', () => {
   test('text: a table, and what it took', async () => {
     const { status, stdout } = await kpop('check', 'tdp', '--litmus', 'remove-remove');
     expect(status).toBe(0);
-    expect(stdout).toContain('4 pieces: 4 hold, 0 are broken, 0 are unfinished; 4 exhausted');
+    expect(stdout).toMatch(/(\d) pieces: \1 hold, 0 are broken, 0 are unfinished; \1 exhausted/);
   });
 });
 

@@ -79,7 +79,7 @@ export function buildPair(options: PairOptions): Pair {
     secondStage: ept(options.geometry ?? MINI, { accessDirty: options.accessDirty ?? true }),
   });
   const size = options.pool ?? 192;
-  const base = STRUCTURES + Math.floor((size * 8) / 4096);
+  const base = STRUCTURES + Math.floor((size * 8 + (options.pages ?? PAGES) * 16) / 4096);
   const arena = new Arena(1, base);
   const frames = new Frames(arena, { base, limit: base + size }, cpus);
   const platform: Platform = { name: 'l0', arena, frames, cpus, boot: machine.memory };
