@@ -69,7 +69,9 @@ function section(kind: Kind): string {
 function linesOf(kind: Kind): string[] {
   if (kind === 'designs') return designs.flatMap(designLines);
   if (kind === 'workloads') return workloads.flatMap(workloadLines);
-  return entriesOf(kind).map(({ id, title }) => row(id, title));
+  const entries = entriesOf(kind);
+  const width = Math.max(14, ...entries.map(({ id }) => id.length));
+  return entries.map(({ id, title }) => row(id, title, width));
 }
 
 function designLines({ id, title, axes, isolates }: Design): string[] {
@@ -94,8 +96,8 @@ function workloadLines({ id, title, file, operation, parameters }: Workload): st
   ];
 }
 
-function row(id: string, title: string): string {
-  return `  ${id.padEnd(14)} ${title}`;
+function row(id: string, title: string, width = 14): string {
+  return `  ${id.padEnd(width)} ${title}`;
 }
 
 function below(text: string): string {
