@@ -9,7 +9,6 @@ import { promiseOf, titleIn } from '../experiment/check/promises.ts';
 import { type Replayed, replay } from '../experiment/check/replay.ts';
 import { buildScene } from '../experiment/check/scene.ts';
 import { looksLikeSchedule, readSchedule, type Schedule } from '../experiment/check/schedule.ts';
-import { systemOf } from '../experiment/check/system.ts';
 import type { Replay } from '../measure/check.ts';
 import { renderReplay } from '../report/check.ts';
 import { describeParting } from '../schedule/explore/names.ts';
@@ -27,16 +26,14 @@ export async function runReplay(text: string, options: { json?: boolean }): Prom
   const named = await nameDesign(schedule.design);
   const choice = await chooseDesign(named);
   const { litmus, memory, guard, entries } = schedule;
-  const program = findLitmus(litmus);
   const scene = buildScene({
     choice,
-    litmus: program,
+    litmus: findLitmus(litmus),
     order: memory,
     weaken: guard === undefined ? [] : [guard],
     entries,
   });
-  const system = systemOf(scene, program, memory);
-  const replayed = replay(scene, system, schedule.names, schedule.loop);
+  const replayed = replay(scene, schedule.names, schedule.loop);
   const message = replayed.message ?? '';
   const promise = promiseOf(message);
   const document: Replay = {

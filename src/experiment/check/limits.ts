@@ -2,19 +2,10 @@
 import type { Look } from './look.ts';
 import type { Piece } from './pieces.ts';
 
-export interface Reached {
-  /** A vCPU came to the most entries. */
-  readonly wasHeld: boolean;
-  /** What is known about livelocks; '' if nothing is to be said. */
-  readonly liveness: string;
-  /** Operations were held against their specification. */
-  readonly overseen: boolean;
-}
-
 export function limitsOf(
   { bounds, memory }: Piece,
   look: Look,
-  { wasHeld, liveness, overseen }: Reached,
+  { wasHeld, liveness }: { readonly wasHeld: boolean; readonly liveness: string },
 ): string[] {
   const limits = [coverageOf(look)];
   const { sample } = look;
@@ -34,7 +25,6 @@ export function limitsOf(
   if (Number.isFinite(look.depth)) limits.push(`executions were cut after ${look.depth} moves`);
   if (wasHeld) limits.push(`a vCPU enters its guest at most ${bounds.entries} times`);
   if (liveness !== '') limits.push(liveness);
-  if (!overseen) limits.push('results were not held against a specification of the operations');
   if (memory === 'tso') limits.push('stores wait in a buffer; plain words are not reordered');
   return limits;
 }

@@ -58,16 +58,6 @@ export const COMMON: readonly PromiseText[] = [
     source: 'primer/x86.md 9.4 (6)',
   },
   {
-    id: 'oracle.linearisable',
-    title: 'some order of the operations explains all their results and what is left at rest',
-    source: 'the specification of the design’s operations (src/check/oracle)',
-  },
-  {
-    id: 'oracle.release',
-    title: 'each change of what words say is one step of an operation under way, as specified',
-    source: 'the specification of the design’s operations (src/check/oracle)',
-  },
-  {
     id: 'litmus.sometimes',
     title: 'what the litmus is about did happen in some execution',
     source: 'src/litmus',

@@ -4,7 +4,7 @@
  */
 import type { CheckMove } from '../../measure/check.ts';
 import { follow, type Parting } from '../../schedule/explore/names.ts';
-import { actorOf, type Explored } from '../../schedule/explore/system.ts';
+import { actorOf } from '../../schedule/explore/system.ts';
 import { Changes } from './changes.ts';
 import type { Scene } from './scene.ts';
 
@@ -16,28 +16,20 @@ export interface Replayed {
   readonly message: string | undefined;
 }
 
-/**
- * Replays from the start of `scene`, whose `system` is what is explored of it; with `loop`, whether
- * the moves from there on repeat.
- */
-export function replay(
-  scene: Scene,
-  system: Explored,
-  names: readonly string[],
-  loop = -1,
-): Replayed {
+/** Replays from the start of `scene`; with `loop`, whether the moves from there on repeat. */
+export function replay(scene: Scene, names: readonly string[], loop = -1): Replayed {
   const { harts } = scene;
   const changes = new Changes(scene);
   const moves: CheckMove[] = [];
   let before: readonly [number, number] | undefined;
-  let message = follow(system, []).message;
+  let message = follow(harts, []).message;
   for (let i = 0; i < names.length && message === undefined; i++) {
     if (i === loop) before = [harts.hashLow, harts.hashHigh];
     const name = names[i]!;
     const move = harts.moves().find((one) => harts.nameOf(one) === name);
     const says = move === undefined ? '' : harts.describe(move).replace(/^cpu\d+ /, '');
     const cpu = move === undefined ? -1 : harts.taskOf(actorOf(move));
-    const followed = follow(system, [name]);
+    const followed = follow(harts, [name]);
     if (followed.parting !== undefined) {
       const parting = { ...followed.parting, index: i };
       return { moves, parting, message: followed.message };

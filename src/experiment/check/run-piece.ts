@@ -4,12 +4,12 @@
  */
 import type { Choice } from '../../design/index.ts';
 import { GUEST_DONE, neverSeen } from '../../litmus/index.ts';
-import type { CheckResult } from '../../measure/check.ts';
+import type { CheckMove, CheckResult } from '../../measure/check.ts';
 import type { LiveHart } from '../../runtime/hart.ts';
 import { exploreLiveness } from '../../schedule/explore/liveness.ts';
 import { type Minimised, minimise } from '../../schedule/explore/minimise.ts';
 import { namesOf } from '../../schedule/explore/names.ts';
-import type { Explored, Move } from '../../schedule/explore/system.ts';
+import type { Move } from '../../schedule/explore/system.ts';
 import { hunt } from './hunt.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
@@ -18,7 +18,6 @@ import { promiseOf, titleIn } from './promises.ts';
 import { replay } from './replay.ts';
 import { buildScene, type Scene, type SceneOptions } from './scene.ts';
 import { writeSchedule } from './schedule.ts';
-import { isOverseen, systemOf } from './system.ts';
 
 export interface PieceTask {
   readonly piece: Piece;
@@ -49,7 +48,7 @@ const HUNT = { seed: 1, runs: 12, depth: 400 };
 /** Local states of the code: whoever has more does not come to an end, or keeps a clock. */
 const MOST_LOCALS = 400_000;
 /** States up to which livelocks are looked for. */
-const LIVENESS_STATES = 60_000;
+const LIVENESS_STATES = 150_000;
 
 /** What was found, whichever engine found it. */
 interface Found {
@@ -70,12 +69,11 @@ export function runPiece(task: PieceTask): PieceOutcome {
     return ended || harts.work.locals > MOST_LOCALS;
   };
   const hunts = piece.guard !== undefined;
-  const system = systemIn(scene, task);
-  const look = lookAt(system, { bounds: piece.bounds, hunts, isOver });
+  const look = lookAt(harts, { bounds: piece.bounds, hunts, isOver });
   const liveness = look.verdict === 'holds' && !hunts ? livelockOf(task, look, isOver) : undefined;
   const never = look.verdict === 'holds' && hunts ? neverAgain(task, look, isOver) : undefined;
   const found =
-    look.verdict === 'violated' ? shortest(task, system, look, isOver) : (never ?? liveness?.found);
+    look.verdict === 'violated' ? shortest(task, scene, look, isOver) : (never ?? liveness?.found);
   return {
     result: resultOf(task, look, found, scene, liveness?.says ?? ''),
     offered: [...harts.labels()].map(([label, ops]): Offered => [label, [...ops].sort()]),
@@ -85,11 +83,6 @@ export function runPiece(task: PieceTask): PieceOutcome {
 
 function sceneOf(task: PieceTask): Scene {
   return buildScene(sceneOptions(task));
-}
-
-/** What is explored of a scene of this piece. */
-function systemIn(scene: Scene, { piece }: PieceTask): Explored {
-  return systemOf(scene, findLitmus(piece.litmus), piece.memory);
 }
 
 function sceneOptions({ piece, choice, watch }: PieceTask): SceneOptions {
@@ -103,14 +96,14 @@ function sceneOptions({ piece, choice, watch }: PieceTask): SceneOptions {
   };
 }
 
-function shortest(task: PieceTask, first: Explored, look: Look, isOver: () => boolean): Found {
+function shortest(task: PieceTask, scene: Scene, look: Look, isOver: () => boolean): Found {
   const promise = promiseOf(look.message);
   let isFirst = true;
-  const fresh = (): Explored => {
-    // The one that was explored has its automata filled, and stands at its start again.
-    if (!isFirst) return systemIn(sceneOf(task), task);
+  const fresh = (): Scene['harts'] => {
+    // The scene that was explored has its automata filled, and stands at its start again.
+    if (!isFirst) return sceneOf(task).harts;
     isFirst = false;
-    return first;
+    return scene.harts;
   };
   const { path, message, says }: Minimised = minimise({
     fresh,
@@ -128,7 +121,7 @@ function neverAgain(task: PieceTask, look: Look, isOver: () => boolean): Found |
   const litmus = findLitmus(piece.litmus);
   if (!neverSeen(litmus, look.seen).includes(GUEST_DONE)) return undefined;
   const whole = sceneOf({ ...task, piece: { ...piece, guard: undefined } });
-  const { seen } = lookAt(systemIn(whole, task), { bounds: piece.bounds, hunts: true, isOver });
+  const { seen } = lookAt(whole.harts, { bounds: piece.bounds, hunts: true, isOver });
   if (neverSeen(litmus, seen).includes(GUEST_DONE)) return undefined;
   const message =
     'litmus.sometimes: in no execution does the guest come to its end, as it does else';
@@ -181,8 +174,7 @@ function resultOf(
   const expected = guard === undefined ? 'holds' : 'violated';
   const tooEasy = verdict === 'holds' ? tooEasyOf(task, look) : '';
   const isAll = look.preemptions === Number.POSITIVE_INFINITY;
-  const overseen = isOverseen(scene, findLitmus(piece.litmus), piece.memory);
-  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, liveness, overseen });
+  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, liveness });
   if (!task.isBuiltIn && tooEasy !== '') limits.push(tooEasy);
   const fails = task.isBuiltIn ? tooEasy : '';
   const broken = found === undefined ? '' : promiseOf(found.message);
@@ -231,8 +223,7 @@ function counterexampleOf(task: PieceTask, found: Found | undefined): Counterexa
   const { piece, origin } = task;
   const scene = sceneOf(task);
   const names = namesOf(scene.harts, found.path);
-  const again = sceneOf(task);
-  const { moves } = replay(again, systemIn(again, task), names, found.loop);
+  const interleaving: readonly CheckMove[] = replay(sceneOf(task), names, found.loop).moves;
   const schedule = writeSchedule({
     design: origin.design,
     code: origin.code,
@@ -243,5 +234,5 @@ function counterexampleOf(task: PieceTask, found: Found | undefined): Counterexa
     loop: found.loop,
     names,
   });
-  return { schedule, length: names.length, minimal: found.minimal, interleaving: moves };
+  return { schedule, length: names.length, minimal: found.minimal, interleaving };
 }
