@@ -53,8 +53,8 @@ function sentence(options: SceneOptions, { path, hart, label, what }: Parted): s
   const where = label === '' ? 'at its start' : `after ${label}, in move ${path.length}`;
   return hasParted(options, path)
     ? `cpu${hart} ${where} did something else when it was run again on the same words ` +
-        `(it ${what}): its code depends on chance, on the clock, or on state that is not in words ` +
-        'of memory'
+        `(it ${what}): its code depends on chance, on the clock, or on state that is not in ` +
+        'words of memory'
     : `cpu${hart} ${where} did something else when the other CPUs ran in the same program ` +
         `(it ${what}): they share state that is not in words of memory, where no step touches it`;
 }
