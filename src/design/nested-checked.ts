@@ -29,6 +29,7 @@ import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { attachRcu, EPTP_FLAGS, nothing } from './host.ts';
+import { likenessesOf } from './likeness.ts';
 import {
   behind,
   GeneralL1,
@@ -172,6 +173,7 @@ function checkedNested(parts: Parts): Checked {
     asked: Object.keys(general.asked),
     repeated: ['mmu.seq', 'l1.zero'],
     silent: VMCS_ACTS,
+    likenesses: likenessesOf(l1.vm, l1.mmu.rcu, l1.mmu.lock),
   };
 }
 

@@ -16,6 +16,7 @@ import type { Geometry } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
+import type { Likeness } from '../runtime/hart.ts';
 
 /** What a workload needs from the system it runs on. */
 export interface Demand {
@@ -91,6 +92,8 @@ export interface Checked {
   readonly promises: readonly StatePromise[];
   /** Operation codes of acts that are no moves of their own (`World.silent`); none unless given. */
   readonly silent?: readonly number[];
+  /** Words of which only a part matters; none unless given. */
+  readonly likenesses?: readonly Likeness[];
   /** Spaces that CPUs in guest mode use; those of `roots`, in one format, unless given. */
   readonly spaces?: Spaces;
   /**

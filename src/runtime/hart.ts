@@ -144,6 +144,17 @@ export interface Adversary {
 export const FRAME_HALVES = 1024;
 
 /**
+ * Words of which only a part matters: counters that code compares for being equal or odd. States in
+ * which they have the same meaning have the same futures.
+ */
+export interface Likeness {
+  /** Half-words, each in one likeness only. */
+  readonly halves: readonly number[];
+  /** What their values mean, as many numbers or fewer. */
+  readonly meaning: (values: readonly number[]) => readonly number[];
+}
+
+/**
  * Between a live hart and the words: every half-word that the hart reads comes from here, and
  * nothing it writes gets past here. Live, reads are answered by the words as they are and are
  * recorded; in replay they are answered by a record, and a read of another word than recorded means

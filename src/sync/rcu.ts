@@ -57,6 +57,14 @@ export class Rcu {
     yield* this.advance(cpu, count + 1 === CAPACITY ? 'wait' : 'try');
   }
 
+  /** For onlookers: where each CPU keeps the mode that reader `reader` had. */
+  snapshotsOf(reader: number, cpus: number): number[] {
+    return Array.from(
+      { length: cpus },
+      (_, cpu) => this.#base + cpu * this.#stride + 2 * BATCH_BYTES + reader * 8,
+    );
+  }
+
   /** Whether this CPU has frames whose grace period may be over: a look at private words. */
   hasWaiting(cpu: Context): boolean {
     return cpu.read(this.#base + cpu.seat * this.#stride + BATCH_BYTES) !== 0;
@@ -106,6 +114,6 @@ export class Rcu {
 }
 
 /** Quiescent when seen (odd), moved since, or ended: it cannot hold an old pointer. */
-function isPast(then: number, now: number): boolean {
+export function isPast(then: number, now: number): boolean {
   return then % 2 === 1 || now !== then || now >= TWO32;
 }

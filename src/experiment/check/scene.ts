@@ -94,6 +94,7 @@ export function buildScene(options: SceneOptions): Scene {
       label,
       times: options.entries ?? 3,
     })),
+    likenesses: checked.likenesses ?? [],
     sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };

@@ -1,5 +1,5 @@
 /** What a system of harts is made of. */
-import type { Adversary, LiveHart } from '../../runtime/hart.ts';
+import type { Adversary, Likeness, LiveHart } from '../../runtime/hart.ts';
 import type { Harts } from './harts.ts';
 
 /** What a system promises about its states; questions that touch nothing. */
@@ -18,6 +18,8 @@ export interface HartsOptions {
   readonly build: (hart: number) => LiveHart;
   readonly adversary: Adversary;
   readonly judgement: Judgement;
+  /** Words of which only a part matters. */
+  readonly likenesses?: readonly Likeness[];
   /** Labels that must be performed in some execution, for `seen`. */
   readonly sometimes?: readonly string[];
   /** What goes on for ever is cut: no hart performs the label more often. */

@@ -77,7 +77,7 @@ export class Harts implements Explored {
     this.#limits = options.limits ?? [];
     this.#passed = new Int32Array(options.harts * this.#limits.length);
     const registers = [this.#local, this.#caches, this.#queued, this.#passed];
-    this.#journal = new Journal(options.words, registers);
+    this.#journal = new Journal(options.words, registers, options.likenesses);
     for (let hart = 0; hart < this.count; hart++) this.#start(hart);
   }
 

@@ -1,12 +1,16 @@
 /**
  * What it takes to go back: for each move the words it overwrote and the registers as they were
- * before. It also keeps the hash of the words, which changes word by word.
+ * before. It also keeps the hash of the words, which changes word by word; of words that have a
+ * likeness only the meaning is hashed.
  */
+import type { Likeness } from '../../runtime/hart.ts';
 
 export class Journal {
   readonly #words: Int32Array;
   readonly #registers: readonly Int32Array[];
   readonly #width: number; // registers in all
+  readonly #likenesses: readonly Likeness[];
+  readonly #likenessOf: Int32Array; // by half-word: number of its likeness plus one
   #old = new Int32Array(1 << 14); // (index, value) pairs
   #length = 0;
   #from = new Int32Array(1 << 10); // per move: where its pairs begin
@@ -18,8 +22,17 @@ export class Journal {
   hashLow = 0;
   hashHigh = 0;
 
-  constructor(words: Int32Array, registers: readonly Int32Array[]) {
+  constructor(
+    words: Int32Array,
+    registers: readonly Int32Array[],
+    likenesses: readonly Likeness[] = [],
+  ) {
     this.#words = words;
+    this.#likenesses = likenesses;
+    this.#likenessOf = new Int32Array(words.length);
+    likenesses.forEach(({ halves }, i) => {
+      for (const index of halves) this.#likenessOf[index] = i + 1;
+    });
     this.#registers = registers;
     this.#width = registers.reduce((sum, bank) => sum + bank.length, 0);
     this.#before = new Int32Array(this.#width << 10);
@@ -87,9 +100,26 @@ export class Journal {
   }
 
   #exchange(index: number, old: number, value: number): void {
+    const likeness = this.#likenessOf[index]!;
+    if (likeness !== 0) {
+      this.#hashMeaning(likeness - 1);
+      this.#words[index] = value;
+      this.#hashMeaning(likeness - 1);
+      return;
+    }
     this.#words[index] = value;
     this.hashLow ^= lane(index, old, 0x9e3779b1) ^ lane(index, value, 0x9e3779b1);
     this.hashHigh ^= lane(index, old, 0x7feb352d) ^ lane(index, value, 0x7feb352d);
+  }
+
+  /** Adds what a likeness means now to the hash, or takes it out again. */
+  #hashMeaning(number: number): void {
+    const { halves, meaning } = this.#likenesses[number]!;
+    const now = meaning(halves.map((index) => this.#words[index]!));
+    for (let i = 0; i < now.length; i++) {
+      this.hashLow ^= lane(halves[i]!, now[i]!, 0x9e3779b1);
+      this.hashHigh ^= lane(halves[i]!, now[i]!, 0x7feb352d);
+    }
   }
 
   #grow(): void {
