@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Check, CheckResult, Replay } from '../../src/measure/check.ts';
+import type { Check, CheckResult, GuardResult, Replay } from '../../src/measure/check.ts';
 import { checkSchema, replaySchema } from '../../src/report/check-schema.ts';
 import { builtMain, type Ended, ending, start } from './built.ts';
 
@@ -98,6 +98,33 @@ describe('check', () => {
     const seconds = await check(...args, '--budget', '0.5s');
     expect(seconds.status).toBe(3);
     expect(seconds.check.ended).toBe('budget');
+  });
+
+  test('Ctrl-C: status 130, and what was done by then', async () => {
+    const child = start(main, ['check', 'kpop', '--json'], folder);
+    const ended = ending(child);
+    setTimeout(() => child.kill('SIGINT'), 4000);
+    const { status, stdout } = await ended;
+    expect(status).toBe(130);
+    const { ended: how, results } = checkSchema.parse(JSON.parse(stdout));
+    expect(how).toBe('interrupted');
+    expect(results.every(({ verdict }) => verdict === 'holds')).toBe(true);
+  });
+
+  test('--guards: what breaks without each, and the schedule that shows it', async () => {
+    const args = ['tdp', '--litmus', 'remove-teardown', '--guards', '--memory', 'sc'];
+    const { check: document } = await check(...args);
+    const of = (label: string): GuardResult => {
+      return document.guards.find((guard) => guard.label === label)!;
+    };
+    const unlink = of('tdp.teardown.unlink');
+    expect(unlink).toMatchObject({ design: 'tdp', verdict: 'necessary', argued: '' });
+    expect(unlink.result).toMatchObject({ guard: 'tdp.teardown.unlink', asExpected: true });
+    const { status, stdout } = await kpop('replay', unlink.result!.schedule, '--json');
+    expect(status).toBe(1);
+    expect(replaySchema.parse(JSON.parse(stdout)).promise).toBe(unlink.result!.promise);
+    expect(of('rcu.wait')).toMatchObject({ verdict: 'not reached' });
+    expect(of('rcu.wait').argued).toMatch(/512 frames/);
   });
 
   test('text: a table, and what it took', async () => {

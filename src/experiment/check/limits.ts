@@ -2,10 +2,19 @@
 import type { Look } from './look.ts';
 import type { Piece } from './pieces.ts';
 
+export interface Reached {
+  /** A vCPU came to the most entries. */
+  readonly wasHeld: boolean;
+  /** The search was ended because code kept coming to new local states. */
+  readonly isEndless: boolean;
+  /** What is known about livelocks; '' if nothing is to be said. */
+  readonly liveness: string;
+}
+
 export function limitsOf(
   { bounds, memory }: Piece,
   look: Look,
-  { wasHeld, liveness }: { readonly wasHeld: boolean; readonly liveness: string },
+  { wasHeld, isEndless, liveness }: Reached,
 ): string[] {
   const limits = [coverageOf(look)];
   const { sample } = look;
@@ -24,6 +33,11 @@ export function limitsOf(
   }
   if (Number.isFinite(look.depth)) limits.push(`executions were cut after ${look.depth} moves`);
   if (wasHeld) limits.push(`a vCPU enters its guest at most ${bounds.entries} times`);
+  if (isEndless) {
+    limits.push(
+      'given up: its code keeps coming to new local states; has it a counter that grows?',
+    );
+  }
   if (liveness !== '') limits.push(liveness);
   if (memory === 'tso') limits.push('stores wait in a buffer; plain words are not reordered');
   return limits;

@@ -48,7 +48,7 @@ const HUNT = { seed: 1, runs: 12, depth: 400 };
 /** Local states of the code: whoever has more does not come to an end, or keeps a clock. */
 const MOST_LOCALS = 400_000;
 /** States up to which livelocks are looked for. */
-const LIVENESS_STATES = 150_000;
+const LIVENESS_STATES = 60_000;
 
 /** What was found, whichever engine found it. */
 interface Found {
@@ -174,7 +174,8 @@ function resultOf(
   const expected = guard === undefined ? 'holds' : 'violated';
   const tooEasy = verdict === 'holds' ? tooEasyOf(task, look) : '';
   const isAll = look.preemptions === Number.POSITIVE_INFINITY;
-  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, liveness });
+  const isEndless = harts.work.locals > MOST_LOCALS;
+  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, isEndless, liveness });
   if (!task.isBuiltIn && tooEasy !== '') limits.push(tooEasy);
   const fails = task.isBuiltIn ? tooEasy : '';
   const broken = found === undefined ? '' : promiseOf(found.message);
