@@ -6,7 +6,10 @@
 import { describe, expect, test } from 'vitest';
 import { parseDesign } from '../../src/design/index.ts';
 import { watchRaces } from '../../src/experiment/check/races.ts';
+import { replay } from '../../src/experiment/check/replay.ts';
+import { runPiece } from '../../src/experiment/check/run-piece.ts';
 import { buildScene } from '../../src/experiment/check/scene.ts';
+import { readSchedule } from '../../src/experiment/check/schedule.ts';
 import { litmusPrograms } from '../../src/litmus/index.ts';
 import type { MemoryOrder } from '../../src/machine/explored/acts.ts';
 import type { Weakening } from '../../src/machine/explored/weakening.ts';
@@ -254,6 +257,23 @@ test('a race that needs another way to a state seen before is found by clocks on
     exploreStateful(watchRaces(little(bodies), merge)).message;
   expect(search('words')).toBe('');
   expect(search('clocks')).toMatch(/^memory.race/);
+});
+
+test('kpop check finds the race that a relaxed lock leaves, and its schedule replays to it', () => {
+  const guard = { label: 'tdp.fault.lock', how: 'relaxed' } as const;
+  const bounds = { steps: 100_000, goal: 'all', entries: 2, seed: 1 } as const;
+  const piece = { choice: 'tdp', litmus: 'fault-unmap', memory: 'sc', guard, bounds } as const;
+  const choice = parseDesign('tdp');
+  const origin = { design: 'tdp', code: '' };
+  const task = { piece, choice, origin, isBuiltIn: true, isOver: () => false };
+  const { result } = runPiece(task);
+  expect([result.verdict, result.promise]).toEqual(['violated', 'memory.race']);
+  expect(result.message).toMatch(/^kvm.mmu.hullFirst: cpu1 plainly wrote it .* cpu0 plainly read/);
+  const litmus = litmusPrograms.find(({ id }) => id === 'fault-unmap')!;
+  const scene = buildScene({ choice, litmus, order: 'sc', weaken: [guard], entries: 2 });
+  const { names } = readSchedule(result.schedule);
+  expect(replay(scene, names).message).toBe(`memory.race: ${result.message}`);
+  expect(names).toHaveLength(result.length);
 });
 
 describe('built-in designs', () => {

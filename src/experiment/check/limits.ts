@@ -7,14 +7,15 @@ export interface Reached {
   readonly wasHeld: boolean;
   /** The search was ended because code kept coming to new local states. */
   readonly isEndless: boolean;
-  /** What is known about livelocks; '' if nothing is to be said. */
+  /** What is known about livelocks, and about races; '' if nothing is to be said. */
   readonly liveness: string;
+  readonly races: string;
 }
 
 export function limitsOf(
   { bounds, memory }: Piece,
   look: Look,
-  { wasHeld, isEndless, liveness }: Reached,
+  { wasHeld, isEndless, liveness, races }: Reached,
 ): string[] {
   const limits = [coverageOf(look)];
   const { sample } = look;
@@ -39,6 +40,7 @@ export function limitsOf(
     );
   }
   if (liveness !== '') limits.push(liveness);
+  if (races !== '') limits.push(races);
   if (memory === 'tso') limits.push('stores wait in a buffer; plain words are not reordered');
   return limits;
 }

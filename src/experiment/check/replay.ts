@@ -6,6 +6,7 @@ import type { CheckMove } from '../../measure/check.ts';
 import { follow, type Parting } from '../../schedule/explore/names.ts';
 import { actorOf } from '../../schedule/explore/system.ts';
 import { Changes } from './changes.ts';
+import { followRaces } from './races.ts';
 import type { Scene } from './scene.ts';
 
 export interface Replayed {
@@ -19,6 +20,7 @@ export interface Replayed {
 /** Replays from the start of `scene`; with `loop`, whether the moves from there on repeat. */
 export function replay(scene: Scene, names: readonly string[], loop = -1): Replayed {
   const { harts } = scene;
+  const races = followRaces(scene);
   const changes = new Changes(scene);
   const moves: CheckMove[] = [];
   let before: readonly [number, number] | undefined;
@@ -29,15 +31,19 @@ export function replay(scene: Scene, names: readonly string[], loop = -1): Repla
     const move = harts.moves().find((one) => harts.nameOf(one) === name);
     const says = move === undefined ? '' : harts.describe(move).replace(/^cpu\d+ /, '');
     const cpu = move === undefined ? -1 : harts.taskOf(actorOf(move));
+    if (move !== undefined) races.about(move);
     const followed = follow(harts, [name]);
     if (followed.parting !== undefined) {
       const parting = { ...followed.parting, index: i };
       return { moves, parting, message: followed.message };
     }
+    races.took();
     moves.push({ cpu, name, says, changes: changes.since() });
     message = followed.message;
   }
   if (message === undefined && before !== undefined) message = repeated(scene, before, loop);
+  // Where another promise ended the execution, a race on the way did not.
+  if (message === undefined && races.message !== '') message = races.message;
   return { moves, parting: undefined, message };
 }
 

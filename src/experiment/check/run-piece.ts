@@ -9,12 +9,13 @@ import type { LiveHart } from '../../runtime/hart.ts';
 import { exploreLiveness } from '../../schedule/explore/liveness.ts';
 import { type Minimised, minimise } from '../../schedule/explore/minimise.ts';
 import { namesOf } from '../../schedule/explore/names.ts';
-import type { Move } from '../../schedule/explore/system.ts';
+import type { Explored, Move } from '../../schedule/explore/system.ts';
 import { hunt } from './hunt.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
 import { findLitmus, type Piece } from './pieces.ts';
 import { promiseOf, titleIn } from './promises.ts';
+import { lookForRaces, watchRaces } from './races.ts';
 import { replay } from './replay.ts';
 import { buildScene, type Scene, type SceneOptions } from './scene.ts';
 import { writeSchedule } from './schedule.ts';
@@ -72,10 +73,17 @@ export function runPiece(task: PieceTask): PieceOutcome {
   const look = lookAt(harts, { bounds: piece.bounds, hunts, isOver });
   const liveness = look.verdict === 'holds' && !hunts ? livelockOf(task, look, isOver) : undefined;
   const never = look.verdict === 'holds' && hunts ? neverAgain(task, look, isOver) : undefined;
+  // Of weakened code only where nothing but an order was taken away: nothing else can show that.
+  const canRace = look.verdict !== 'violated' && (!hunts || piece.guard.how === 'relaxed');
+  const races = canRace ? racesOf(task, scene, isOver) : undefined;
+  const another = (): Explored => sceneOf(task).harts;
   const found =
-    look.verdict === 'violated' ? shortest(task, scene, look, isOver) : (never ?? liveness?.found);
+    look.verdict === 'violated'
+      ? shortest(look, harts, another, isOver)
+      : (races?.found ?? never ?? liveness?.found);
+  const says = { liveness: liveness?.says ?? '', races: races?.says ?? '' };
   return {
-    result: resultOf(task, look, found, scene, liveness?.says ?? ''),
+    result: resultOf(task, look, found, scene, says),
     offered: [...harts.labels()].map(([label, ops]): Offered => [label, [...ops].sort()]),
     wasEnded: ended,
   };
@@ -96,23 +104,37 @@ function sceneOptions({ piece, choice, watch }: PieceTask): SceneOptions {
   };
 }
 
-function shortest(task: PieceTask, scene: Scene, look: Look, isOver: () => boolean): Found {
-  const promise = promiseOf(look.message);
+/** `explored` has its automata filled, and stands at its start again. */
+function shortest(
+  broken: { readonly message: string; readonly path: readonly Move[] },
+  explored: Explored,
+  another: () => Explored,
+  isOver: () => boolean,
+): Found {
+  const promise = promiseOf(broken.message);
   let isFirst = true;
-  const fresh = (): Scene['harts'] => {
-    // The scene that was explored has its automata filled, and stands at its start again.
-    if (!isFirst) return sceneOf(task).harts;
+  const fresh = (): Explored => {
+    if (!isFirst) return another();
     isFirst = false;
-    return scene.harts;
+    return explored;
   };
   const { path, message, says }: Minimised = minimise({
     fresh,
-    path: look.path,
+    path: broken.path,
     isSame: (other) => promiseOf(other) === promise,
     steps: MINIMISE,
     isOver,
   });
   return { message, path, loop: -1, minimal: says };
+}
+
+function racesOf(task: PieceTask, scene: Scene, isOver: () => boolean): Extra {
+  const { seed } = task.piece.bounds;
+  const { message, path, says } = lookForRaces(scene, { seed, isOver });
+  if (message === '') return { found: undefined, says };
+  const watched = (one: Scene): Explored => watchRaces(one, 'words');
+  const found = shortest({ message, path }, watched(scene), () => watched(sceneOf(task)), isOver);
+  return { found, says };
 }
 
 /** A guest that comes to its end in no execution of weakened code, and does without weakening. */
@@ -128,14 +150,15 @@ function neverAgain(task: PieceTask, look: Look, isOver: () => boolean): Found |
   return { message, path: [], loop: -1, minimal: '' };
 }
 
-interface Livelock {
+/** What a look beside the main one found. */
+interface Extra {
   readonly found: Found | undefined;
   /** What is known then, as a limit. */
   readonly says: string;
 }
 
 /** On a scene of its own: the graph of all states needs other walks than those done before. */
-function livelockOf(task: PieceTask, look: Look, isOver: () => boolean): Livelock {
+function livelockOf(task: PieceTask, look: Look, isOver: () => boolean): Extra {
   if (look.preemptions !== Number.POSITIVE_INFINITY) {
     return { found: undefined, says: 'livelocks were not looked for: not all states are known' };
   }
@@ -165,7 +188,7 @@ function resultOf(
   look: Look,
   found: Found | undefined,
   scene: Scene,
-  liveness: string,
+  says: { readonly liveness: string; readonly races: string },
 ): PieceOutcome['result'] {
   const { harts } = scene;
   const { piece } = task;
@@ -175,7 +198,7 @@ function resultOf(
   const tooEasy = verdict === 'holds' ? tooEasyOf(task, look) : '';
   const isAll = look.preemptions === Number.POSITIVE_INFINITY;
   const isEndless = harts.work.locals > MOST_LOCALS;
-  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, isEndless, liveness });
+  const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, isEndless, ...says });
   if (!task.isBuiltIn && tooEasy !== '') limits.push(tooEasy);
   const fails = task.isBuiltIn ? tooEasy : '';
   const broken = found === undefined ? '' : promiseOf(found.message);

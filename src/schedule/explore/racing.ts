@@ -7,12 +7,12 @@
  * was seen already is missed. With `clocks`, states also differ if later accesses would be judged
  * differently, so that all races within the bounds are found, for more states and time.
  */
-import { Input } from '../../runtime/hart.ts';
+import { type HartView, Input } from '../../runtime/hart.ts';
 import { ClockHash } from './clock-hash.ts';
 import type { Harts } from './harts.ts';
 import { Races } from './races.ts';
 import type { Reducible } from './reduced.ts';
-import { actorOf, type Footprint, type Move } from './system.ts';
+import type { Footprint, Move } from './system.ts';
 
 export interface RacingOptions {
   readonly merge: 'words' | 'clocks';
@@ -20,22 +20,74 @@ export interface RacingOptions {
   readonly nameOf?: (word: number) => string;
 }
 
-export class Racing implements Reducible {
-  readonly harts: Harts;
+/** Follows the moves that somebody else takes in a system of harts. */
+export class RaceWatch {
+  readonly #harts: Harts;
   readonly #races: Races;
-  readonly #hash: ClockHash | undefined;
-  #isHashed = false;
+  #next: { hart: number; input: number; before: HartView } | undefined;
 
   /** `harts` stand at their start. */
-  constructor(harts: Harts, options: RacingOptions) {
-    this.harts = harts;
-    this.#races = new Races(harts.count, options.nameOf ?? placeOf);
+  constructor(harts: Harts, nameOf: (word: number) => string = placeOf) {
+    this.#harts = harts;
+    this.#races = new Races(harts.count, nameOf);
     for (let hart = 0; hart < harts.count; hart++) {
       const view = harts.view(hart);
       const leaf = harts.started[hart]!;
       const step = { hart, isAct: false, isInterrupt: false, before: view, after: view, leaf };
       this.#races.start(step);
     }
+  }
+
+  /** A move is about to be taken. */
+  about(move: Move): void {
+    const asked = this.#harts.asks(move);
+    this.#next =
+      asked === undefined ? undefined : { ...asked, before: this.#harts.view(asked.hart) };
+  }
+
+  /** It was taken. */
+  took(): void {
+    const { lastLeaf: leaf } = this.#harts;
+    const next = this.#next;
+    if (leaf === undefined || next === undefined) {
+      this.#races.skip(); // hardware alone moved
+      return;
+    }
+    const { hart, input, before } = next;
+    this.#races.take({
+      hart,
+      isAct: input === Input.act || input === Input.choose,
+      isInterrupt: input === Input.interrupt,
+      before,
+      after: this.#harts.view(hart),
+      leaf,
+    });
+  }
+
+  undo(): void {
+    this.#races.back();
+  }
+
+  /** `memory.race: <sentence>` if the last move met a race; else ''. */
+  get message(): string {
+    return this.#races.message;
+  }
+
+  hash(into: ClockHash): void {
+    this.#races.hash(into);
+  }
+}
+
+export class Racing implements Reducible {
+  readonly harts: Harts;
+  readonly #watch: RaceWatch;
+  readonly #hash: ClockHash | undefined;
+  #isHashed = false;
+
+  /** `harts` stand at their start. */
+  constructor(harts: Harts, options: RacingOptions) {
+    this.harts = harts;
+    this.#watch = new RaceWatch(harts, options.nameOf);
     if (options.merge === 'clocks') this.#hash = new ClockHash(harts.count);
   }
 
@@ -56,30 +108,15 @@ export class Racing implements Reducible {
   }
 
   take(move: Move): void {
-    const { harts } = this;
-    const hart = harts.taskOf(actorOf(move));
-    const before = harts.view(hart);
-    const input = harts.asks(move)?.input;
-    harts.take(move);
-    const { lastLeaf: leaf } = harts;
-    if (leaf === undefined) {
-      this.#races.skip(); // hardware alone moved
-    } else {
-      this.#races.take({
-        hart,
-        isAct: input === Input.act || input === Input.choose,
-        isInterrupt: input === Input.interrupt,
-        before,
-        after: harts.view(hart),
-        leaf,
-      });
-    }
+    this.#watch.about(move);
+    this.harts.take(move);
+    this.#watch.took();
     this.#isHashed = false;
   }
 
   undo(): void {
     this.harts.undo();
-    this.#races.back();
+    this.#watch.undo();
     this.#isHashed = false;
   }
 
@@ -100,13 +137,14 @@ export class Racing implements Reducible {
   }
 
   #hashed(): ClockHash | undefined {
-    if (this.#hash !== undefined && !this.#isHashed) this.#races.hash(this.#hash);
+    if (this.#hash !== undefined && !this.#isHashed) this.#watch.hash(this.#hash);
     this.#isHashed = true;
     return this.#hash;
   }
 
   always(): string | undefined {
-    return this.harts.always() ?? (this.#races.message === '' ? undefined : this.#races.message);
+    const { message } = this.#watch;
+    return this.harts.always() ?? (message === '' ? undefined : message);
   }
 
   atEnd(): string | undefined {
