@@ -29,10 +29,9 @@ export class CheckProgress {
     const moves = questions * MOVES_PER_QUESTION;
     const pending = this.#pieces - this.#done;
     const parts = [
-      `${this.#done} of ${this.#pieces} pieces`,
-      `${pending} pending`,
       `${short(moves)} moves explored`,
-      `${short(moves / seconds)} per second`,
+      `${short(moves / seconds)}/s`,
+      `${pending} of ${this.#pieces} pieces pending`,
       ...(this.#done === 0 ? [] : [`about ${duration((seconds / this.#done) * pending)} left`]),
       ...(this.#last === '' ? [] : [`last: ${this.#last}`]),
     ];
