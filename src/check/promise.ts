@@ -6,6 +6,8 @@ import type { View } from './invariant/view.ts';
 
 export interface Released {
   readonly lock: number;
+  /** Whether the lock's word says that somebody holds it. */
+  readonly isHeld: (view: View) => boolean;
   readonly holds: (view: View) => string | undefined;
 }
 

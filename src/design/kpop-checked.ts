@@ -12,11 +12,13 @@ import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpo
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { accessOf, type PageRange } from '../hypervisor/mmu/common.ts';
-import { findPlace } from '../hypervisor/mmu/kpop/entry.ts';
-import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
+import { enterSpace, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
+import { beginSection, endSection } from '../hypervisor/mmu/kpop/section.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
-import { kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
+import { isDying, kpopTeardown } from '../hypervisor/mmu/kpop/teardown.ts';
+import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
+import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
@@ -27,8 +29,16 @@ import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { makeVmcs, startVcpus } from './host.ts';
-import { type Axes, type Checked, type Demand, hostPlatform, type System } from './system.ts';
+import { attachGrace, makeVmcs, startVcpus } from './host.ts';
+import { ticketsOf } from './likeness.ts';
+import {
+  type Axes,
+  type Checked,
+  type Demand,
+  hostPlatform,
+  type Operation,
+  type System,
+} from './system.ts';
 import { hostExits, poolOf } from './tdp.ts';
 
 const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
@@ -73,6 +83,7 @@ export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): Sys
       afterExit: (cpu) => leaveSpace(cpu, space),
     });
   });
+  attachGrace(space, vm);
   startVcpus(machine, vm);
   return {
     machine,
@@ -112,6 +123,7 @@ function violation(parts: Parts): ExitHandler {
 /** MAP of one page with what the general L1 believed at the beginning: epoch 0. */
 function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Routine<void> {
   const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
+  if (yield* isDying(cpu, parts.space)) return;
   cpu.began('map', page, l1gfn, ALL, epoch);
   const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: ALL, epoch });
   cpu.ended('map', STATUS[status]!);
@@ -129,26 +141,31 @@ function* fillPage(
   return outcome;
 }
 
-/** UNMAP as its caller sees it: over when the flush is. */
-function* unmapRange(cpu: Context, { space }: Parts, range: PageRange): Routine<void> {
+/** UNMAP as its caller sees it: over when the flush is. False if the address space is going. */
+function* unmapRange(cpu: Context, { space }: Parts, range: PageRange): Routine<boolean> {
+  if (yield* isDying(cpu, space)) return false;
   cpu.began('unmap', range.first, range.end, 1);
-  const label = yield* kpopUnmap(cpu, space, [range], 1);
-  if (label > 0) yield* joinFlush(cpu, space, label);
+  yield* finishUnmap(cpu, space, yield* kpopUnmap(cpu, space, [range], 1));
   cpu.ended('unmap', 'ok');
+  return true;
 }
 
 /** UNMAP; when it has returned L1 takes the page for something else, which is noted in a word. */
 function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   const { revoked } = parts;
-  yield* unmapRange(cpu, parts, range);
+  if (!(yield* unmapRange(cpu, parts, range))) return;
   for (let page = range.first; page < range.end; page++) {
     yield cpu.store(revoked.at(page), 1, 'l1.revoked');
   }
 }
 
+function* unmapAny(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  yield* unmapRange(cpu, parts, range);
+}
+
 /** UNMAP, then MAP of another L1 page in the same place. */
 function* move(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
-  yield* unmapRange(cpu, parts, range);
+  if (!(yield* unmapRange(cpu, parts, range))) return;
   for (let page = range.first; page < range.end; page++) yield* mapPage(cpu, parts, page, 1);
 }
 
@@ -165,7 +182,7 @@ function* fill(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
 
 /** What the access after a fault finds. */
 function* isMapped(cpu: Context, space: Space, page: number): Routine<boolean> {
-  const place = yield* findPlace(cpu, space, page, 'stop');
+  const place = yield* findPlace(cpu, space, page);
   if (place === undefined) return false;
   return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), 0).kind === 'leaf';
 }
@@ -192,21 +209,39 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
   return {
     roots: [space.rootFrame],
     operations: {
-      map: (cpu, range) => eachPage(range, (page) => mapPage(cpu, parts, page, 0)),
-      unmap: (cpu, range) => unmap(cpu, parts, range),
-      move: (cpu, range) => move(cpu, parts, range),
-      fill: (cpu, range) => fill(cpu, parts, range),
+      map: called(space, (cpu, range) => eachPage(range, (page) => mapPage(cpu, parts, page, 0))),
+      unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
+      move: called(space, (cpu, range) => move(cpu, parts, range)),
+      fill: called(space, (cpu, range) => fill(cpu, parts, range)),
+      // An UNMAP after which L1 may map the pages again; it covers whole tables.
+      'remove-tables': called(space, (cpu, range) => unmapAny(cpu, parts, range)),
       invalidate: (cpu, range) => invalidate(cpu, parts, range),
+      teardown: (cpu, { end }) => kpopTeardown(cpu, space, vm, end),
     },
     premap: (range) => premapKpop(machine, parts, range),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
     misuse: (view, page, frame) => misuseOfKpop(view, parts.l1Memory, parts.revoked, page, frame),
     exclusive: true,
     freeHanded: ['kpop.kick.wait'],
+    // With one lock for all entries each new try takes a new ticket: no state ever comes again.
+    likenesses: space.scope === 'entry' ? [] : [ticketsOf(space.lock.at)],
+    repeated: space.scope === 'entry' ? ['run.enter'] : ['run.enter', 'l2.again'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
     oracle: kpopOracle(space, parts.l1Memory, sizeOf(parts.revoked)),
-    promises: kpopPromises(space, parts.revoked),
+    promises: kpopPromises(space, vm, parts.revoked),
     structures: platform.arena.placed,
+  };
+}
+
+/**
+ * A call of L1 as the thread of its vCPU serves it: outside guest mode it may look at table pages,
+ * inside it does not. The thread's mode is the section here.
+ */
+function called(space: Space, operation: Operation): Operation {
+  return function* call(cpu, range): Routine<void> {
+    yield* beginSection(cpu, space);
+    yield* operation(cpu, range);
+    yield* endSection(cpu, space);
   };
 }
 

@@ -21,7 +21,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachGrace, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
 import { buildKpopHost } from './kpop-checked.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
@@ -53,7 +53,7 @@ export const kpop: Design = {
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'PROTECT, WINDOW, AGE, DIRTY, quotas, donated table memory, teardown (step 4)',
+    'PROTECT, WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM (step 4)',
     "reclaim of the pages that hold L1's own book and argument pages",
     'policy tables: CPUID goes to L1',
   ],
@@ -111,6 +111,7 @@ function startL0(machine: Machine, l1: L1, vm: KpopVm, virtualIpis: boolean): vo
   const options = { root: l1.mmu.root, vpid: 1, virtualIpis };
   addVcpus(l1.vm, l1.contexts, options, hostExits(handleViolation(l1.mmu), vmcall));
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
+  attachGrace(vm.space, l1.vm); // L2 faults and calls of L1 are served by the same threads
   startVcpus(machine, l1.vm);
 }
 

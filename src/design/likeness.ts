@@ -45,11 +45,17 @@ function callsOf(v: Vcpu): Likeness {
   };
 }
 
-/** A ticket lock that nobody holds or waits for: which ticket is next does not matter. */
-function ticketsOf(at: number): Likeness {
+/**
+ * A ticket lock that nobody waits for: which ticket is the next does not matter. Whoever holds it
+ * has forgotten its own, and whoever waits for the ticket that is served now is the only one out.
+ */
+export function ticketsOf(at: number): Likeness {
   return {
     halves: halvesAt(at),
-    meaning: (all) => (all[0] === all[1] ? [] : all),
+    meaning: (all) => {
+      const [served = 0, next = 0] = all;
+      return next - served <= 1 ? [-1, next - served] : all;
+    },
   };
 }
 

@@ -29,8 +29,10 @@ export function sizeOf(litmus: Litmus): number {
 /** What a guest does last: in some execution it must get there. */
 export const GUEST_DONE = 'guest.done';
 
-function promisedBy({ sometimes = [], guests }: Litmus): readonly string[] {
-  return guests.length === 0 ? sometimes : [...sometimes, GUEST_DONE];
+function promisedBy({ sometimes = [], guests, hosts }: Litmus): readonly string[] {
+  const isRung = hosts.flat().some((step) => step.do === ring.do);
+  const canEnd = guests.some((steps) => isRung || steps.every((step) => step.do !== 'await'));
+  return canEnd ? [...sometimes, GUEST_DONE] : sometimes;
 }
 
 /** Every label that must happen, alternatives apart: number i is bit i of what was seen. */

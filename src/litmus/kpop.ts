@@ -180,6 +180,89 @@ const three: readonly Litmus[] = [
     hosts: [[host('map', 0)], [host('unmap', 0)]],
     sometimes: ['kpop.map.hardware'],
   },
+  {
+    id: 'write-remove-invalidate',
+    title: 'a guest writes while L1 removes the table page and the host takes the page',
+    source: 'R6, K7, K14',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('remove-tables', 0, 2)], [host('invalidate', 0)]],
+    sometimes: [KICK],
+  },
+  {
+    id: 'write-remove-move',
+    title: 'a guest writes while L1 removes the table page and moves the page',
+    source: 'K3, K12',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('remove-tables', 0, 2)], [host('move', 0)]],
+    sometimes: [KICK],
+  },
 ];
 
-export const kpopLitmus: readonly Litmus[] = [...pairs, ...guests, ...three];
+/** An UNMAP that covers all that a table page serves removes the table page. */
+const removals: readonly Litmus[] = [
+  pair(
+    'remove-map',
+    'a MAP below a table page that an UNMAP removes',
+    'R5, K12: who meets a dead entry walks again',
+    [host('map', 0), host('remove-tables', 0, 2)],
+    { mapped: { first: 1, end: 2 }, sometimes: ['kpop.remove.unlink', 'kpop.map.hardware'] },
+  ),
+  pair(
+    'remove-move',
+    'a page is moved while the table page that serves it is removed',
+    'R5, K3: who links a new table page joins the flush of the removal first',
+    [host('move', 0), host('remove-tables', 0, 2)],
+    { mapped: ONE, sometimes: ['kpop.remove.unlink', 'kpop.link.hardware'] },
+  ),
+  pair(
+    'remove-fill',
+    'a fill from a known intent below a table page that an UNMAP removes',
+    'R5, K1',
+    [host('fill', 0), host('remove-tables', 0, 2)],
+    { mapped: ONE, sometimes: ['kpop.remove.unlink'] },
+  ),
+  pair(
+    'remove-invalidate',
+    'the host takes an L1 page whose entry lies in a table page that is being removed',
+    'R6, K7: the reverse map names entries, their table pages stay for who is reading it',
+    [host('invalidate', 0), host('remove-tables', 0, 2)],
+    { mapped: ONE, sometimes: ['kpop.remove.unlink', 'kpop.notify.begin'] },
+  ),
+];
+
+const ends: readonly Litmus[] = [
+  pair(
+    'teardown-map',
+    'a MAP while the address space is torn down',
+    'primer/x86.md 6.5: calls that began before are waited for',
+    [host('map', 0), host('teardown', 0, PAGES)],
+    { sometimes: ['kpop.map.hardware', 'kpop.teardown.begin'] },
+  ),
+  pair(
+    'teardown-move',
+    'a page is moved while the address space is torn down',
+    'primer/x86.md 6.5',
+    [host('move', 0), host('teardown', 0, PAGES)],
+    { mapped: TWO, sometimes: ['kpop.map.hardware', 'kpop.remove.unlink'] },
+  ),
+  pair(
+    'teardown-fill',
+    'a fill from a known intent while the address space is torn down',
+    'primer/x86.md 6.5',
+    [host('fill', 0), host('teardown', 0, PAGES)],
+    { mapped: ONE, sometimes: ['kpop.remove.unlink'] },
+  ),
+  pair(
+    'teardown-teardown',
+    'two threads tear the address space down',
+    'primer/x86.md 6.5: once',
+    [host('teardown', 0, PAGES), host('teardown', 0, PAGES)],
+    { mapped: TWO, sometimes: ['kpop.remove.unlink'] },
+  ),
+];
+
+export const kpopLitmus: readonly Litmus[] = [...pairs, ...removals, ...ends, ...guests, ...three];

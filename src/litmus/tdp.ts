@@ -8,6 +8,7 @@ import { awaitRing, host, type Litmus, leave, ring, write } from './litmus.ts';
 const KICK = 'flush.kick|kpop.kick.send';
 const WAIT = 'flush.wait|kpop.kick.wait';
 const FLUSH = 'run.flush|kpop.enter.flush';
+const UNLINK = 'tdp.remove.freeze|kpop.remove.unlink';
 
 const PAGES = 4;
 const ONE = { first: 0, end: 1 };
@@ -75,7 +76,7 @@ const removals: readonly Litmus[] = [
     mapped: ONE,
     guests: [],
     hosts: [[host('unmap', 0)], [host('remove-tables', 0, 2)]],
-    sometimes: ['tdp.zap.clear', 'tdp.remove.freeze'],
+    sometimes: [UNLINK],
   },
   {
     id: 'remove-write',
@@ -85,7 +86,7 @@ const removals: readonly Litmus[] = [
     mapped: ONE,
     guests: [[write(0)]],
     hosts: [[host('remove-tables', 0, 2)]],
-    sometimes: ['flush.kick', 'run.flush', 'tdp.remove.freeze'],
+    sometimes: [KICK, FLUSH, UNLINK],
   },
   {
     id: 'remove-remove',
@@ -95,7 +96,7 @@ const removals: readonly Litmus[] = [
     mapped: ONE,
     guests: [],
     hosts: [[host('remove-tables', 0, 2)], [host('remove-tables', 0, 2)]],
-    sometimes: ['tdp.remove.freeze'],
+    sometimes: [UNLINK],
   },
   {
     id: 'remove-remove-fault',
@@ -182,7 +183,7 @@ const ends: readonly Litmus[] = [
     mapped: TWO,
     guests: [],
     hosts: [[host('unmap', 0)], [host('teardown', 0, PAGES)]],
-    sometimes: ['backing.release'],
+    sometimes: ['backing.release|kpop.remove.unlink'],
   },
   {
     id: 'invalidate-teardown',
@@ -202,7 +203,7 @@ const ends: readonly Litmus[] = [
     mapped: TWO,
     guests: [],
     hosts: [[host('remove-tables', 0, 2)], [host('teardown', 0, PAGES)]],
-    sometimes: ['tdp.teardown.unlink'],
+    sometimes: ['tdp.teardown.unlink|kpop.teardown.begin'],
   },
 ];
 
@@ -226,7 +227,7 @@ const three: readonly Litmus[] = [
     mapped: ONE,
     guests: [[write(0)]],
     hosts: [[host('remove-tables', 0, 2)], [host('unmap', 0)]],
-    sometimes: ['tdp.remove.freeze', 'tdp.zap.clear'],
+    sometimes: [UNLINK],
   },
 ];
 

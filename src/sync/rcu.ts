@@ -89,6 +89,16 @@ export class Rcu {
     yield* this.#begin(cpu, collecting, waiting, snapshot);
   }
 
+  /** Returns when every other thread has passed a quiescent state since the call. */
+  *synchronize(cpu: Context): Routine<void> {
+    yield* this.#rest(cpu);
+    for (const { mode, seat } of this.#readers) {
+      if (seat === cpu.seat) continue;
+      const then = num(yield cpu.load(mode, 'rcu.sync.look'));
+      yield cpu.wait([mode], () => isPast(then, cpu.peek(mode)), 'rcu.sync.wait');
+    }
+  }
+
   /** Own mode moves on, so that neither the caller nor another one that waits waits for it. */
   *#rest(cpu: Context): Routine<void> {
     for (const { mode, seat } of this.#readers) {

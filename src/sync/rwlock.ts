@@ -22,6 +22,11 @@ export interface RwLock {
   readonly kind: number;
 }
 
+/** For onlookers: whether a lock's word says that a writer holds it. */
+export function isHeldForWrite(word: number): boolean {
+  return (word & HELD) !== 0;
+}
+
 /** Two consecutive words at `at`, best on a line of their own. */
 export function rwlock(at: number, kind: LockClass): RwLock {
   const number = lockClass(kind);

@@ -28,19 +28,23 @@ export function spinlock(at: number, kind: LockClass): Spinlock {
 /** Takes the lock; `label` names the site. */
 export function* lock(cpu: Context, l: Spinlock, label: string): Routine<void> {
   if (l.kind >= 0) cpu.note(Event.want, l.kind, 0);
+  cpu.attempt('spinlock');
   const drawn = num(yield cpu.addWord(l.at, 0, 1, label));
   const ticket = Math.floor(drawn / TWO32);
   const free = drawn >>> 0 === ticket;
   if (!free) yield cpu.wait([l.at], () => cpu.peek(l.at) >>> 0 === ticket, label);
   if (l.kind >= 0) cpu.note(Event.acquire, l.kind, free ? 0 : 1);
+  cpu.conclude('spinlock', 0); // whose turn it is says the word alone from here on
 }
 
 export function* unlock(cpu: Context, l: Spinlock, label: string): Routine<void> {
   if (l.kind >= 0) cpu.note(Event.release, l.kind, 0);
+  cpu.attempt('spinlock');
   // Only the holder changes the low half, so it may read it without a lock prefix.
   const ticket = cpu.peek(l.at) >>> 0;
-  if (ticket + 1 >= RESET_FROM && (yield* resetIfAlone(cpu, l, ticket, label))) return;
-  yield cpu.storeLow(l.at, ticket + 1, label);
+  const isReset = ticket + 1 >= RESET_FROM && (yield* resetIfAlone(cpu, l, ticket, label));
+  if (!isReset) yield cpu.storeLow(l.at, ticket + 1, label);
+  cpu.conclude('spinlock', 1);
 }
 
 /** Starts the tickets anew if nobody waits: words are read as numbers, exact below 2^53. */

@@ -127,7 +127,7 @@ describe('what is weakened is seen by oracles alone', () => {
   test('the history is told in words', () => {
     const weak = ['kpop.unmap.fence', 'drop'] as const;
     expect(broken('kpop', 'unmapFirst', weak, { ways: ['linearisable'] })).toMatch(
-      /host\.0 unmap\(pages 0x0 to 0x0, epoch 1\) from move 1 to \d+ = ok, host\.0 map\(page 0x0/,
+      /host\.0 unmap\(pages 0x0 to 0x0, epoch 1\) from move \d+ to \d+ = ok, host\.0 map\(page 0x0/,
     );
   });
 });

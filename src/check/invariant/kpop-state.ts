@@ -1,8 +1,10 @@
 /** What KPOP's L0 promises in every state, whoever is in the middle of what. */
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import type { Space } from '../../hypervisor/mmu/kpop/space.ts';
+import type { Vm } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
 import { kpopEntries, kpopGenerations } from './kpop-entries.ts';
+import { kpopFrames } from './kpop-frames.ts';
 import { kpopReverse } from './kpop-reverse.ts';
 import { type KpopPlace, kpopTree } from './kpop-tree.ts';
 import { hex, type View } from './view.ts';
@@ -13,7 +15,7 @@ export interface Revoked {
   readonly pages: number;
 }
 
-export function kpopPromises(space: Space, revoked: Revoked): readonly StatePromise[] {
+export function kpopPromises(space: Space, vm: Vm, revoked: Revoked): readonly StatePromise[] {
   const l1Pages = revoked.pages * 2;
   return [
     {
@@ -41,6 +43,13 @@ export function kpopPromises(space: Space, revoked: Revoked): readonly StateProm
       source: 'primer/x86.md 6.1, flush label',
       atRest: (view) => kpopGenerations(view, space),
     },
+    {
+      id: 'kpop.torn',
+      title: 'once the address space was torn down, nothing is mapped or wanted in it',
+      source: 'primer/x86.md 6.5, teardown',
+      atRest: (view) => leftOver(view, space),
+    },
+    kpopFrames(space, vm, l1Pages),
   ];
 }
 
@@ -73,6 +82,16 @@ function resurrected(view: View, space: Space, revoked: Revoked): string | undef
     if (what !== '') return `L2 page ${hex(page)} ${what}, its UNMAP has returned`;
   }
   return undefined;
+}
+
+function leftOver(view: View, space: Space): string[] {
+  if (view.read(space.dying) === 0) return [];
+  const left = kpopTree(view, space).places.filter(({ intent, entry }) => {
+    return intent.state !== 'empty' || entry.kind !== 'empty';
+  });
+  return left.map(({ page, intent, table }) => {
+    return `L2 page ${hex(page)} (level ${table.level}) is still ${intent.state}`;
+  });
 }
 
 /** Why L2 must not be able to use `frame` for a page: no L1 page is there, or UNMAP returned. */

@@ -22,6 +22,7 @@ export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
   const tracking = (view: View): string[] => shadowTracking(viewsOf(view), shadow, tdp);
   const released = (complaints: (view: View) => string[]): Released => ({
     lock: tdp.lock.at,
+    isHeld: (view) => tdp.isHeldForWrite(view),
     holds: (view) => complaints(view)[0],
   });
   return [

@@ -107,6 +107,8 @@ export class Judge implements Judgement {
       const wrong = always?.(this.#view);
       if (wrong !== undefined) return `${id}: ${wrong}`;
       if (released === undefined || !harts.lastWrote(released.lock) || isLocked(harts)) continue;
+      // Code notes a release before it performs it, and its stores may still wait in a buffer.
+      if (released.isHeld(this.#view)) continue;
       const broken = released.holds(this.#view);
       if (broken !== undefined) return `${id}: ${broken}`;
     }

@@ -27,9 +27,9 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import { advance, retire } from '../emulate.ts';
-import { joinFlush } from '../mmu/kpop/flush.ts';
 import { kpopMap } from '../mmu/kpop/map.ts';
-import { kpopUnmap } from '../mmu/kpop/unmap.ts';
+import { isDying } from '../mmu/kpop/teardown.ts';
+import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
@@ -62,6 +62,7 @@ function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number):
 /** MAP or UNMAP of the list at guest-physical address `page` of L1. */
 function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routine<number> {
   if (page % FRAME_BYTES !== 0) return Status.invalid;
+  if (yield* isDying(cpu, vm.space)) return Status.stale;
   const frame = yield* vm.space.l1Memory.find(cpu, page / FRAME_BYTES);
   if (frame < 0) return Status.fault;
   const at = frame * FRAME_BYTES;
@@ -111,10 +112,12 @@ function* unmapList(
   const ranges = elements.map((e) => ({ first: e.first, end: e.first + e.second }));
   // A label from the future would make the generation jump; such a call is none of a series.
   if (series.join > num(yield cpu.load(vm.space.gen, 'kpop.call.gen')) + 1) return Status.invalid;
-  const label = Math.max(yield* kpopUnmap(cpu, vm.space, ranges, series.epoch), series.join);
-  if (!series.isLast) return packAnswer(Status.ok, label);
-  if (label > 0) yield* joinFlush(cpu, vm.space, label);
-  return Status.ok;
+  const unmapped = yield* kpopUnmap(cpu, vm.space, ranges, series.epoch);
+  const label = Math.max(unmapped.label, series.join);
+  // Table pages cannot wait for the end of the series: nothing here remembers them.
+  const isOver = series.isLast || unmapped.tables.length > 0;
+  if (isOver) yield* finishUnmap(cpu, vm.space, { ...unmapped, label });
+  return series.isLast ? Status.ok : packAnswer(Status.ok, label);
 }
 
 /** RUN: applies the fused operations, then the vCPU's run loop enters L2 instead of L1. */
@@ -122,7 +125,7 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   cpu.note(Event.hypercall, KpopCall.run, 0);
   const target = vm.vcpus[v.active.guest.registers[1]!];
   yield* advance(cpu);
-  if (target === undefined || target.guest.finished) {
+  if (target === undefined || target.guest.finished || (yield* isDying(cpu, vm.space))) {
     completeAct(v.active.guest.top, Status.stale);
     return;
   }

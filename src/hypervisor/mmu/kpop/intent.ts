@@ -1,7 +1,8 @@
 /**
  * The intent word: what L1 wants at one L2 page, apart from what hardware sees. One word carries
  * the lock bit, the state, the rights and a payload: L1's page (valid), the flush label that must
- * be finished before the page may be mapped again (empty), or the child table (table).
+ * be finished before the page may be mapped again (empty), or the child table (table). Dead is
+ * terminal and keeps the label of the removal: who meets it walks again from the root.
  *
  * Source: primer/x86.md 6.1 (proposal). Pure; encodings are numbers below 2^53.
  */
@@ -21,7 +22,7 @@ export interface Intent {
   readonly locked: boolean;
   /** Rights as PROT_* bits; only of a valid intent. */
   readonly prot: number;
-  /** L1's page, the label, or the address of the child's header divided by 64. */
+  /** L1's page, the label (empty, dead), or the address of the child's header divided by 64. */
   readonly payload: number;
 }
 
@@ -44,6 +45,15 @@ export function validIntent(l1gfn: number, prot: number): number {
 
 export function tableIntent(header: number): number {
   return (header / 64) * PAYLOAD_UNIT + 2 * STATE_UNIT;
+}
+
+/** Its table page was removed; `label` is of the flush that finishes the removal. */
+export function deadIntent(label: number): number {
+  return label * PAYLOAD_UNIT + 3 * STATE_UNIT;
+}
+
+export function isDead(word: number): boolean {
+  return ((word >>> STATE_SHIFT) & 3) === 3;
 }
 
 export function isLocked(word: number): boolean {

@@ -9,10 +9,11 @@ import { PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../../../abi/kpop.t
 import type { Entry } from '../../../machine/format/format.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
-import { encode, findPlace, lockEntry, type Place, unlockEntry } from './entry.ts';
+import { encode, lockEntry, type Place, unlockEntry } from './entry.ts';
 import { joinFlush } from './flush.ts';
 import { decodeIntent, type Intent, validIntent } from './intent.ts';
 import type { Space } from './space.ts';
+import { findPlace, makePlace } from './walk.ts';
 
 export interface MapElement {
   readonly l2gfn: number;
@@ -31,12 +32,13 @@ interface Backed {
 /** Installs one intent; idempotent, and never over a different one. */
 export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routine<number> {
   if (!space.reverse.has(element.l1gfn)) return Status.fault;
-  const place = (yield* findPlace(cpu, space, element.l2gfn, 'make'))!;
+  const place = yield* makePlace(cpu, space, element.l2gfn);
   const backed = yield* lookUp(cpu, space, element.l1gfn);
   if (backed.pfn < 0) return Status.fault;
   cpu.attempt('kpop.map');
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);
+    if (intent.state === 'dead') return yield* kpopMap(cpu, space, element); // walk again
     const refusal = refuse(intent, element);
     if (refusal !== undefined) {
       yield* unlockEntry(cpu, space, place, encode(intent));
@@ -75,8 +77,10 @@ function* lookUp(cpu: Context, space: Space, l1gfn: number): Routine<Backed> {
 }
 
 /**
- * M4: the item first, then a full barrier, then the look at the counters. An invalidation either is
- * seen here, or sees the item and then waits for this entry's lock.
+ * M4: the item first, then the look at the counters. An invalidation either is seen here, or sees
+ * the item and then waits for this entry's lock. No barrier stands between the two: the list's bit
+ * is taken by a locked operation, after the look of which nothing here is performed earlier, and an
+ * invalidation that takes the bit before this one has raised its counter before that.
  */
 function* install(
   cpu: Context,
@@ -88,7 +92,6 @@ function* install(
   const { reverse } = space;
   const { l1gfn } = target;
   yield* reverse.add(cpu, l1gfn, place);
-  yield cpu.fence('kpop.map.barrier');
   const moved =
     num(yield cpu.load(reverse.inProgress(l1gfn), 'kpop.map.in-progress')) !== 0 ||
     num(yield cpu.load(reverse.seq(l1gfn), 'kpop.map.seq-recheck')) !== backed.seq;
@@ -126,13 +129,14 @@ export function* kpopFill(
   l2gfn: number,
   needed: number,
 ): Routine<FillOutcome> {
-  const place = yield* findPlace(cpu, space, l2gfn, 'stop');
+  const place = yield* findPlace(cpu, space, l2gfn);
   if (place === undefined) return 'ask-owner';
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
   if (seen.state !== 'valid' || (seen.prot & needed) !== needed) return 'ask-owner';
   const backed = yield* lookUp(cpu, space, seen.payload);
   const intent = yield* lockEntry(cpu, space, place);
+  if (intent.state === 'dead') return 'retry'; // its table page was removed
   const hardware = space.format.decode(yield cpu.load(place.hardware, 'kpop.fill.look'), 0);
   const unchanged = intent.state === 'valid' && intent.payload === seen.payload && backed.pfn >= 0;
   if (!unchanged || hardware.kind === 'leaf') {

@@ -7,8 +7,10 @@
  */
 import type { Arena } from '../../../alloc/arena.ts';
 import { Slab } from '../../../alloc/slab.ts';
+import { defect } from '../../../base/assert.ts';
 import type { TableFormat } from '../../../machine/format/format.ts';
 import { atomic, atomicLine, layout, plain, plainLine } from '../../../runtime/layout.ts';
+import type { Rcu } from '../../../sync/rcu.ts';
 import { type Spinlock, spinlock } from '../../../sync/spinlock.ts';
 import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
@@ -22,6 +24,8 @@ export const SpaceWords = layout('kpop.space', {
   gen: atomicLine,
   doneGen: atomicLine,
   lock: atomicLine,
+  /** 1 once the address space is going. */
+  dying: atomicLine,
 });
 
 /** What each physical CPU says about itself; one line per CPU. */
@@ -31,6 +35,8 @@ export const CpuWords = layout('kpop.cpu', {
   /** Generation of that AS up to which this CPU has flushed. */
   seen: atomic,
   kick: atomic,
+  /** Even while a thread here that is no vCPU's looks at table pages (`section.ts`). */
+  section: atomicLine,
 });
 
 /** A table page: frames of its hardware entries, intents and reverse items, and its label. */
@@ -72,6 +78,8 @@ export class Space {
   /** Header of the root table page. */
   readonly root: number;
   readonly rootFrame: number;
+  /** Set once all vCPUs exist: table pages that were removed are given back through it. */
+  rcu: Rcu | undefined;
   /** Number that CPUs write while they run this AS. */
   readonly number = 1;
   readonly #fences: number;
@@ -87,6 +95,7 @@ export class Space {
     const lockAt = options.scope === 'global' ? arena.take(64) : this.words + SpaceWords.at.lock;
     this.lock = spinlock(lockAt, options.scope === 'global' ? 'kpop.global' : 'kpop.vm');
     this.cpuWords = arena.take(platform.cpus * CpuWords.bytes);
+    for (let id = 0; id < platform.cpus; id++) boot.write(this.cpu(id).section, 1);
     this.headers = new Slab(arena, platform.frames, TableWords.bytes, platform.cpus);
     this.reverse = new ReverseMap(platform, options.l1Pages, (cpu, { table, index }) => {
       return cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8;
@@ -104,12 +113,21 @@ export class Space {
     return this.words + SpaceWords.at.doneGen;
   }
 
-  cpu(id: number): { current: number; seen: number; kick: number } {
+  get dying(): number {
+    return this.words + SpaceWords.at.dying;
+  }
+
+  get grace(): Rcu {
+    return this.rcu ?? defect('Space.grace', 'RCU is attached before anybody runs');
+  }
+
+  cpu(id: number): { current: number; seen: number; kick: number; section: number } {
     const at = this.cpuWords + id * CpuWords.bytes;
     return {
       current: at + CpuWords.at.current,
       seen: at + CpuWords.at.seen,
       kick: at + CpuWords.at.kick,
+      section: at + CpuWords.at.section,
     };
   }
 

@@ -1,36 +1,37 @@
 /**
- * UNMAP removes intents; the host's invalidation removes hardware entries and leaves the intents.
- * Both clear entries one by one under the entry lock, label the change, and wait for one flush at
- * the end, with nothing held.
+ * UNMAP removes intents, and whole table pages where it covers all they serve; the host's
+ * invalidation removes hardware entries and leaves the intents. Both clear entries one by one under
+ * the entry lock, label the change, and wait for one flush at the end, with nothing held.
  *
  * Steps U1-U3 and N1-N6 of primer/x86.md 6.3 (proposal).
  */
+import { pagesAt } from '../../../machine/format/format.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
-import {
-  clearHardware,
-  encode,
-  findPlace,
-  lockEntry,
-  type Place,
-  placeAt,
-  unlockEntry,
-} from './entry.ts';
+import { clearHardware, encode, lockEntry, type Place, placeAt, unlockEntry } from './entry.ts';
 import { joinFlush, nextLabel, raise } from './flush.ts';
 import { emptyIntent, type Intent } from './intent.ts';
+import { removeTable } from './remove.ts';
+import { beginSection, endSection } from './section.ts';
 import { FENCE_GROUP, type Space, TableWords } from './space.ts';
+import { type Stop, walk } from './walk.ts';
 
-/**
- * Removes the intents of ranges and returns the label of the flush that finishes it: no access uses
- * the pages any more once that flush is joined.
- */
+/** What an UNMAP has taken out of the tree, to be finished by `finishUnmap`. */
+export interface Unmapped {
+  /** Of the flush that ends it: no access uses the pages any more once it is joined; or 0. */
+  readonly label: number;
+  /** Headers of table pages that nothing links any more. */
+  readonly tables: readonly number[];
+}
+
+/** Removes the intents of ranges, and the table pages that serve nothing else. */
 export function* kpopUnmap(
   cpu: Context,
   space: Space,
   ranges: readonly PageRange[],
   epoch: number,
-): Routine<number> {
+): Routine<Unmapped> {
   // The fence first: a MAP with an older epoch that comes later is refused under the entry lock.
   for (const range of ranges) {
     for (let gfn = range.first; gfn < range.end; gfn = nextGroup(gfn)) {
@@ -38,12 +39,30 @@ export function* kpopUnmap(
     }
   }
   let target = 0;
+  const tables: number[] = [];
   for (const range of ranges) {
-    for (let gfn = range.first; gfn < range.end; gfn++) {
-      target = Math.max(target, yield* unmapPage(cpu, space, gfn));
+    let first = range.first;
+    while (first < range.end) {
+      const stop = yield* walk(cpu, space, { first, end: range.end });
+      const label = yield* unmapAt(cpu, space, stop, tables);
+      if (label < 0) continue; // its table page was removed: walk again
+      target = Math.max(target, label);
+      const span = pagesAt(space.format.geometry, stop.level);
+      first = (Math.floor(first / span) + 1) * span;
     }
   }
-  return target;
+  return { label: target, tables };
+}
+
+/** Returns when the removal is visible everywhere; nothing may be held. */
+export function* finishUnmap(
+  cpu: Context,
+  space: Space,
+  { label, tables }: Unmapped,
+): Routine<void> {
+  if (label > 0) yield* joinFlush(cpu, space, label);
+  // No CPU walks them any more; threads that went down before may still look at them.
+  for (const header of tables) yield* space.grace.defer(cpu, header);
 }
 
 /** First page of the next group that shares a fence. */
@@ -51,11 +70,18 @@ function nextGroup(gfn: number): number {
   return (Math.floor(gfn / FENCE_GROUP) + 1) * FENCE_GROUP;
 }
 
+/** The label that finishes it; -1 if the place is dead. */
+function* unmapAt(cpu: Context, space: Space, stop: Stop, tables: number[]): Routine<number> {
+  if (stop.level === 0) return yield* unmapPage(cpu, space, stop.place);
+  // A table that is not there may have been removed a moment ago, and that one still be flushing.
+  if (stop.seen!.state === 'empty') return stop.seen!.payload;
+  return yield* removeTable(cpu, space, stop, tables);
+}
+
 /** The label whose flush finishes this page's removal; 0 if nothing can be cached. */
-function* unmapPage(cpu: Context, space: Space, gfn: number): Routine<number> {
-  const place = yield* findPlace(cpu, space, gfn, 'stop');
-  if (place === undefined) return 0;
+function* unmapPage(cpu: Context, space: Space, place: Place): Routine<number> {
   const intent = yield* lockEntry(cpu, space, place);
+  if (intent.state === 'dead') return -1;
   const old = yield* clearHardware(cpu, space, place);
   const own = old.kind === 'leaf' ? yield* nextLabel(cpu, space) : 0;
   if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place, own);
@@ -85,6 +111,7 @@ export function* kpopInvalidate(
   const { reverse } = space;
   for (const l1gfn of l1gfns) yield cpu.add(reverse.inProgress(l1gfn), 1, 'kpop.notify.begin');
   let target = 0;
+  yield* beginSection(cpu, space); // the thread may be no vCPU's
   for (const l1gfn of l1gfns) {
     const { mappings, label } = yield* reverse.collect(cpu, l1gfn);
     target = Math.max(target, label); // an UNMAP may have emptied an entry and still be flushing
@@ -93,6 +120,7 @@ export function* kpopInvalidate(
       target = Math.max(target, yield* dropHardware(cpu, space, place, l1gfn));
     }
   }
+  yield* endSection(cpu, space);
   if (target > 0) yield* joinFlush(cpu, space, target);
   yield* body;
   for (const l1gfn of l1gfns) {
@@ -104,6 +132,7 @@ export function* kpopInvalidate(
 /** Empties the entry if it still maps the L1 page; the label that finishes what emptied it. */
 function* dropHardware(cpu: Context, space: Space, place: Place, l1gfn: number): Routine<number> {
   const intent = yield* lockEntry(cpu, space, place);
+  if (intent.state === 'dead') return intent.payload; // whoever removed it may still be flushing
   const label = yield* dropLocked(cpu, space, place, intent, l1gfn);
   yield* unlockEntry(cpu, space, place, encode(intent));
   return label;

@@ -12,7 +12,7 @@ import { zeroFrame } from '../../../machine/instruction.ts';
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { Rcu } from '../../../sync/rcu.ts';
-import { type RwLock, rwlock } from '../../../sync/rwlock.ts';
+import { isHeldForWrite, type RwLock, rwlock } from '../../../sync/rwlock.ts';
 import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
 import type { Vm } from '../../vcpu.ts';
@@ -85,6 +85,11 @@ export class TdpMmu {
     }
     cpu.write(spares, count);
     cpu.conclude('tdp.top-up', 0);
+  }
+
+  /** For onlookers: whether somebody holds the mmu_lock for writing. */
+  isHeldForWrite(view: { read(at: number): number }): boolean {
+    return isHeldForWrite(view.read(this.lock.at));
   }
 
   takeSpare(cpu: Context): number {

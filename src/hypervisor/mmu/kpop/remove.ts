@@ -1,0 +1,64 @@
+/**
+ * Removal of a table page with everything below it, by one exchange of the entry that links it:
+ * what hardware still walks to through paging-structure caches ends with the flush of that change,
+ * and what threads still look at is told to be dead, entry by entry. Its frames are given back
+ * after the flush and a grace period.
+ *
+ * The flush label is the one of the unlinking: a flush that began after it leaves no CPU a way to
+ * the page, whatever is installed there until its entries are dead.
+ */
+import type { Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import { clearHardware, encode, lockEntry, placeAt, unlockEntry } from './entry.ts';
+import { nextLabel, raise } from './flush.ts';
+import { deadIntent, emptyIntent } from './intent.ts';
+import { type Space, TableWords } from './space.ts';
+import type { Stop } from './walk.ts';
+
+/**
+ * Unlinks the table page at a place and lists the headers of what was removed; the label that
+ * finishes it, -1 if the place itself is dead.
+ */
+export function* removeTable(
+  cpu: Context,
+  space: Space,
+  { place, level }: Stop,
+  removed: number[],
+): Routine<number> {
+  const intent = yield* lockEntry(cpu, space, place);
+  if (intent.state === 'dead') return -1;
+  if (intent.state === 'empty') {
+    // Somebody else removed it, and is perhaps still flushing.
+    yield* unlockEntry(cpu, space, place, encode(intent));
+    return intent.payload;
+  }
+  yield cpu.exchangeWord(place.hardware, space.format.empty, 'kpop.remove.unlink');
+  const label = yield* nextLabel(cpu, space);
+  yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.remove.label');
+  yield* unlockEntry(cpu, space, place, emptyIntent(label));
+  yield* dismantle(cpu, space, intent.payload * 64, level - 1, label, removed);
+  return label;
+}
+
+/** Ends every entry of an unlinked table page, whoever is about to change it. */
+function* dismantle(
+  cpu: Context,
+  space: Space,
+  header: number,
+  level: number,
+  label: number,
+  removed: number[],
+): Routine<void> {
+  for (let index = 0; index < 1 << space.format.geometry.indexBits; index++) {
+    const place = placeAt(cpu, header, index);
+    const intent = yield* lockEntry(cpu, space, place);
+    if (intent.state === 'table') {
+      yield* dismantle(cpu, space, intent.payload * 64, level - 1, label, removed);
+    } else if (level === 0) {
+      const old = yield* clearHardware(cpu, space, place);
+      if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place, label);
+    }
+    yield* unlockEntry(cpu, space, place, deadIntent(label));
+  }
+  removed.push(header);
+}
