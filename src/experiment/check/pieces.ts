@@ -39,21 +39,21 @@ export interface Budget {
   /** Moves per piece on two CPUs, which are exhausted, and on three. */
   readonly steps2: number;
   readonly steps3: number;
-  /** Litmus programs on three CPUs that are exhausted to more preemptions than others. */
-  readonly preemptions3: Readonly<Record<string, number>>;
+  /** Litmus programs on three CPUs that are exhausted to one preemption more than others. */
+  readonly further: readonly string[];
 }
 
 /** Preemptions to which litmus programs on three CPUs are exhausted. */
 const FEW = 2;
-const STEPS = { steps2: 4_000_000, steps3: 10_000_000 };
+const STEPS = { steps2: 4_000_000, steps3: 20_000_000 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
-  tdp: { ...STEPS, preemptions3: { 'write-remove-unmap': 3 } },
-  nested: { ...STEPS, preemptions3: { 'write-unmap-invalidate': 3 } },
-  kpop: { ...STEPS, preemptions3: { 'write-unmap-unmap': 3 } },
+  tdp: { ...STEPS, further: ['write-remove-unmap'] },
+  nested: { ...STEPS, further: ['write-unmap-invalidate'] },
+  kpop: { ...STEPS, further: ['write-unmap-unmap'] },
 };
-const OTHERS: Budget = { ...STEPS, preemptions3: {} };
+const OTHERS: Budget = { ...STEPS, further: [] };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
-const DEEP = { steps: 20, preemptions: 2 };
+const DEEP = { steps: 20, preemptions: 1 };
 export const ENTRIES = 3;
 const DEEP_ENTRIES = 4;
 const SEED = 1;
@@ -118,8 +118,10 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   };
   for (const litmus of chosen) {
     if (options.guards === true) add(first!, litmus, memory.slice(0, 1));
-    else if (cpusOf(litmus) > 2) add(first!, litmus, weakest);
-    else {
+    else if (cpusOf(litmus) > 2) {
+      // One preemption more multiplies the states: the stronger order gets it, the weaker does not.
+      add(first!, litmus, isFurther(design.id, litmus) ? memory : weakest);
+    } else {
       add(first!, litmus, memory);
       for (const choice of others) add(choice, litmus, weakest);
     }
@@ -134,6 +136,10 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   return pieces;
 }
 
+function isFurther(design: string, { id }: Litmus): boolean {
+  return budgetOf(design).further.includes(id);
+}
+
 function pieceOf(
   id: string,
   choice: string,
@@ -144,7 +150,8 @@ function pieceOf(
   const budget = budgetOf(id);
   const isThree = cpusOf(litmus) > 2;
   const fixed = (isThree ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
-  const preemptions = (budget.preemptions3[litmus.id] ?? FEW) + (deep ? DEEP.preemptions : 0);
+  const isMore = memory === 'sc' && isFurther(id, litmus);
+  const preemptions = FEW + (isMore ? 1 : 0) + (deep ? DEEP.preemptions : 0);
   return {
     choice,
     litmus: litmus.id,
