@@ -4,6 +4,7 @@
  * Of every design: nobody touches a frame that is free, no CPU in
  * guest mode can use a translation that its page has lost, and what the design itself promises.
  */
+import { Defect } from '../../base/assert.ts';
 import { hex, type View } from '../../check/invariant/view.ts';
 import type { FramePool } from '../../check/promise.ts';
 import type { Checked } from '../../design/system.ts';
@@ -31,7 +32,7 @@ export class Judge implements Judgement {
 
   atRest(_harts: Harts): string | undefined {
     for (const { id, atRest } of this.#checked.promises) {
-      const wrong = atRest?.(this.#view)[0];
+      const wrong = answer(() => atRest?.(this.#view)[0]);
       if (wrong !== undefined) return `${id}: at rest, ${wrong}`;
     }
     return undefined;
@@ -104,15 +105,25 @@ export class Judge implements Judgement {
   #design(harts: Harts): string | undefined {
     if (!harts.lastWroteAny) return undefined;
     for (const { id, always, released } of this.#checked.promises) {
-      const wrong = always?.(this.#view);
+      const wrong = answer(() => always?.(this.#view));
       if (wrong !== undefined) return `${id}: ${wrong}`;
       if (released === undefined || !harts.lastWrote(released.lock) || isLocked(harts)) continue;
       // Code notes a release before it performs it, and its stores may still wait in a buffer.
       if (released.isHeld(this.#view)) continue;
-      const broken = released.holds(this.#view);
+      const broken = answer(() => released.holds(this.#view));
       if (broken !== undefined) return `${id}: ${broken}`;
     }
     return undefined;
+  }
+}
+
+/** Structures may be such that who follows them leaves memory: no less wrong. */
+function answer(question: () => string | undefined): string | undefined {
+  try {
+    return question();
+  } catch (error) {
+    if (!(error instanceof Defect)) throw error;
+    return `its structures cannot be followed: ${error.message}`;
   }
 }
 
