@@ -88,7 +88,8 @@ export class GuardTasks implements Tasks<GuardTask> {
       const isOpen = (waiting.length > 0 || isBusy) && verdict.verdict !== 'necessary';
       return isOpen ? { ...verdict, verdict: 'unfinished' as const } : verdict;
     });
-    const missing = this.#designs.flatMap(({ id, plain }) => notReached(id, labelsOf(id), plain));
+    const reached = this.#designs.flatMap(({ plain }) => plain);
+    const missing = this.#designs.flatMap(({ id }) => notReached(id, labelsOf(id), reached));
     return [...tried, ...missing];
   }
 }

@@ -4,12 +4,13 @@
  */
 import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
-import type { Choice } from '../design/index.ts';
+import { type Choice, exploredDesigns } from '../design/index.ts';
 import type { Design } from '../design/system.ts';
 import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
 import { checkedOf } from '../experiment/check/scene.ts';
+import { GUESTS } from '../litmus/index.ts';
 import { UsageError } from './errors.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { chooseDesign, type NamedDesign } from './piece.ts';
@@ -62,7 +63,7 @@ export async function answerCheck(
 }
 
 async function chooseWatched(named: NamedDesign, watch: Watch): Promise<Choice> {
-  if (named.bundle === undefined) return chooseDesign(named);
+  if (named.bundle === undefined) return chooseDesign(named, exploredDesigns);
   watch.isOn = true;
   const choice = await watch.during('load', () => chooseDesign(named));
   return { ...choice, design: watched(choice.design, watch) };
@@ -88,6 +89,7 @@ function describe(choice: Choice, named: NamedDesign): Described {
     operations: [
       ...Object.keys(offers?.operations ?? {}),
       ...(offers?.asked ?? []).map((what) => `ask:${what}`),
+      ...(offers === undefined || offers.roots.length === 0 ? [] : [GUESTS]),
     ],
   };
 }

@@ -102,12 +102,18 @@ function readBudget(text: string | undefined): Pick<Asked, 'seconds' | 'steps'> 
   return { seconds: undefined, steps: amount };
 }
 
-/** What is named, `all` spelled out. */
+/** What is named, `all` spelled out, each design with its parts. */
 function textsOf(texts: readonly string[]): string[] {
   const given = texts.length === 0 ? ['all'] : texts;
   const all = given.flatMap((text) => (text === 'all' ? builtIn.map(({ id }) => id) : [text]));
   const twice = all.find((text, i) => all.indexOf(text) < i);
-  return twice === undefined ? all : badInput(`design ${twice} is named twice`);
+  if (twice !== undefined) badInput(`design ${twice} is named twice`);
+  return [...new Set(all.flatMap((text) => [text, ...partsOf(text)]))];
+}
+
+function partsOf(text: string): string[] {
+  const design = builtIn.find(({ id }) => id === text);
+  return (design?.explored?.parts ?? []).map(({ id }) => id);
 }
 
 export async function nameDesign(text: string): Promise<NamedDesign> {

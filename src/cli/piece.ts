@@ -5,8 +5,8 @@
 
 import { Violation } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
-import { type Choice, parseDesign } from '../design/index.ts';
-import type { Conditions } from '../design/system.ts';
+import { type Choice, designs, parseDesign } from '../design/index.ts';
+import type { Conditions, Design } from '../design/system.ts';
 import { runOne, type Task } from '../experiment/run.ts';
 import { findPreset } from '../machine/preset/index.ts';
 import type { Run } from '../measure/result.ts';
@@ -40,9 +40,12 @@ export interface Piece {
 
 export type Answer = { readonly run: Run } | { readonly failure: Failure };
 
-export async function chooseDesign(named: NamedDesign): Promise<Choice> {
+export async function chooseDesign(
+  named: NamedDesign,
+  known: readonly Design[] = designs,
+): Promise<Choice> {
   return named.bundle === undefined
-    ? parseDesign(named.text)
+    ? parseDesign(named.text, known)
     : await loadDesign(named.bundle, named.axes);
 }
 

@@ -41,7 +41,7 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<Session> {
   const designs = await Promise.all(designTexts.map(nameDesign));
-  const choices = await Promise.all(designs.map(chooseDesign));
+  const choices = await Promise.all(designs.map((one) => chooseDesign(one)));
   const twice = choices.find(({ name }, i) => choices.findIndex((c) => c.name === name) < i);
   if (twice !== undefined) badInput(`design ${twice.name} is named twice`);
   const machine = options.machine ?? DEFAULT_PRESET;

@@ -8,6 +8,12 @@ import { tdp } from './tdp.ts';
 
 export const designs: readonly Design[] = [tdp, nested, kpop];
 
+/** Designs with their parts: what may be explored. */
+export const exploredDesigns: readonly Design[] = designs.flatMap((design) => [
+  design,
+  ...(design.explored?.parts ?? []),
+]);
+
 /** A design with a value for each of its axes. */
 export interface Choice {
   /** The design's id with the axes that were given, in the design's own order. */

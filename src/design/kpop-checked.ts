@@ -55,6 +55,8 @@ interface Parts {
   readonly l1Memory: AnonymousBacking;
   /** A word per L2 page: L1's epoch in its last UNMAP that has returned, and was not undone. */
   readonly revoked: Revoked;
+  /** Word: 1 once a teardown has returned. */
+  readonly torn: number;
 }
 
 export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): System {
@@ -70,7 +72,8 @@ export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): Sys
     scope: axes['lock'] as LockScope,
   });
   const revokedAt = platform.arena.take(pages * 8);
-  const parts = { space, l1Memory, revoked: { at: (page: number) => revokedAt + page * 8, pages } };
+  const revoked = { at: (page: number): number => revokedAt + page * 8, pages };
+  const parts = { space, l1Memory, revoked, torn: platform.arena.take(8) };
   const vm: Vm = { name: 'l2', platform, vcpus: [] };
   guest.contexts.forEach((context, i) => {
     context.homeCpu = i;
@@ -159,6 +162,11 @@ function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   }
 }
 
+/** Whoever has torn the address space down gives the objects back, which a word notes. */
+function* teardown(cpu: Context, parts: Parts, vm: Vm, pages: number): Routine<void> {
+  if (yield* kpopTeardown(cpu, parts.space, vm, pages)) yield cpu.store(parts.torn, 1, 'l1.torn');
+}
+
 function* unmapAny(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   yield* unmapRange(cpu, parts, range);
 }
@@ -216,7 +224,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
       // An UNMAP after which L1 may map the pages again; it covers whole tables.
       'remove-tables': called(space, (cpu, range) => unmapAny(cpu, parts, range)),
       invalidate: (cpu, range) => invalidate(cpu, parts, range),
-      teardown: (cpu, { end }) => kpopTeardown(cpu, space, vm, end),
+      teardown: (cpu, { end }) => teardown(cpu, parts, vm, end),
     },
     premap: (range) => premapKpop(machine, parts, range),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
@@ -228,7 +236,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     repeated: space.scope === 'entry' ? ['run.enter'] : ['run.enter', 'l2.again'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
     oracle: kpopOracle(space, parts.l1Memory, sizeOf(parts.revoked)),
-    promises: kpopPromises(space, vm, parts.revoked),
+    promises: kpopPromises(vm, parts),
     structures: platform.arena.placed,
   };
 }

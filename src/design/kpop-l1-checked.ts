@@ -1,7 +1,7 @@
 /**
  * KPOP's L1 by itself, for exploration: its fault path, its book, its invalidation are the
  * product's code; L0 is its specification (kpop-specified.ts). A thread of the host is a vCPU of
- * L1: `touch` runs L2 until it has accessed a page, `invalidate` takes pages from L2.
+ * L1: `touch` runs L2 until it has accessed a page, `drop` takes pages from L2.
  */
 import { kpopL1Promises } from '../check/invariant/kpop-l1.ts';
 import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book.ts';
@@ -61,7 +61,7 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
     repeated: ['l0.run'],
     operations: {
       touch: (cpu, range) => touch(cpu, parts, range),
-      invalidate: (cpu, range) => answered(l1.invalidate(cpu, [range]), answerOf(cpu, parts)),
+      drop: (cpu, range) => answered(l1.invalidate(cpu, [range]), answerOf(cpu, parts)),
     },
     premap: (range) => runAtBoot(machine, (me) => touch(me, parts, range)),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
@@ -80,6 +80,7 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
       mapped: (view, page) => l0.l1gfnOf(view, page),
     }),
     structures: platform.arena.placed,
+    specified: l0,
   };
 }
 

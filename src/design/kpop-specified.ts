@@ -30,6 +30,9 @@ const PAGE_BYTES = 24;
 
 export class SpecifiedL0 {
   readonly pages: number;
+  /** Where its words lie. */
+  readonly at: number;
+  readonly bytes: number;
   readonly #specification = new KpopSpecification({ fenceOf: () => 0 });
   readonly #resident: readonly boolean[];
   readonly #words: number;
@@ -38,8 +41,10 @@ export class SpecifiedL0 {
 
   constructor(platform: Platform, pages: number, l1Pages: number) {
     this.pages = pages;
-    this.#words = platform.arena.take(pages * PAGE_BYTES);
-    this.#fence = platform.arena.take(8);
+    this.bytes = pages * PAGE_BYTES + 8;
+    this.at = platform.arena.take(this.bytes);
+    this.#words = this.at + 8;
+    this.#fence = this.at;
     this.#resident = new Array<boolean>(l1Pages).fill(true);
   }
 

@@ -23,6 +23,7 @@ import type { Context } from '../runtime/context.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
 import { addVcpus, attachGrace, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
 import { buildKpopHost } from './kpop-checked.ts';
+import { kpopL1 } from './kpop-l1-checked.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
 import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
@@ -58,7 +59,7 @@ export const kpop: Design = {
     'policy tables: CPUID goes to L1',
   ],
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',
-  explored: { axes: ['lock'] }, // L0 by itself: the others are L1's
+  explored: { parts: [kpopL1] },
   build(machine, demand, axes, conditions): System {
     if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes);
     const host = hostPlatform(machine);

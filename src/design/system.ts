@@ -107,6 +107,8 @@ export interface Checked {
   readonly repeated?: readonly string[];
   /** What the operations do, by specification; only of systems that say when they begin. */
   readonly oracle?: Oracle<unknown>;
+  /** Words of a specification that stands in for code: what a step of it touches is one act. */
+  readonly specified?: { readonly at: number; readonly bytes: number };
   /** Structures at host-physical places, so that words have names in counterexamples. */
   readonly structures?: readonly Placed[];
 }
@@ -128,8 +130,8 @@ export interface Design {
   readonly explored?: {
     /** Tables of explorations where they are not the smallest. */
     readonly secondStage?: Geometry;
-    /** Axes that change what is explored; all unless given. */
-    readonly axes?: readonly string[];
+    /** What is explored in its name besides, under ids of their own; nothing runs them timed. */
+    readonly parts?: readonly Design[];
   };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }

@@ -1,21 +1,26 @@
 /** The litmus programs. */
 
 import { kpopLitmus } from './kpop.ts';
+import { kpopL1Litmus } from './kpop-l1.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { tdpLitmus } from './tdp.ts';
 
-export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus];
+export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus, ...kpopL1Litmus];
 
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
 export function cpusOf({ guests, hosts }: Litmus): number {
   return guests.length + hosts.length;
 }
 
-/** Operations that a design must offer; what guests ask for as `ask:<what>`. */
+/** What a design offers if guests run on it. */
+export const GUESTS = 'guests';
+
+/** What a design must offer: operations; what guests ask for as `ask:<what>`; guests at all. */
 export function needsOf({ guests, hosts }: Litmus): string[] {
   const asked = guests.flat().flatMap((step) => (step.do === 'ask' ? [`ask:${step.what}`] : []));
   const done = hosts.flat().map((step) => step.do);
-  return [...new Set([...asked, ...done.filter((operation) => operation !== ring.do)])];
+  const others = done.filter((operation) => operation !== ring.do);
+  return [...new Set([...(guests.length > 0 ? [GUESTS] : []), ...asked, ...others])];
 }
 
 /** How much happens: the order in which litmus programs are tried when any of them may do. */

@@ -8,6 +8,9 @@ import { awaitRing, type HostStep, host, type Litmus, leave, ring, write } from 
 /** An entry is emptied, whoever does it. */
 const CLEAR = 'kpop.entry.clear|tdp.zap.clear|shadow.zap.clear';
 
+const KICK = 'flush.kick|kpop.kick.send';
+const FLUSH = 'run.flush|kpop.enter.flush';
+
 const PAGES = 4;
 const ONE = { first: 0, end: 1 };
 const TWO = { first: 0, end: 2 };
@@ -108,9 +111,6 @@ const pairs: readonly Litmus[] = [
     { mapped: TWO, sometimes: [CLEAR] },
   ),
 ];
-
-const KICK = 'flush.kick|kpop.kick.send';
-const FLUSH = 'run.flush|kpop.enter.flush';
 
 const guests: readonly Litmus[] = [
   against(
@@ -234,6 +234,30 @@ const removals: readonly Litmus[] = [
   ),
 ];
 
+/** Table pages are given back while somebody may still be looking at them. */
+const reuse: readonly Litmus[] = [
+  {
+    id: 'invalidate-remove-map',
+    title: 'the host reads a table page that is removed, and whose frames are wanted again',
+    source: 'R6, K7',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('invalidate', 0)], [host('remove-tables', 0, 2), host('map', 1)]],
+    sometimes: ['kpop.remove.unlink', 'kpop.notify.begin'],
+  },
+  {
+    id: 'write-remove-map',
+    title: 'a guest faults below a table page that is removed, and whose frames are wanted again',
+    source: 'R6, K7',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('remove-tables', 0, 2), host('map', 1)]],
+    sometimes: [KICK, 'kpop.remove.unlink'],
+  },
+];
+
 const ends: readonly Litmus[] = [
   pair(
     'teardown-map',
@@ -265,4 +289,11 @@ const ends: readonly Litmus[] = [
   ),
 ];
 
-export const kpopLitmus: readonly Litmus[] = [...pairs, ...removals, ...ends, ...guests, ...three];
+export const kpopLitmus: readonly Litmus[] = [
+  ...pairs,
+  ...removals,
+  ...reuse,
+  ...ends,
+  ...guests,
+  ...three,
+];

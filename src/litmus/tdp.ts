@@ -176,6 +176,16 @@ const ends: readonly Litmus[] = [
     sometimes: ['stop.kick', 'stop.wait'],
   },
   {
+    id: 'stay-unmap-teardown',
+    title: 'a guest whose page is unmapped, and whose VM is torn down at once',
+    source: 'primer/x86.md 2.5: a request that is set while others are taken is not lost',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0), awaitRing]],
+    hosts: [[host('unmap', 0), host('teardown', 0, PAGES)]],
+    sometimes: [KICK, 'stop.wait'],
+  },
+  {
     id: 'unmap-teardown',
     title: 'a page is unmapped while its VM is torn down',
     source: 'primer/x86.md 2.8: zapping after the notifier completed',

@@ -89,11 +89,12 @@ export class Rcu {
     yield* this.#begin(cpu, collecting, waiting, snapshot);
   }
 
-  /** Returns when every other thread has passed a quiescent state since the call. */
+  /**
+   * Returns when every reader has passed a quiescent state since the call. The caller must be none:
+   * two that waited for each other here would never return.
+   */
   *synchronize(cpu: Context): Routine<void> {
-    yield* this.#rest(cpu);
-    for (const { mode, seat } of this.#readers) {
-      if (seat === cpu.seat) continue;
+    for (const { mode } of this.#readers) {
       const then = num(yield cpu.load(mode, 'rcu.sync.look'));
       yield cpu.wait([mode], () => isPast(then, cpu.peek(mode)), 'rcu.sync.wait');
     }

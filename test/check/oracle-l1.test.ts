@@ -13,7 +13,7 @@ import { exploreStateful } from '../../src/schedule/explore/stateful.ts';
 const deep = 'KPOP_DEEP' in process.env;
 
 const touch = (page: number): HostStep => host('touch', page);
-const invalidate = (page: number): HostStep => host('invalidate', page);
+const invalidate = (page: number): HostStep => host('drop', page);
 const mapped = { first: 0, end: 1 };
 
 function litmus(hosts: Litmus['hosts'], rest: Pick<Litmus, 'mapped'> = {}): Litmus {

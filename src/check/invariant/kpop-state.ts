@@ -1,7 +1,7 @@
 /** What KPOP's L0 promises in every state, whoever is in the middle of what. */
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import type { Space } from '../../hypervisor/mmu/kpop/space.ts';
-import type { Vm } from '../../hypervisor/vcpu.ts';
+import { hasEnded, type Vm } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
 import { kpopEntries, kpopGenerations } from './kpop-entries.ts';
 import { kpopFrames } from './kpop-frames.ts';
@@ -15,7 +15,16 @@ export interface Revoked {
   readonly pages: number;
 }
 
-export function kpopPromises(space: Space, vm: Vm, revoked: Revoked): readonly StatePromise[] {
+/** What a KPOP host's state is spread over. */
+export interface KpopHost {
+  readonly space: Space;
+  readonly revoked: Revoked;
+  /** Word: 1 once a teardown has returned. */
+  readonly torn: number;
+}
+
+export function kpopPromises(vm: Vm, host: KpopHost): readonly StatePromise[] {
+  const { space, revoked } = host;
   const l1Pages = revoked.pages * 2;
   return [
     {
@@ -45,9 +54,9 @@ export function kpopPromises(space: Space, vm: Vm, revoked: Revoked): readonly S
     },
     {
       id: 'kpop.torn',
-      title: 'once the address space was torn down, nothing is mapped or wanted in it',
+      title: 'once a teardown has returned, nothing is mapped or wanted, and no vCPU goes on',
       source: 'primer/x86.md 6.5, teardown',
-      atRest: (view) => leftOver(view, space),
+      always: (view) => leftOver(view, vm, host),
     },
     kpopFrames(space, vm, l1Pages),
   ];
@@ -84,14 +93,15 @@ function resurrected(view: View, space: Space, revoked: Revoked): string | undef
   return undefined;
 }
 
-function leftOver(view: View, space: Space): string[] {
-  if (view.read(space.dying) === 0) return [];
-  const left = kpopTree(view, space).places.filter(({ intent, entry }) => {
+function leftOver(view: View, vm: Vm, { space, torn }: KpopHost): string | undefined {
+  if (view.read(torn) === 0) return undefined;
+  const running = vm.vcpus.find((v) => !hasEnded(view.read(v.mode)));
+  if (running !== undefined) return `vCPU ${running.index} has not ended`;
+  const left = kpopTree(view, space).places.find(({ intent, entry }) => {
     return intent.state !== 'empty' || entry.kind !== 'empty';
   });
-  return left.map(({ page, intent, table }) => {
-    return `L2 page ${hex(page)} (level ${table.level}) is still ${intent.state}`;
-  });
+  if (left === undefined) return undefined;
+  return `L2 page ${hex(left.page)} (level ${left.table.level}) is still ${left.intent.state}`;
 }
 
 /** Why L2 must not be able to use `frame` for a page: no L1 page is there, or UNMAP returned. */

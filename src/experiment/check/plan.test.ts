@@ -1,6 +1,7 @@
 /** What a check consists of, and how schedules are written and read. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { GUESTS } from '../../litmus/index.ts';
 import { Op } from '../../runtime/act.ts';
 import { pairwise, product } from './covering.ts';
 import { attemptsFor, guardsIn, howsOf } from './guards.ts';
@@ -12,7 +13,7 @@ const design: Planned = {
   id: 'd',
   axes: { a: axis('1', '2', '3'), b: axis('x', 'y') },
   given: undefined,
-  operations: ['fault', 'unmap', 'invalidate', 'remove-tables'],
+  operations: ['fault', 'unmap', 'invalidate', 'remove-tables', GUESTS],
 };
 const options = {
   memory: ['sc', 'tso'],

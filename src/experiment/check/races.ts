@@ -2,6 +2,7 @@
  * Executions of a scene watched for races (DESIGN.md law 1): random ones, and then every
  * interleaving as far as the budget goes.
  */
+import type { Words } from '../../schedule/explore/races.ts';
 import { RaceWatch, Racing, type RacingOptions } from '../../schedule/explore/racing.ts';
 import { walkAtRandom } from '../../schedule/explore/random.ts';
 import { exploreStateful } from '../../schedule/explore/stateful.ts';
@@ -15,16 +16,20 @@ const STEPS = 40_000;
 
 /** For any engine in place of the scene's harts, which stand at their start. */
 export function watchRaces(scene: Scene, merge: RacingOptions['merge']): Racing {
-  return new Racing(scene.harts, { merge, nameOf: namesIn(scene) });
+  return new Racing(scene.harts, { merge, ...wordsOf(scene) });
 }
 
 /** For whoever takes the moves of the scene's harts in another way. */
 export function followRaces(scene: Scene): RaceWatch {
-  return new RaceWatch(scene.harts, namesIn(scene));
+  return new RaceWatch(scene.harts, wordsOf(scene));
 }
 
-function namesIn({ checked }: Scene): (word: number) => string {
-  return (word) => wordName(checked.structures ?? [], word * 8);
+function wordsOf({ checked }: Scene): Words {
+  const { at, bytes } = checked.specified ?? { at: 0, bytes: 0 };
+  return {
+    nameOf: (word) => wordName(checked.structures ?? [], word * 8),
+    isExempt: (word) => word * 8 >= at && word * 8 < at + bytes,
+  };
 }
 
 export interface RaceLook {

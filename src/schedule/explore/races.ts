@@ -70,6 +70,23 @@ interface Waiting {
   readonly site: number;
 }
 
+/** What is known of words, by number. */
+export interface Words {
+  /** Names a word for people; by its frame and place unless given. */
+  readonly nameOf?: (word: number) => string;
+  /** Words of which plain accesses never race: steps of a specification are whole. */
+  readonly isExempt?: (word: number) => boolean;
+}
+
+function placeOf(word: number): string {
+  const frame = Math.floor(word / FRAME_WORDS);
+  return `word ${word % FRAME_WORDS} of frame 0x${frame.toString(16)}`;
+}
+
+function never(): boolean {
+  return false;
+}
+
 /** Queues of each hart, as values. */
 interface Queues {
   readonly signals: readonly (readonly Int32Array[])[];
@@ -81,6 +98,7 @@ export class Races {
   message = '';
   readonly #harts: number;
   readonly #nameOf: (word: number) => string;
+  readonly #isExempt: (word: number) => boolean;
   readonly #cells: Cells;
   // Rows per hart: its clock; what its relaxed loads may acquire; what its relaxed stores release;
   // what was posted to it.
@@ -98,10 +116,10 @@ export class Races {
   readonly #siteNumbers = new Map<string, number>();
   readonly #sitesOf = new Map<Leaf, readonly [atomic: number, plain: number]>();
 
-  /** `nameOf` names a word for people. */
-  constructor(harts: number, nameOf: (word: number) => string) {
+  constructor(harts: number, { nameOf = placeOf, isExempt = never }: Words = {}) {
     this.#harts = harts;
     this.#nameOf = nameOf;
+    this.#isExempt = isExempt;
     this.#cells = new Cells(harts);
     this.#clocks = this.#cells.add(harts);
     this.#pending = this.#cells.add(harts);
@@ -260,6 +278,7 @@ export class Races {
     for (let i = 0; i < plain.length; i++) {
       const code = plain[i]!;
       const kind = (code & 1) === 1 ? Row.plainWrite : Row.plainRead;
+      if (this.#isExempt(code >> 1)) continue;
       this.#access(hart, clock, code >> 1, kind, site);
     }
   }

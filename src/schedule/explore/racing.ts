@@ -10,14 +10,12 @@
 import { type HartView, Input } from '../../runtime/hart.ts';
 import { ClockHash } from './clock-hash.ts';
 import type { Harts } from './harts.ts';
-import { Races } from './races.ts';
+import { Races, type Words } from './races.ts';
 import type { Reducible } from './reduced.ts';
 import type { Footprint, Move } from './system.ts';
 
-export interface RacingOptions {
+export interface RacingOptions extends Words {
   readonly merge: 'words' | 'clocks';
-  /** Names a word for people; by its frame and place unless given. */
-  readonly nameOf?: (word: number) => string;
 }
 
 /** Follows the moves that somebody else takes in a system of harts. */
@@ -27,9 +25,9 @@ export class RaceWatch {
   #next: { hart: number; input: number; before: HartView } | undefined;
 
   /** `harts` stand at their start. */
-  constructor(harts: Harts, nameOf: (word: number) => string = placeOf) {
+  constructor(harts: Harts, words: Words = {}) {
     this.#harts = harts;
-    this.#races = new Races(harts.count, nameOf);
+    this.#races = new Races(harts.count, words);
     for (let hart = 0; hart < harts.count; hart++) {
       const view = harts.view(hart);
       const leaf = harts.started[hart]!;
@@ -87,7 +85,7 @@ export class Racing implements Reducible {
   /** `harts` stand at their start. */
   constructor(harts: Harts, options: RacingOptions) {
     this.harts = harts;
-    this.#watch = new RaceWatch(harts, options.nameOf);
+    this.#watch = new RaceWatch(harts, options);
     if (options.merge === 'clocks') this.#hash = new ClockHash(harts.count);
   }
 
@@ -170,10 +168,4 @@ export class Racing implements Reducible {
   nameOf(move: Move): string {
     return this.harts.nameOf(move);
   }
-}
-
-const WORDS = 512;
-
-function placeOf(word: number): string {
-  return `word ${word % WORDS} of frame 0x${Math.floor(word / WORDS).toString(16)}`;
 }

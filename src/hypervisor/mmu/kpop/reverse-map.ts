@@ -124,16 +124,18 @@ export class ReverseMap {
   *#lock(cpu: Context, l1gfn: number): Routine<number> {
     const head = this.#heads + l1gfn * 8;
     cpu.note(Event.want, CLASS, 0);
+    let free = true;
     cpu.attempt('kpop.rmap.lock');
-    let seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.lock'));
-    const free = (seen & LOCKED) === 0;
-    while ((seen & LOCKED) !== 0) {
+    for (;;) {
+      const seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.lock'));
+      if ((seen & LOCKED) === 0) {
+        cpu.note(Event.acquire, CLASS, free ? 0 : 1);
+        return seen / 2;
+      }
+      free = false;
       yield cpu.wait([head], () => (cpu.peek(head) & LOCKED) === 0, 'kpop.rmap.wait');
       cpu.again('kpop.rmap.lock');
-      seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.relock'));
     }
-    cpu.note(Event.acquire, CLASS, free ? 0 : 1);
-    return seen / 2;
   }
 
   /** Publishes the first link and drops the bit. */

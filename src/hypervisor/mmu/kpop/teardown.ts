@@ -18,10 +18,14 @@ export function* isDying(cpu: Context, space: Space): Routine<boolean> {
   return num(yield cpu.load(space.dying, 'kpop.call.dying')) !== 0;
 }
 
-/** `vm`: who runs in the address space; `pages`: how large it is. Only the first call does it. */
-export function* kpopTeardown(cpu: Context, space: Space, vm: Vm, pages: number): Routine<void> {
-  if (!won(yield cpu.cas(space.dying, 0, 1, 'kpop.teardown.begin'))) return;
+/**
+ * `vm`: who runs in the address space; `pages`: how large it is. False if another thread does it,
+ * or has done it. The caller must be no vCPU's thread.
+ */
+export function* kpopTeardown(cpu: Context, space: Space, vm: Vm, pages: number): Routine<boolean> {
+  if (!won(yield cpu.cas(space.dying, 0, 1, 'kpop.teardown.begin'))) return false;
   yield* stopVcpus(cpu, vm);
   yield* space.grace.synchronize(cpu);
   yield* finishUnmap(cpu, space, yield* kpopUnmap(cpu, space, [{ first: 0, end: pages }], 0));
+  return true;
 }

@@ -1,0 +1,72 @@
+/**
+ * KPOP's L1: vCPUs of L1 that let L2 access a page, whatever that takes, against invalidations of
+ * L1's own memory management. F1-F7 and V1-V6 are the steps of primer/x86.md 6.6.
+ */
+import { type HostStep, host, type Litmus } from './litmus.ts';
+
+const PAGES = 4;
+const ONE = { first: 0, end: 1 };
+
+/** Threads of L1, each on a CPU of its own. */
+function vcpus(
+  id: string,
+  title: string,
+  source: string,
+  hosts: readonly (readonly HostStep[])[],
+  rest: Pick<Litmus, 'sometimes' | 'mapped'> = {},
+): Litmus {
+  return { id, title, source, pages: PAGES, guests: [], hosts, ...rest };
+}
+
+const two: readonly Litmus[] = [
+  vcpus(
+    'touch-touch',
+    'two vCPUs fault on one page: one reserves its slot, the other tries again',
+    'F4, F7',
+    [[host('touch', 0)], [host('touch', 0)]],
+    { sometimes: ['l1.settle.valid'] },
+  ),
+  vcpus(
+    'touch-invalidate',
+    'a fault resolves a page that an invalidation takes',
+    'R3: F4 and F5 against V2 and V3',
+    [[host('touch', 0)], [host('drop', 0)]],
+    { sometimes: ['l1.settle.valid', 'l1.scan.take', 'l1.withdraw.pending'] },
+  ),
+  vcpus(
+    'touch-neighbour',
+    'a fault on a page whose neighbour an invalidation takes',
+    'F2: the range in progress, not every range',
+    [[host('touch', 1)], [host('drop', 0)]],
+    { mapped: ONE, sometimes: ['l1.settle.valid', 'l1.scan.take', 'l1.fault.hull-lock'] },
+  ),
+  vcpus(
+    'drop-drop',
+    'two invalidations of one page: the second must not free it while the first still unmaps',
+    'V3-V5, K14 one level up',
+    [[host('drop', 0)], [host('drop', 0)]],
+    { mapped: ONE, sometimes: ['l1.scan.take'] },
+  ),
+  vcpus(
+    'drop-touch-drop',
+    'two vCPUs take a page and access it, in different orders',
+    'F1-F7 against V1-V6',
+    [
+      [host('drop', 0), host('touch', 0)],
+      [host('touch', 0), host('drop', 0)],
+    ],
+    { mapped: ONE, sometimes: ['l1.settle.valid', 'l1.scan.take'] },
+  ),
+];
+
+const three: readonly Litmus[] = [
+  vcpus(
+    'touch-drop-drop',
+    'a fault on a page that two invalidations take',
+    'F1-F7 against V1-V6, twice',
+    [[host('touch', 0)], [host('drop', 0)], [host('drop', 0)]],
+    { mapped: ONE, sometimes: ['l1.settle.valid', 'l1.scan.take'] },
+  ),
+];
+
+export const kpopL1Litmus: readonly Litmus[] = [...two, ...three];
