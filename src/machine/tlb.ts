@@ -68,6 +68,8 @@ export class Tlb {
   #ids = 1;
   /** Rises whenever a space was renumbered: whoever keeps a space id asks again. */
   generation = 0;
+  /** Rises with every change of what is cached, and with every VM entry. */
+  changes = 0;
   /** Rights of the entry that the last successful lookup hit. */
   rights = 0;
   /** Guest frame of the table that the last successful `structure` found. */
@@ -142,6 +144,7 @@ export class Tlb {
   }
 
   insert(space: number, page: number, frame: number, rights: number): void {
+    this.changes++;
     let at = this.#search(space, page);
     if (at < 0) {
       const set = (page ^ space) & this.#setMask;
@@ -183,6 +186,7 @@ export class Tlb {
 
   /** Drops one page of a space, and the space's paging-structure entries (as INVLPG does). */
   dropPage(space: number, page: number): void {
+    this.changes++;
     const base = ((page ^ space) & this.#setMask) * this.#ways;
     for (let i = base; i < base + this.#ways; i++) {
       if (this.#page[i] === page && this.#space[i] === space) this.#space[i] = 0;
@@ -225,5 +229,6 @@ export class Tlb {
   #renumber(hit: (space: Space) => boolean): void {
     for (const space of this.#spaces) if (hit(space)) space.id = this.#ids++;
     this.generation++;
+    this.changes++;
   }
 }
