@@ -102,6 +102,7 @@ export class Machine implements Engine {
     const on = this.cpus[cpu] ?? defect('Machine.hostThread', `no CPU ${cpu}`);
     if (on.host !== undefined) defect('Machine.hostThread', `CPU ${cpu} has a thread already`);
     context.cpu = cpu;
+    context.on = on;
     context.seat = cpu;
     context.push(body(context));
     on.host = context;

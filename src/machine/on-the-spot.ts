@@ -11,13 +11,15 @@ import type { Context, Frame, OnTheSpot } from '../runtime/context.ts';
 import type { Cpu } from './cpu.ts';
 import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
+import { Instruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import type { Memory } from './memory.ts';
-import { performInstruction } from './perform-instruction.ts';
+import { performInstruction, readFieldOf } from './perform-instruction.ts';
 import { applyAt, performMemory } from './perform-memory.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { load, and, fence } = Op;
+const { vmread } = Instruction;
 const TO_READ = 1 << READ;
 const TO_WRITE = 1 << WRITE;
 /** Of an address: which word of its frame. */
@@ -40,6 +42,14 @@ function loadAt(m: Machine, cpu: Cpu, act: Act, at: number): void {
 /** Changes the word at index `at` of memory as `act` says. */
 function modifyAt(m: Machine, cpu: Cpu, act: Act, at: number): void {
   applyAt(m, cpu, act, act.word, at);
+  retire(cpu, act);
+}
+
+/** VMREAD in root mode. */
+function readField(m: Machine, cpu: Cpu, act: Act): void {
+  cpu.now += m.cost.hardware.vmcsAccess;
+  readFieldOf(m, cpu.vmcs, act.at, act.word);
+  act.word.ok = true;
   retire(cpu, act);
 }
 
@@ -66,45 +76,42 @@ function wasPerformed({ state }: Frame): boolean {
 
 export class HostOnTheSpot implements OnTheSpot {
   readonly #m: Machine;
-  readonly #cpus: readonly Cpu[];
   readonly #memory: Memory;
 
   constructor(machine: Machine) {
     this.#m = machine;
-    this.#cpus = machine.cpus;
     this.#memory = machine.memory;
   }
 
   load(context: Context, act: Act, at: number): boolean {
-    const cpu = this.#cpus[context.cpu]!;
+    const cpu = context.on as Cpu;
     if (!isFirst(cpu) || cpu.latched.length !== 0) return false;
     loadAt(this.#m, cpu, act, this.#memory.indexOf(at));
     return true;
   }
 
   perform(context: Context, frame: Frame): void {
-    const cpu = this.#cpus[context.cpu]!;
+    const cpu = context.on as Cpu;
     if (!isFirst(cpu) || cpu.latched.length !== 0) return;
     const { act } = frame;
-    if (act.op > and) performAny(this.#m, cpu, context, frame);
+    if (act.op === vmread) readField(this.#m, cpu, act);
+    else if (act.op > and) performAny(this.#m, cpu, context, frame);
     else modifyAt(this.#m, cpu, act, this.#memory.place(act.at));
   }
 }
 
 export class GuestOnTheSpot implements OnTheSpot {
   readonly #m: Machine;
-  readonly #cpus: readonly Cpu[];
   readonly #memory: Memory;
 
   constructor(machine: Machine) {
     this.#m = machine;
-    this.#cpus = machine.cpus;
     this.#memory = machine.memory;
   }
 
   load(context: Context, act: Act, at: number): boolean {
     const guest = context as GuestContext;
-    const cpu = this.#cpus[guest.cpu]!;
+    const cpu = guest.on as Cpu;
     if (!isFirst(cpu) || guest.pending.length !== 0) return false;
     const frame = frameOf(cpu, guest, at, TO_READ);
     if (frame < 0) return false;
@@ -114,7 +121,7 @@ export class GuestOnTheSpot implements OnTheSpot {
 
   perform(context: Context, frame: Frame): void {
     const guest = context as GuestContext;
-    const cpu = this.#cpus[guest.cpu]!;
+    const cpu = guest.on as Cpu;
     if (!isFirst(cpu) || guest.pending.length !== 0) return;
     const { act } = frame;
     const { op, at } = act;

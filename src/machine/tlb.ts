@@ -64,6 +64,8 @@ export class Tlb {
   readonly #structureFrame: Float64Array;
   readonly #structureGuest: Float64Array;
   readonly #structureRights: Uint8Array;
+  /** Of space ids modulo 32: whether one ever had paging-structure entries. */
+  #structured = 0;
   readonly #spaces: Space[] = [];
   #ids = 1;
   /** Rises whenever a space was renumbered: whoever keeps a space id asks again. */
@@ -177,6 +179,7 @@ export class Tlb {
     rights: number,
   ): void {
     const at = (group ^ space) & this.#structureMask;
+    this.#structured |= 1 << (space & 31);
     this.#structurePage[at] = group;
     this.#structureSpace[at] = space;
     this.#structureFrame[at] = frame.host;
@@ -191,6 +194,7 @@ export class Tlb {
     for (let i = base; i < base + this.#ways; i++) {
       if (this.#page[i] === page && this.#space[i] === space) this.#space[i] = 0;
     }
+    if ((this.#structured & (1 << (space & 31))) === 0) return;
     for (let i = 0; i <= this.#structureMask; i++) {
       if (this.#structureSpace[i] === space) this.#structureSpace[i] = 0;
     }

@@ -10,6 +10,7 @@
 import { defect } from '../base/assert.ts';
 import { high } from '../base/bits.ts';
 import { type Act, newAct, Op, type Order, type Routine, type Word } from './act.ts';
+import type { Processor } from './processor.ts';
 
 /** One routine on a context's stack, with its pending act and the word of its last one. */
 export interface Frame {
@@ -79,6 +80,8 @@ export class Context {
   readonly name: string;
   /** Physical CPU it runs on; -1 while parked. */
   cpu = -1;
+  /** That CPU. */
+  on: Processor | undefined;
   /**
    * Number of its CPU in its own machine: the physical CPU's for a host, the vCPU's for a
    * guest.
