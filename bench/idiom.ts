@@ -107,6 +107,9 @@ function fresh(op: number, at: number, value: number, label: string): Act {
     ready: undefined,
     watch: NOTHING,
     operand: undefined,
+    isPerformed: false,
+    goesOn: false,
+    word: { lo: 0, hi: 0, ok: true },
   };
 }
 

@@ -4,6 +4,7 @@
  * one object; `--quick` only shows that everything runs. docs/bench.md explains the figures.
  */
 import { fileURLToPath } from 'node:url';
+import { benchFloor } from './floor.ts';
 import { benchIdiom } from './idiom.ts';
 import {
   type BenchResult,
@@ -62,7 +63,7 @@ export async function measure(size: Size, traces: string): Promise<Report> {
   const results = [plainLoop(size), generatorLoop(size), ...benchTlb(size)];
   const vcpus = VCPUS[size];
   const memory = { vcpus, megabytes: benchMemory(vcpus) };
-  results.push(...benchTraces(size, traces), ...benchFaults(size));
+  results.push(...benchTraces(size, traces), ...benchFaults(size), ...benchFloor(size));
   if (size === 'full') {
     results.push(...benchWalk(), ...(await benchIdiom()));
     for (const each of await benchTrace()) results.push({ ...each, name: `import: ${each.name}` });

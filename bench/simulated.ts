@@ -142,6 +142,15 @@ export function benchFaults(size: Size): BenchResult[] {
   return results;
 }
 
+/** Acts that one more fault of `kpop touch` takes, those of set-up left out. */
+export function actsPerFault(): number {
+  const acts = (pages: number): number => {
+    return runTimed(build({ design: kpop, vcpus: 1, pages, program: touch(pages) }).system.machine)
+      .steps;
+  };
+  return (acts(600) - acts(200)) / 400;
+}
+
 /** Recorded programs as processes under `tdp`, exec and exit included. */
 export function benchTraces(size: Size, folder: string): BenchResult[] {
   const programs = size === 'quick' ? ['sort'] : ['sort', 'gzip', 'redis'];

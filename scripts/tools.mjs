@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const tscPath = join(root, 'node_modules', 'typescript', 'lib', 'tsc.js');
+const compiler = ['scripts/run.mjs', 'scripts/compile.ts'];
 
 const say = (line) => process.stderr.write(`kpop: ${line}\n`);
 
@@ -69,10 +69,15 @@ function prune(outDir, sourceDir) {
 
 /** One compiled tree: its compiler settings, what it reads, where it goes. */
 const targets = {
-  product: { config: 'tsconfig.json', inputs: ['src'], outDir: 'dist', sourceDir: 'src' },
+  product: {
+    config: 'tsconfig.json',
+    inputs: ['src', 'scripts/compile.ts'],
+    outDir: 'dist',
+    sourceDir: 'src',
+  },
   bench: {
     config: 'tsconfig.bench.json',
-    inputs: ['bench', 'src', 'tsconfig.json'],
+    inputs: ['bench', 'src', 'scripts/compile.ts', 'tsconfig.json'],
     outDir: 'dist-bench',
     sourceDir: '.',
   },
@@ -86,7 +91,7 @@ export function ensureBuilt(name, { force = false } = {}) {
   if (!force && existsSync(stamp) && Number(readFileSync(stamp, 'utf8')) === newest) return;
   say(`building ${outDir} ...`);
   prune(join(root, outDir), join(root, sourceDir));
-  const done = spawnSync(process.execPath, [tscPath, '-p', config], {
+  const done = spawnSync(process.execPath, [...compiler, config], {
     cwd: root,
     encoding: 'utf8',
   });

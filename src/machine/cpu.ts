@@ -6,6 +6,7 @@
 import type { Context } from '../runtime/context.ts';
 import { Processor } from '../runtime/processor.ts';
 import type { GuestContext, Regime } from './guest.ts';
+import { RecentPages } from './recent-pages.ts';
 import type { Tlb } from './tlb.ts';
 
 /** An interrupt in flight to a CPU. `notifies`: a posted-interrupt notification for that guest. */
@@ -27,6 +28,9 @@ export class Cpu extends Processor {
   latched: InFlight[] = [];
   /** Reason of the last exit, and when it happened: for the trace. */
   exitReason = 0;
+
+  /** Where pages of the guest's plain words lie. */
+  readonly recent = new RecentPages();
 
   // The spaces of the tags last used here, and the TLB generation in which they were asked for.
   #generation = -1;
@@ -73,6 +77,7 @@ export class Cpu extends Processor {
   /** A VM entry may have changed any tag. */
   newRegime(): void {
     this.#generation = -1;
+    this.tlb.changes++;
   }
 
   /** Queues an interrupt that arrives at cycle `at`. */
@@ -81,6 +86,7 @@ export class Cpu extends Processor {
     while (i > 0 && this.inFlight[i - 1]!.at > interrupt.at) i--;
     this.inFlight.splice(i, 0, interrupt);
     this.interruptAt = this.inFlight[0]!.at;
+    if (this.horizon > this.interruptAt) this.horizon = this.interruptAt;
   }
 
   /** Takes the earliest arrival out of flight. */

@@ -8,7 +8,7 @@
  */
 
 import type { Routine } from '../runtime/act.ts';
-import { Context, type PlainMemory } from '../runtime/context.ts';
+import { Context, type OnTheSpot, type PlainMemory } from '../runtime/context.ts';
 
 /** What hardware has loaded for a guest: set at VM entry from the VMCS, and by MOV to CR3. */
 export interface Regime {
@@ -82,8 +82,15 @@ export class GuestContext extends Context {
   siblings: readonly GuestContext[] = [];
   readonly #privately: PrivatePath;
 
-  constructor(id: number, name: string, level: number, plain: PlainMemory, privately: PrivatePath) {
-    super(id, name, plain);
+  constructor(
+    id: number,
+    name: string,
+    level: number,
+    plain: PlainMemory,
+    spot: OnTheSpot,
+    privately: PrivatePath,
+  ) {
+    super(id, name, plain, spot);
     this.level = level;
     this.#privately = privately;
   }

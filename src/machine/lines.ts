@@ -20,6 +20,8 @@ const HALVES_SHIFT_LINE = 4; // 16 halves of 32 bit in 64 bytes
 
 export class Lines {
   readonly #prices: LinePrices;
+  readonly #l1: number;
+  readonly #rmw: number;
   readonly #stride: number; // 32-bit words of the sharer set per line
   #owner = new Int16Array(0); // CPU + 1 of the last writer; 0 = nobody
   #free = new Float64Array(0); // cycle from which the line may move again
@@ -29,6 +31,8 @@ export class Lines {
 
   constructor(memory: Memory, cpus: number, prices: LinePrices) {
     this.#prices = prices;
+    this.#l1 = prices.l1;
+    this.#rmw = prices.rmw;
     this.#stride = Math.ceil(cpus / 32);
     memory.onGrow((halves) => this.#grow(halves >> HALVES_SHIFT_LINE));
   }
@@ -38,7 +42,7 @@ export class Lines {
     const line = index >> HALVES_SHIFT_LINE;
     const at = line * this.#stride + (cpu >> 5);
     const bit = 1 << (cpu & 31);
-    if ((this.#sharers[at]! & bit) !== 0) return this.#prices.l1;
+    if ((this.#sharers[at]! & bit) !== 0) return this.#l1;
     this.#sharers[at] = this.#sharers[at]! | bit;
     this.#alone[line] = 0;
     const owner = this.#owner[line]! - 1;
@@ -49,7 +53,7 @@ export class Lines {
   /** Cycles that a store or a locked operation takes. */
   modify(cpu: number, index: number, now: number, locked: boolean): number {
     const line = index >> HALVES_SHIFT_LINE;
-    const local = locked ? this.#prices.rmw : this.#prices.l1;
+    const local = locked ? this.#rmw : this.#l1;
     return this.#alone[line] === cpu + 1 ? local : this.#fetch(cpu, line, now) + local;
   }
 

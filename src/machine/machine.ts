@@ -19,6 +19,7 @@ import type { WalkedFormat } from './format/judge.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
 import { Lines } from './lines.ts';
 import { Memory } from './memory.ts';
+import { GuestOnTheSpot, HostOnTheSpot } from './on-the-spot.ts';
 import { runPrivate } from './perform-access.ts';
 import { performInstruction } from './perform-instruction.ts';
 import { performMemory } from './perform-memory.ts';
@@ -62,6 +63,8 @@ export class Machine implements Engine {
   readonly guests: GuestContext[] = [];
   readonly #hostPlain: HostPlainMemory;
   readonly #guestPlain: GuestPlainMemory;
+  readonly #hostSpot: HostOnTheSpot;
+  readonly #guestSpot: GuestOnTheSpot;
   /** Handler of host interrupts, by vector; installed by the host's kernel. */
   readonly hostVectors = new Map<number, (cpu: Cpu, host: Context) => Routine<void>>();
   #contexts = 0;
@@ -89,14 +92,17 @@ export class Machine implements Engine {
     this.lookahead = this.cost.hardware.ipiSameSocket;
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);
+    this.#hostSpot = new HostOnTheSpot(this);
+    this.#guestSpot = new GuestOnTheSpot(this);
   }
 
   /** Puts a new host thread on CPU `cpu`; `body` makes its code. */
   hostThread(cpu: number, name: string, body: (me: Context) => Routine<void>): Context {
-    const context = new Context(this.#contexts++, name, this.#hostPlain);
+    const context = new Context(this.#contexts++, name, this.#hostPlain, this.#hostSpot);
     const on = this.cpus[cpu] ?? defect('Machine.hostThread', `no CPU ${cpu}`);
     if (on.host !== undefined) defect('Machine.hostThread', `CPU ${cpu} has a thread already`);
     context.cpu = cpu;
+    context.on = on;
     context.seat = cpu;
     context.push(body(context));
     on.host = context;
@@ -109,7 +115,14 @@ export class Machine implements Engine {
     const ahead: PrivatePath = (guest, lines, from) => {
       return runPrivate(this, this.cpus[guest.cpu]!, guest, lines, from);
     };
-    const guest = new GuestContext(this.#contexts++, name, level, this.#guestPlain, ahead);
+    const guest = new GuestContext(
+      this.#contexts++,
+      name,
+      level,
+      this.#guestPlain,
+      this.#guestSpot,
+      ahead,
+    );
     this.guests.push(guest);
     return guest;
   }

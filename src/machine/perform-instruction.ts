@@ -4,7 +4,7 @@
  * enables that, or is a VM exit whose handler reads the offered act as the instruction's operands.
  */
 import { defect } from '../base/assert.ts';
-import type { Act } from '../runtime/act.ts';
+import type { Act, Word } from '../runtime/act.ts';
 import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
@@ -42,7 +42,7 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       return enterGuest(m, cpu, host, act.operand as GuestContext);
     case vmread:
       cpu.now += price.vmcsAccess;
-      readField(m, cpu.vmcs, act, frame);
+      readFieldOf(m, cpu.vmcs, act.at, word);
       break;
     case vmwrite:
       cpu.now += price.vmcsAccess;
@@ -119,7 +119,7 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
     case vmwrite:
       if (regime.shadowVmcs === 0 || !isShadowed(act.at)) return trap(m, cpu, guest, act);
       cpu.now += price.vmcsAccess;
-      if (act.op === vmread) readField(m, regime.shadowVmcs, act, frame);
+      if (act.op === vmread) readFieldOf(m, regime.shadowVmcs, act.at, word);
       else m.memory.write(fieldAt(regime.shadowVmcs, act.at), act.operand as number);
       break;
     case sendIpi:
@@ -198,10 +198,11 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
   return advanced;
 }
 
-function readField(m: Machine, vmcs: number, act: Act, frame: Frame): void {
-  const index = m.memory.base(vmcs) + 2 * act.at;
-  frame.word.lo = m.memory.words[index]!;
-  frame.word.hi = m.memory.words[index + 1]!;
+/** The field of index `field` of the VMCS in frame `vmcs`. */
+export function readFieldOf(m: Machine, vmcs: number, field: number, word: Word): void {
+  const index = m.memory.base(vmcs) + 2 * field;
+  word.lo = m.memory.words[index]!;
+  word.hi = m.memory.words[index + 1]!;
 }
 
 /** Sends one physical interrupt; `notifies`: the guest whose posted interrupts it announces. */

@@ -47,9 +47,8 @@ function performOther(m: Machine, cpu: Cpu, context: Context, frame: Frame): num
 /** Performs a word act at a host-physical address; also how L0 emulates a guest's trapped store. */
 export function applyToWord(m: Machine, cpu: Cpu, act: Act, word: Word, pa: number): void {
   const { memory } = m;
-  const { op } = act;
-  const { now } = cpu;
-  if (op === load) {
+  if (act.op === load) {
+    const { now } = cpu;
     const at = memory.indexOf(pa);
     cpu.now = now + m.lines.read(cpu.id, at, now);
     word.lo = memory.words[at]!;
@@ -57,9 +56,15 @@ export function applyToWord(m: Machine, cpu: Cpu, act: Act, word: Word, pa: numb
     word.ok = true;
     return;
   }
-  const at = memory.place(pa);
+  applyAt(m, cpu, act, word, memory.place(pa));
+}
+
+/** Performs a word act other than a load on the word at index `at` of memory. */
+export function applyAt(m: Machine, cpu: Cpu, act: Act, word: Word, at: number): void {
+  const { op } = act;
+  const { now } = cpu;
   cpu.now = now + m.lines.modify(cpu.id, at, now, op !== store && op !== storeLow);
-  modifyWord(memory.words, at, act, word);
+  modifyWord(m.memory.words, at, act, word);
   if (m.waiters.isWatched(at)) wakeWaiters(m, cpu, at);
 }
 

@@ -9,6 +9,7 @@
  */
 import { defect } from '../base/assert.ts';
 import type { Context, PlainMemory } from '../runtime/context.ts';
+import type { Processor } from '../runtime/processor.ts';
 import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
@@ -29,21 +30,22 @@ abstract class Accounting {
   }
 
   spend(context: Context, unit: number, count: number): void {
-    this.m.cpus[context.cpu]!.now += this.m.cost.software[unit]! * count;
+    context.on!.now += this.m.cost.software[unit]! * count;
   }
 
   note(context: Context, event: number, a: number, b: number): void {
-    this.m.trace.event(event, context.cpu, this.m.cpus[context.cpu]!.now, a, b);
+    const { id, now } = context.on!;
+    this.m.trace.event(event, id, now, a, b);
   }
 }
 
 export class HostPlainMemory extends Accounting implements PlainMemory {
   read(context: Context, at: number): number {
-    return readAt(this.m, context.cpu, this.m.memory.indexOf(at));
+    return readAt(this.m, context.on!, this.m.memory.indexOf(at));
   }
 
   write(context: Context, at: number, value: number): void {
-    writeAt(this.m, context.cpu, this.m.memory.place(at), value);
+    writeAt(this.m, context.on!, this.m.memory.place(at), value);
   }
 
   peek(_context: Context, at: number): number {
@@ -55,13 +57,13 @@ export class GuestPlainMemory extends Accounting implements PlainMemory {
   read(context: Context, at: number): number {
     const { m } = this;
     const frame = m.memory.base(this.#frameOf(context, at, FOR_READ));
-    return readAt(m, context.cpu, frame + ((at & IN_FRAME) >> 2));
+    return readAt(m, context.on!, frame + ((at & IN_FRAME) >> 2));
   }
 
   write(context: Context, at: number, value: number): void {
     const { m } = this;
     const frame = m.memory.placeFrame(this.#frameOf(context, at, FOR_WRITE));
-    writeAt(m, context.cpu, frame + ((at & IN_FRAME) >> 2), value);
+    writeAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), value);
   }
 
   peek(context: Context, at: number): number {
@@ -81,16 +83,14 @@ function notResident(context: Context, at: number): never {
 }
 
 /** `at`: index of the word's low half in the memory. */
-function readAt(m: Machine, id: number, at: number): number {
-  const cpu = m.cpus[id]!;
+function readAt(m: Machine, cpu: Processor, at: number): number {
   const { now } = cpu;
-  cpu.now = now + m.lines.read(id, at, now);
+  cpu.now = now + m.lines.read(cpu.id, at, now);
   return m.memory.valueAt(at);
 }
 
-function writeAt(m: Machine, id: number, at: number, value: number): void {
-  const cpu = m.cpus[id]!;
+function writeAt(m: Machine, cpu: Processor, at: number, value: number): void {
   const { now } = cpu;
-  cpu.now = now + m.lines.modify(id, at, now, false);
+  cpu.now = now + m.lines.modify(cpu.id, at, now, false);
   m.memory.setValueAt(at, value);
 }

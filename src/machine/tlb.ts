@@ -64,10 +64,14 @@ export class Tlb {
   readonly #structureFrame: Float64Array;
   readonly #structureGuest: Float64Array;
   readonly #structureRights: Uint8Array;
+  /** Of space ids modulo 32: whether one ever had paging-structure entries. */
+  #structured = 0;
   readonly #spaces: Space[] = [];
   #ids = 1;
   /** Rises whenever a space was renumbered: whoever keeps a space id asks again. */
   generation = 0;
+  /** Rises with every change of what is cached, and with every VM entry. */
+  changes = 0;
   /** Rights of the entry that the last successful lookup hit. */
   rights = 0;
   /** Guest frame of the table that the last successful `structure` found. */
@@ -142,6 +146,7 @@ export class Tlb {
   }
 
   insert(space: number, page: number, frame: number, rights: number): void {
+    this.changes++;
     let at = this.#search(space, page);
     if (at < 0) {
       const set = (page ^ space) & this.#setMask;
@@ -174,6 +179,7 @@ export class Tlb {
     rights: number,
   ): void {
     const at = (group ^ space) & this.#structureMask;
+    this.#structured |= 1 << (space & 31);
     this.#structurePage[at] = group;
     this.#structureSpace[at] = space;
     this.#structureFrame[at] = frame.host;
@@ -183,10 +189,12 @@ export class Tlb {
 
   /** Drops one page of a space, and the space's paging-structure entries (as INVLPG does). */
   dropPage(space: number, page: number): void {
+    this.changes++;
     const base = ((page ^ space) & this.#setMask) * this.#ways;
     for (let i = base; i < base + this.#ways; i++) {
       if (this.#page[i] === page && this.#space[i] === space) this.#space[i] = 0;
     }
+    if ((this.#structured & (1 << (space & 31))) === 0) return;
     for (let i = 0; i <= this.#structureMask; i++) {
       if (this.#structureSpace[i] === space) this.#structureSpace[i] = 0;
     }
@@ -225,5 +233,6 @@ export class Tlb {
   #renumber(hit: (space: Space) => boolean): void {
     for (const space of this.#spaces) if (hit(space)) space.id = this.#ids++;
     this.generation++;
+    this.changes++;
   }
 }

@@ -139,16 +139,29 @@ export class Translator {
   /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
   peek(guest: GuestContext, at: number, access: Access = READ): number {
     if (at >= BELLS_FROM) return at;
-    const frame = this.peekFrame(guest, Math.floor(at * PER_BYTE), access);
+    const cpu = this.#m.cpus[guest.cpu];
+    const frame = this.#lookForFrame(cpu, guest, Math.floor(at * PER_BYTE), access);
     return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
   }
 
   /** The same for a whole page: its frame. */
   peekFrame(guest: GuestContext, page: number, access: Access): number {
+    const cpu = this.#m.cpus[guest.cpu];
+    if (cpu === undefined || this.#residence === undefined) {
+      return this.#lookForFrame(cpu, guest, page, access);
+    }
+    const { recent } = cpu;
+    const known = recent.find(cpu, page, access);
+    if (known >= 0) return known;
+    const frame = this.#lookForFrame(cpu, guest, page, access);
+    if (frame >= 0) recent.keep(page, access, frame);
+    return frame;
+  }
+
+  #lookForFrame(cpu: Cpu | undefined, guest: GuestContext, page: number, access: Access): number {
     const { ep4ta } = guest.regime;
     let frame = -1;
-    if (guest.cpu >= 0) {
-      const cpu = this.#m.cpus[guest.cpu]!;
+    if (cpu !== undefined) {
       frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(ep4ta), page, 1 << access);
     }
     if (frame < 0 && this.#residence !== undefined) {

@@ -35,6 +35,7 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
   cpu.guest = guest;
   cpu.current = guest;
   guest.cpu = cpu.id;
+  guest.on = cpu;
   host.top.state = 'offered'; // the entry is complete only when the guest exits
   if (cpu.latched.length === 0) return Outcome.advanced;
   cpu.latched = cpu.latched.filter((arrived) => arrived.notifies !== guest);
@@ -74,6 +75,7 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
   if (guest.access.began >= 0) guest.access.leftGuest = true;
   guest.takePosted();
   guest.cpu = -1;
+  guest.on = undefined;
   cpu.guest = undefined;
   cpu.current = cpu.host;
   cpu.host!.top.state = 'done'; // its VM entry has returned

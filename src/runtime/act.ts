@@ -48,6 +48,12 @@ export interface Act {
   watch: readonly number[];
   /** Operand of a machine instruction; the routine of a call. */
   operand: unknown;
+  /** Performed when it was offered: its turn had come already (`OnTheSpot`). */
+  isPerformed: boolean;
+  /** And nothing keeps the routine from going on with `word`, without a pause. */
+  goesOn: boolean;
+  /** What it yields: the word of its frame. */
+  readonly word: Word;
 }
 
 /**
@@ -74,7 +80,7 @@ export function won(word: Word): boolean {
   return word.ok;
 }
 
-export function newAct(): Act {
+export function newAct(word: Word): Act {
   return {
     op: Op.fence,
     at: 0,
@@ -87,5 +93,8 @@ export function newAct(): Act {
     ready: undefined,
     watch: [],
     operand: undefined,
+    isPerformed: false,
+    goesOn: false,
+    word,
   };
 }

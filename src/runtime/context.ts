@@ -10,6 +10,7 @@
 import { defect } from '../base/assert.ts';
 import { high } from '../base/bits.ts';
 import { type Act, newAct, Op, type Order, type Routine, type Word } from './act.ts';
+import type { Processor } from './processor.ts';
 
 /** One routine on a context's stack, with its pending act and the word of its last one. */
 export interface Frame {
@@ -50,6 +51,18 @@ export interface PlainMemory {
 }
 
 /**
+ * Performs acts as they are offered, if no other processor's act and no interrupt could come first:
+ * what a scheduler would do next anyway, without handing the act to it. Sets `isPerformed` and
+ * `goesOn` of the frame's act; false: nothing was done.
+ */
+export interface OnTheSpot {
+  /** A load; the act itself is not filled in. */
+  load(context: Context, act: Act, at: number): boolean;
+  /** The act that the top frame offers. */
+  perform(context: Context, frame: Frame): void;
+}
+
+/**
  * Who follows what a context has observed, so that states which differ in nothing that matters are
  * told to be equal. Nobody does while time is simulated.
  */
@@ -67,6 +80,8 @@ export class Context {
   readonly name: string;
   /** Physical CPU it runs on; -1 while parked. */
   cpu = -1;
+  /** That CPU. */
+  on: Processor | undefined;
   /**
    * Number of its CPU in its own machine: the physical CPU's for a host, the vCPU's for a
    * guest.
@@ -76,14 +91,16 @@ export class Context {
   masked = false;
   follower: Follower | undefined;
   readonly #plain: PlainMemory;
+  readonly #spot: OnTheSpot | undefined;
   readonly #bottom: Frame;
   #top: Frame | undefined;
   #act: Act; // of the top frame
 
-  constructor(id: number, name: string, plain: PlainMemory) {
+  constructor(id: number, name: string, plain: PlainMemory, spot?: OnTheSpot) {
     this.id = id;
     this.name = name;
     this.#plain = plain;
+    this.#spot = spot;
     this.#bottom = newFrame(undefined);
     this.#act = this.#bottom.act;
   }
@@ -118,9 +135,10 @@ export class Context {
         continue;
       }
       const act = step.value;
+      if (act.goesOn) continue; // performed on the spot, and yielded all the same
       if (act !== frame.act) defect('Context.advance', `${this.name} yielded a foreign act`);
       if (act.op !== Op.call) {
-        frame.state = 'offered';
+        frame.state = act.isPerformed ? 'done' : 'offered';
         return;
       }
       frame.state = 'calling';
@@ -220,26 +238,28 @@ export class Context {
   // --- atomic words: each is one step ------------------------------------------------------
 
   load(at: number, label: string, order: Order = 'acquire'): Act {
-    return this.#offer(Op.load, at, 0, 0, label, order);
+    const act = this.#act;
+    if (this.#spot?.load(this, act, at) === true) return act;
+    return this.#now(this.#offer(Op.load, at, 0, 0, label, order));
   }
 
   store(at: number, value: number, label: string, order: Order = 'release'): Act {
-    return this.#offer(Op.store, at, value | 0, high(value), label, order);
+    return this.#now(this.#offer(Op.store, at, value | 0, high(value), label, order));
   }
 
   storeWord(at: number, value: { lo: number; hi: number }, label: string): Act {
-    return this.#offer(Op.store, at, value.lo, value.hi, label, 'release');
+    return this.#now(this.#offer(Op.store, at, value.lo, value.hi, label, 'release'));
   }
 
   storeLow(at: number, value: number, label: string): Act {
-    return this.#offer(Op.storeLow, at, value | 0, 0, label, 'release');
+    return this.#now(this.#offer(Op.storeLow, at, value | 0, 0, label, 'release'));
   }
 
   cas(at: number, seen: number, next: number, label: string): Act {
     const act = this.#offer(Op.cas, at, next | 0, high(next), label, 'full');
     act.seenLo = seen | 0;
     act.seenHi = high(seen);
-    return act;
+    return this.#now(act);
   }
 
   casWord(
@@ -251,38 +271,40 @@ export class Context {
     const act = this.#offer(Op.cas, at, next.lo, next.hi, label, 'full');
     act.seenLo = seen.lo;
     act.seenHi = seen.hi;
-    return act;
+    return this.#now(act);
   }
 
   exchange(at: number, value: number, label: string): Act {
-    return this.#offer(Op.exchange, at, value | 0, high(value), label, 'full');
+    return this.#now(this.#offer(Op.exchange, at, value | 0, high(value), label, 'full'));
   }
 
   exchangeWord(at: number, value: { lo: number; hi: number }, label: string): Act {
-    return this.#offer(Op.exchange, at, value.lo, value.hi, label, 'full');
+    return this.#now(this.#offer(Op.exchange, at, value.lo, value.hi, label, 'full'));
   }
 
   /** Adds `delta` (may be negative) and yields the old value. */
   add(at: number, delta: number, label: string): Act {
-    return this.#offer(Op.add, at, delta | 0, delta < 0 ? -1 : high(delta), label, 'full');
+    return this.#now(
+      this.#offer(Op.add, at, delta | 0, delta < 0 ? -1 : high(delta), label, 'full'),
+    );
   }
 
   /** Adds `lo` and `hi` to the halves as one 64-bit addition. */
   addWord(at: number, lo: number, hi: number, label: string): Act {
-    return this.#offer(Op.add, at, lo, hi, label, 'full');
+    return this.#now(this.#offer(Op.add, at, lo, hi, label, 'full'));
   }
 
   or(at: number, bits: number, label: string): Act {
-    return this.#offer(Op.or, at, bits | 0, high(bits), label, 'full');
+    return this.#now(this.#offer(Op.or, at, bits | 0, high(bits), label, 'full'));
   }
 
   and(at: number, lo: number, hi: number, label: string): Act {
-    return this.#offer(Op.and, at, lo, hi, label, 'full');
+    return this.#now(this.#offer(Op.and, at, lo, hi, label, 'full'));
   }
 
   /** A full barrier: earlier stores are visible before later loads are performed. */
   fence(label: string): Act {
-    return this.#offer(Op.fence, 0, 0, 0, label, 'full');
+    return this.#now(this.#offer(Op.fence, 0, 0, 0, label, 'full'));
   }
 
   /** Waits until `ready`, which reads the words at `watch` and nothing else. */
@@ -303,14 +325,14 @@ export class Context {
     const offer = this.#offer(act.op, at, act.lo, act.hi, label, act.order);
     offer.seenLo = act.seenLo;
     offer.seenHi = act.seenHi;
-    return offer;
+    return this.#now(offer);
   }
 
   /** A machine instruction (`machine/instruction.ts` defines the codes). */
   instruct(op: number, at: number, lo: number, hi: number, operand: unknown, label: string): Act {
     const act = this.#offer(op, at, lo, hi, label, 'full');
     act.operand = operand;
-    return act;
+    return this.#now(act);
   }
 
   /**
@@ -322,7 +344,14 @@ export class Context {
   call(routine: Routine<number | boolean | void>): Act {
     const act = this.#act;
     act.op = Op.call;
+    act.isPerformed = false;
+    act.goesOn = false;
     act.operand = routine;
+    return act;
+  }
+
+  #now(act: Act): Act {
+    this.#spot?.perform(this, this.#top!);
     return act;
   }
 
@@ -334,13 +363,15 @@ export class Context {
     act.hi = hi;
     act.label = label;
     act.order = order;
+    act.isPerformed = false;
+    act.goesOn = false;
     return act;
   }
 }
 
 function newFrame(below: Frame | undefined): Frame {
   const word = { lo: 0, hi: 0, ok: true };
-  const act = newAct();
+  const act = newAct(word);
   const frame: Frame = { routine: NOTHING, act, word, state: 'fresh', below, above: undefined };
   if (below !== undefined) below.above = frame;
   return frame;

@@ -11,6 +11,12 @@ export class Processor {
   now = 0;
   /** Private accesses may run up to here: nobody can reach this processor earlier. */
   horizon = 0;
+  /** Before this cycle no other processor acts: its own acts need not wait for their turn. */
+  until = Number.NEGATIVE_INFINITY;
+  /** Times that it went on after others may have acted. */
+  turns = 0;
+  /** Acts performed on the spot since the scheduler counted them last. */
+  performed = 0;
   /** Arrival of the earliest pending interrupt; Infinity if none. */
   interruptAt = Number.POSITIVE_INFINITY;
   /** The context whose code runs: the host thread, or the guest it entered. */

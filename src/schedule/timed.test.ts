@@ -61,7 +61,7 @@ describe('acts', () => {
         }
       });
     }
-    const { steps, cycles, stuck } = runTimed(machine);
+    const { steps, cycles, stuck } = runTimed(machine, 'in turn');
     expect([steps, stuck]).toEqual([1000, []]);
     expect(machine.acts).toHaveLength(1000);
     expect(outOfOrder(machine.acts)).toEqual([]);
@@ -81,7 +81,7 @@ describe('acts', () => {
         order.push(id);
       });
     }
-    runTimed(machine);
+    runTimed(machine, 'in turn');
     expect(order).toEqual([0, 1, 2, 3, 0, 1, 2, 3]);
   });
 });
@@ -104,7 +104,7 @@ describe('interrupts', () => {
       sent = machine.cpus[0]!.now;
     });
     machine.hostThread(1, 'target', idler);
-    expect(runTimed(machine).stuck).toEqual([]);
+    expect(runTimed(machine, 'in turn').stuck).toEqual([]);
     expect(taken).toHaveLength(1);
     expect(taken[0]! - sent).toBeGreaterThanOrEqual(FLIGHT);
     expect(taken[0]! - sent).toBeLessThan(FLIGHT + 2 * intelCascadeLake.prices.fence.value);
@@ -132,7 +132,7 @@ describe('interrupts', () => {
         }
       });
     }
-    expect(runTimed(machine).stuck).toEqual([]);
+    expect(runTimed(machine, 'in turn').stuck).toEqual([]);
     expect(machine.arrivals.length).toBeGreaterThan(400);
     expect([machine.early, behind, outOfOrder(machine.acts)]).toEqual([[], [], []]);
     // None came late either: what ran ahead stopped before the earliest possible arrival.
@@ -153,6 +153,6 @@ describe('stuck contexts', () => {
     machine.hostThread(2, 'writer', function* body(me): Routine<void> {
       yield me.store(0x4000, 1, 'test.store');
     });
-    expect(runTimed(machine).stuck).toEqual(['for ever']);
+    expect(runTimed(machine, 'in turn').stuck).toEqual(['for ever']);
   });
 });

@@ -3,6 +3,9 @@
  * take effect in the order of their times, ties by processor number, so a run is a function of its
  * inputs. Between two acts a processor may run ahead privately up to its horizon: the earliest time
  * at which any other processor could reach it with an interrupt.
+ *
+ * While a processor is the earliest anyway, its acts are performed where its code offers them and
+ * the code goes on (`OnTheSpot`): the same acts at the same times, without a round through here.
  */
 import type { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
@@ -20,13 +23,21 @@ export interface TimedResult {
   readonly stuck: readonly string[];
 }
 
-export function runTimed(engine: Engine): TimedResult {
+/** `in turn`: every act comes through the scheduler; the same run, for who wants to watch it. */
+export type Acting = 'on the spot' | 'in turn';
+
+export function runTimed(engine: Engine, acting: Acting = 'on the spot'): TimedResult {
   const queue = new Queue(engine.processors.length);
   const blocked = new Set<Processor>();
+  const isOnTheSpot = acting === 'on the spot';
+  let running: Processor | undefined;
   engine.onWake((processor, cycle) => {
     // A processor that runs or is queued will see the interrupt by itself.
     if (!blocked.has(processor) && processor.current !== undefined) return;
     queue.push(processor.id, Math.max(cycle, processor.now));
+    if (running === undefined) return;
+    running.until = Math.min(running.until, queue.earliest);
+    running.horizon = Math.min(running.horizon, queue.earliest + engine.lookahead);
   });
   for (const p of engine.processors) if (p.current !== undefined) queue.push(p.id, p.now);
 
@@ -37,11 +48,23 @@ export function runTimed(engine: Engine): TimedResult {
     const processor = engine.processors[queue.pop()]!;
     if (blocked.size !== 0) blocked.delete(processor);
     if (time > processor.now) processor.now = time; // it may have been blocked or idle
-    steps += runUntilLater(engine, processor, queue, blocked);
+    running = processor;
+    steps += runUntilLater(engine, processor, queue, blocked, isOnTheSpot);
     if (processor.now > cycles) cycles = processor.now;
   }
   const stuck = [...blocked].flatMap((p) => (p.current === undefined ? [] : [p.current.name]));
-  return { steps, cycles, stuck };
+  return { steps: steps + performedOnTheSpot(engine), cycles, stuck };
+}
+
+/** Acts that were; from here on none is. */
+function performedOnTheSpot(engine: Engine): number {
+  let steps = 0;
+  for (const processor of engine.processors) {
+    steps += processor.performed;
+    processor.performed = 0;
+    processor.until = Number.NEGATIVE_INFINITY;
+  }
+  return steps;
 }
 
 /** Its act waits to be performed. */
@@ -49,14 +72,19 @@ function hasOffered(context: Context): boolean {
   return context.top.state === 'offered';
 }
 
-/** Runs one processor until another is earlier, or it blocks or ends. Returns acts performed. */
+/**
+ * Runs one processor until another is earlier, or it blocks or ends. Returns acts performed here,
+ * to which those on the spot come.
+ */
 function runUntilLater(
   engine: Engine,
   processor: Processor,
   queue: Queue,
   blocked: Set<Processor>,
+  isOnTheSpot: boolean,
 ): number {
   let steps = 0;
+  processor.turns++;
   for (;;) {
     const { now, interruptAt, current } = processor;
     if (interruptAt <= now) {
@@ -67,15 +95,17 @@ function runUntilLater(
       if (interruptAt < Number.POSITIVE_INFINITY) queue.push(processor.id, interruptAt);
       return steps;
     }
-    const { earliest } = queue;
     if (!hasOffered(current)) {
+      const { earliest } = queue;
       const ahead = earliest + engine.lookahead;
       processor.horizon = ahead < interruptAt ? ahead : interruptAt;
+      if (isOnTheSpot) processor.until = earliest;
       current.advance();
       if (current.finished) engine.finished(processor, current);
-      else if (interruptAt <= processor.now) continue;
+      else if (processor.interruptAt <= processor.now) continue;
       if (processor.current !== current || !hasOffered(current)) continue;
     }
+    const { earliest } = queue; // asked again: code may have woken somebody
     if (processor.now >= earliest) {
       if (processor.now > earliest || queue.first < processor.id) {
         queue.park(processor.id, processor.now);

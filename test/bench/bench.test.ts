@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { ACTS_PER_FAULT } from '../../bench/floor.ts';
 import { measure } from '../../bench/main.ts';
+import { actsPerFault } from '../../bench/simulated.ts';
 
 const traces = fileURLToPath(new URL('../../data/traces', import.meta.url));
 
@@ -18,4 +20,8 @@ test('bench: a quick run gives a rate for everything that it names', async () =>
   }
   for (const { perSecond } of results) expect(perSecond).toBeGreaterThan(0);
   expect(memory.megabytes).toBeGreaterThan(0);
+});
+
+test('bench: the floor of a fault has as many acts as a fault has', () => {
+  expect(Math.round(actsPerFault())).toBe(ACTS_PER_FAULT);
 });

@@ -7,6 +7,9 @@
  * between each other in the stream: a CPU that ran ahead emits what follows its stretch before
  * others have caught up. Sorted by cycle and CPU the two streams are one, so the digest, which
  * hashes them in the order of emission, is the only field that tells the paths apart.
+ *
+ * An act performed on the spot, and the same act when the scheduler's turn comes, are one run with
+ * no exception: digest and number of acts included.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Random } from '../../src/base/random.ts';
@@ -30,7 +33,7 @@ import { Digest } from '../../src/measure/digest.ts';
 import type { Measured } from '../../src/measure/result.ts';
 import type { Routine } from '../../src/runtime/act.ts';
 import { fanOut, type TraceSink } from '../../src/runtime/trace.ts';
-import { runTimed } from '../../src/schedule/timed.ts';
+import { type Acting, runTimed } from '../../src/schedule/timed.ts';
 import { parseWorkload, seatPrograms } from '../../src/workload/index.ts';
 import { type Recording, recordingOf } from '../../src/workload/recording.ts';
 import type { Plan } from '../../src/workload/workload.ts';
@@ -107,7 +110,7 @@ function again(first: number, count: number, times: number): AccessLines {
   return { ...writes(first, times), pages };
 }
 
-function outcome(design: string, workload: string, seed: number): Outcome {
+function outcome(design: string, workload: string, seed: number, acting?: Acting): Outcome {
   const plan = planOf(workload);
   const counters = new Counters({
     cpus: VCPUS,
@@ -132,7 +135,7 @@ function outcome(design: string, workload: string, seed: number): Outcome {
     conditions: DEFAULT_CONDITIONS,
   });
   seatPrograms(system.environments, plan, (vcpu) => new Random(seed, vcpu).below(4096));
-  const { steps, cycles, stuck } = runTimed(system.machine);
+  const { steps, cycles, stuck } = runTimed(system.machine, acting);
   expect(stuck).toEqual([]);
   const memory = new Digest();
   visitMemory(system.machine.memory, (words) => memory.absorb(words));
@@ -172,6 +175,14 @@ describe.each(['tdp', 'nested', 'kpop'])('%s', (design) => {
       expect([acts.cycles, acts.memory]).toEqual([ahead.cycles, ahead.memory]);
       if (workload === STORM || workload.startsWith('trace'))
         expect(acts.steps).toBeGreaterThan(2 * ahead.steps);
+    },
+  );
+
+  it.each(['touch:pages=64', 'munmap:rounds=8,pages=5', `trace:${SORT}`, STORM])(
+    '%s: acts on the spot and acts in turn are one run',
+    (workload) => {
+      const inTurn = outcome(design, workload, 7, 'in turn');
+      expect(outcome(design, workload, 7, 'on the spot')).toEqual(inTurn);
     },
   );
 });
