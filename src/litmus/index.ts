@@ -2,9 +2,10 @@
 
 import { kpopLitmus } from './kpop.ts';
 import { type Litmus, ring } from './litmus.ts';
+import { nestedLitmus } from './nested.ts';
 import { tdpLitmus } from './tdp.ts';
 
-export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus];
+export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus, ...nestedLitmus];
 
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
 export function cpusOf({ guests, hosts }: Litmus): number {
