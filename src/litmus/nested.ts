@@ -4,7 +4,16 @@
  * pages of L1's. Promises N… and S… are those of primer/x86.md 4.6 and 3.4; in all programs L1's
  * root A leads to one table for pages 0 and 1, and one for 2 and 3.
  */
-import { ask, type GuestStep, type HostStep, host, type Litmus, leave, write } from './litmus.ts';
+import {
+  ask,
+  type GuestStep,
+  type HostStep,
+  host,
+  type Litmus,
+  leave,
+  read,
+  write,
+} from './litmus.ts';
 
 const PAGES = 4;
 const ONE = { first: 0, end: 1 };
@@ -95,8 +104,8 @@ const pointers: readonly Litmus[] = [
   against(
     'narrow-fill',
     'L1 takes the right to write from a whole table while L0 fills through it',
-    'N3: rights of pointers count',
-    [write(0)],
+    'N3: rights of pointers count, also where a read made the leaf',
+    [leave, read(0)],
     [host('l1.narrow', 0)],
     { sometimes: ['l1.link', FILL], cold: true },
   ),
