@@ -35,7 +35,7 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
   const host = l1.vm.platform;
   const vm: NestedVm = {
     tdp: l1.mmu,
-    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.pages),
+    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.mmu.backing, l1.pages),
     vmcsShadowing: axes['vmcs'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
