@@ -90,6 +90,14 @@ const entries: readonly Litmus[] = [
     { sometimes: [STORE, 'l1.flush'] },
   ),
   against(
+    'clean-flush',
+    'L1 takes the accessed and dirty bits away',
+    'N4: L2 writes to nothing that L1 takes for clean',
+    again,
+    [host('l1.restore', 0)],
+    { sometimes: [STORE, 'nested.walk.mark'] },
+  ),
+  against(
     'garble-flush',
     'L1 makes an entry that the manual calls misconfigured',
     'primer/x86.md 1.1: misconfiguration is checked first, and is for L1',
@@ -199,6 +207,22 @@ const roots: readonly Litmus[] = [
     [ask('root-nowhere'), write(0)],
     [host('invalidate', 0)],
     { sometimes: ['l1.set-root'] },
+  ),
+  against(
+    'shared-narrow',
+    'L1 takes the right to write from one of the two pointers to a table',
+    'N3: rights are those of the way taken',
+    [write(2), ask('root-b'), write(2), ask('flush'), ask('root-a'), read(2)],
+    [host('l1.narrow', 2)],
+    { sometimes: ['l1.set-root', STORE] },
+  ),
+  against(
+    'shared-zero-table',
+    'L1 zeroes a table that hangs under two roots',
+    'S1, S7: both pointers go',
+    [write(2), ask('root-b'), write(2)],
+    [host('l1.zero-table', 2)],
+    { sometimes: ['l1.set-root', REUSE] },
   ),
   against(
     'root-b-zero-root',
