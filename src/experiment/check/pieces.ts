@@ -41,14 +41,22 @@ export interface Budget {
   readonly steps3: number;
   /** Litmus programs on three CPUs that are exhausted to one preemption more than others. */
   readonly further: readonly string[];
+  /** Litmus programs on two CPUs that are too large to be exhausted but to some preemptions. */
+  readonly large?: readonly string[];
 }
 
 /** Preemptions to which litmus programs on three CPUs are exhausted. */
 const FEW = 2;
+/** And those of litmus programs on two CPUs that are too large. */
+const SOME = 3;
 const STEPS = { steps2: 4_000_000, steps3: 20_000_000 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: { ...STEPS, further: ['write-remove-unmap'] },
-  nested: { ...STEPS, further: ['write-unmap-invalidate'] },
+  nested: {
+    ...STEPS,
+    further: ['write-unmap-invalidate'],
+    large: ['zero-root', 'zero-root-fill', 'root-b-zero-root', 'shared-zero-table'],
+  },
   kpop: { ...STEPS, further: ['write-unmap-unmap'] },
 };
 const OTHERS: Budget = { ...STEPS, further: [] };
@@ -151,7 +159,9 @@ function pieceOf(
   const isThree = cpusOf(litmus) > 2;
   const fixed = (isThree ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
   const isMore = memory === 'sc' && isFurther(id, litmus);
-  const preemptions = FEW + (isMore ? 1 : 0) + (deep ? DEEP.preemptions : 0);
+  const isLarge = !isThree && budget.large?.includes(litmus.id) === true;
+  const few = isLarge ? SOME : FEW + (isMore ? 1 : 0);
+  const preemptions = few + (deep ? DEEP.preemptions : 0);
   return {
     choice,
     litmus: litmus.id,
@@ -159,7 +169,7 @@ function pieceOf(
     guard: undefined,
     bounds: {
       steps: steps ?? fixed,
-      goal: isThree ? preemptions : 'all',
+      goal: isThree || isLarge ? preemptions : 'all',
       entries: deep ? DEEP_ENTRIES : ENTRIES,
       seed: SEED,
     },
