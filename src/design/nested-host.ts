@@ -47,6 +47,7 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
       dirty: true,
       invalidated: false,
       root: 0,
+      rootTable: 0,
       rootGfn: 0,
       rootGeneration: 0,
       running: undefined,
