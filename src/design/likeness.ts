@@ -22,7 +22,9 @@ export function likenessesOf(vm: Vm, rcu: Rcu | undefined, lock: RwLock): Likene
 
 /**
  * Whether it is odd, and whether it has ended; RCU asks besides whether it has moved since it was
- * noted, or was odd then.
+ * noted, or was odd then. That holds while whoever compares modes keeps the earlier one in one of
+ * the snapshots: `Rcu.synchronize` keeps it in a variable, so no design that calls it may claim
+ * this.
  */
 function modeOf(v: Vcpu, snapshots: readonly number[]): Likeness {
   return {

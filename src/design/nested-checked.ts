@@ -108,7 +108,9 @@ function hostedL1(machine: Machine): HostedL1 {
     lockClass: 'l0.mmu',
     faultLock: 'read',
   });
-  premap(machine.memory, mmu, ALL_L1);
+  // L1 has written its tables; that L2 writes to what is behind its pages only L0 knows.
+  premap(machine.memory, mmu, { first: 0, end: behind(0) });
+  premap(machine.memory, mmu, { first: behind(0), end: L1_PAGES }, 'clean');
   const contexts = machine.cpus.map((_, i) => {
     const context = machine.guest(1, `l1.${i}`);
     context.seat = i;

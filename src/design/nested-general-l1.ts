@@ -171,7 +171,10 @@ export class GeneralL1 {
   *run(cpu: GuestContext, l2: GuestContext): Routine<void> {
     for (;;) {
       cpu.rest(0, 0);
-      if (num(yield enter(cpu, l2, 'l1.enter')) !== 0) break; // refused
+      if (num(yield enter(cpu, l2, 'l1.enter')) !== 0) {
+        yield* setRoot(cpu, ROOT_A); // it was refused
+        continue;
+      }
       const { act } = l2.top;
       if (act.op === Instruction.cpuid) yield* flushAll(cpu);
       else if (act.op !== Instruction.vmcall) yield* this.#violation(cpu, l2);

@@ -35,7 +35,7 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
   const host = l1.vm.platform;
   const vm: NestedVm = {
     tdp: l1.mmu,
-    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.pages),
+    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.mmu.backing, l1.pages),
     vmcsShadowing: axes['vmcs'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
@@ -47,6 +47,7 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
       dirty: true,
       invalidated: false,
       root: 0,
+      rootTable: 0,
       rootGfn: 0,
       rootGeneration: 0,
       running: undefined,

@@ -3,9 +3,15 @@
 import { kpopLitmus } from './kpop.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
 import { type Litmus, ring } from './litmus.ts';
+import { nestedLitmus } from './nested.ts';
 import { tdpLitmus } from './tdp.ts';
 
-export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus, ...kpopL1Litmus];
+export const litmusPrograms: readonly Litmus[] = [
+  ...tdpLitmus,
+  ...nestedLitmus,
+  ...kpopLitmus,
+  ...kpopL1Litmus,
+];
 
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
 export function cpusOf({ guests, hosts }: Litmus): number {

@@ -39,12 +39,14 @@ test('words alone decide: nothing is found', () => {
   }
 });
 
-const AGAIN = /^cpu[01] after test\.look, in move \d+ did something else when it was run again/;
+const AGAIN = /^cpu[01] after test\.add, in move \d+ did something else when it was run again/;
 
 test('chance is found, and where the two parted', () => {
   const message = found(looking(() => (Math.random() < 0.5 ? 0 : 1)));
   expect(message).toMatch(AGAIN);
-  expect(message).toContain('(it touched other words): its code depends on chance, on the clock');
+  expect(message).toContain(
+    '(it was to go on otherwise): its code depends on chance, on the clock',
+  );
 });
 
 test('state that outlives a system is found', () => {
@@ -52,12 +54,12 @@ test('state that outlives a system is found', () => {
   expect(found(looking(() => uses++ % 3))).toMatch(AGAIN);
 });
 
-test('a value from the clock is found where it is written', () => {
+test('a value from the clock is found where it is about to be written', () => {
   const body: Body = function* stamp(cpu, at): Routine<void> {
     yield cpu.add(at.flag, 1, 'test.add');
     yield cpu.store(at.data, performance.now() * 1000, 'test.stamp');
   };
-  expect(found(body)).toMatch(/after test\.stamp, in move \d+ .*\(it wrote other values/);
+  expect(found(body)).toMatch(/after test\.add, in move \d+ .*\(it was to go on otherwise/);
 });
 
 test('state that CPUs share outside of words is found', () => {
@@ -72,6 +74,6 @@ test('state that CPUs share outside of words is found', () => {
     return looking(next)(cpu, at);
   };
   expect(found(body)).toMatch(
-    /^cpu[01] after test\.look, in move \d+ did something else when the other CPUs ran in the same/,
+    /^cpu[01] after test\.add, in move \d+ did something else when the other CPUs ran in the same/,
   );
 });

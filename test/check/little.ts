@@ -9,6 +9,7 @@ import type { Weakening } from '../../src/machine/explored/weakening.ts';
 import type { Machine } from '../../src/machine/machine.ts';
 import type { Routine } from '../../src/runtime/act.ts';
 import type { Context } from '../../src/runtime/context.ts';
+import type { Likeness } from '../../src/runtime/hart.ts';
 import { atomic, layout, plain } from '../../src/runtime/layout.ts';
 
 export const Words = layout('little', {
@@ -34,6 +35,7 @@ export type Body = (cpu: Context, at: Little) => Routine<void>;
 export interface LittleOptions {
   readonly order?: MemoryOrder;
   readonly weaken?: readonly Weakening[];
+  readonly likenesses?: (at: Little) => readonly Likeness[];
   /** Once for every copy of the system, before its bodies run. */
   readonly boot?: (at: Little) => void;
 }
@@ -51,7 +53,7 @@ export function littleOptions(bodies: readonly Body[], options: LittleOptions = 
   return { choice, litmus, order, weaken };
 }
 
-function designOf(bodies: readonly Body[], { boot }: LittleOptions): Design {
+function designOf(bodies: readonly Body[], { boot, likenesses }: LittleOptions): Design {
   const build = (machine: Machine): System => {
     const arena = new Arena(1, 8);
     const base = arena.place(Words);
@@ -84,6 +86,7 @@ function designOf(bodies: readonly Body[], { boot }: LittleOptions): Design {
         privates: () => [],
         promises: [],
         structures: arena.placed,
+        likenesses: likenesses?.(words) ?? [],
       },
     };
   };

@@ -1,4 +1,4 @@
-/** What `nested` promises: the shadow engine's S1, S2, S4, S5, S7, and N1, N2, N3, N6. */
+/** What `nested` promises: the shadow engine's S1, S2, S4, S5, S7, and N1, N2, N3, N4, N6. */
 
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Field, fieldAt } from '../../machine/vmcs.ts';
@@ -6,8 +6,8 @@ import type { Released, StatePromise } from '../promise.ts';
 import { type NestedViews, nestedComposition } from './nested-composition.ts';
 import type { NestedParts } from './nested-use.ts';
 import { shadowReverse, shadowTracking } from './shadow-books.ts';
-import { shadowPages } from './shadow-pages.ts';
-import { tdpPromises } from './tdp-backing.ts';
+import { shadowEntries, shadowPages } from './shadow-pages.ts';
+import { isLost, tdpPromises } from './tdp-backing.ts';
 import { guestView, hex, type View } from './view.ts';
 
 export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
@@ -65,6 +65,12 @@ export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
       atRest: (view) => freed(view, parts),
     },
     {
+      id: 'nested.dirty',
+      title: 'N4: at rest every page of L1 that L1 or L2 wrote to is known to be dirty',
+      source: 'primer/x86.md 4.6, N4; 2.8, I4; 9.2, R3',
+      atRest: (view) => lost(view, parts),
+    },
+    {
       id: 'nested.tagged',
       title: 'N6: L2 never runs under the tag of L1',
       source: 'primer/x86.md 4.6, N6',
@@ -81,6 +87,23 @@ function freed(view: View, { vm, pool, l1Pages }: NestedParts): string[] {
       if (!pool.isFree(view, frame)) continue;
       wrong.push(`the shadow of L1 table ${hex(gfn)} lies in frame ${hex(frame)}, which is free`);
     }
+  }
+  return wrong;
+}
+
+/** Pages that were written to, of which neither EPT01, nor the shadow, nor a note says so. */
+function lost(view: View, { vm, l1Pages }: NestedParts): string[] {
+  const { shadow, tdp } = vm;
+  const known = new Set<number>();
+  for (const page of shadowPages(view, shadow, l1Pages)) {
+    for (const { entry, target } of shadowEntries(view, shadow, page)) {
+      if (entry.kind === 'leaf' && entry.dirty) known.add(target);
+    }
+  }
+  const wrong: string[] = [];
+  for (let page = 0; page < l1Pages; page++) {
+    if (known.has(page) || !isLost(view, tdp, page)) continue;
+    wrong.push(`L1 page ${hex(page)} was written to, nobody knows`);
   }
   return wrong;
 }

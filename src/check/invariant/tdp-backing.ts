@@ -75,8 +75,11 @@ export function tdpDirty(mmu: TdpMmu, memory: readonly PageRange[]): StatePromis
   };
 }
 
-/** Frames are handed out zeroed, and guests of explorations write what is not zero. */
-function isLost(view: View, mmu: TdpMmu, page: number): boolean {
+/**
+ * Whether a page was written to and neither its entry nor a note says so. Frames are handed out
+ * zeroed, and guests of explorations write what is not zero.
+ */
+export function isLost(view: View, mmu: TdpMmu, page: number): boolean {
   const { backing, format, root } = mmu;
   const frame = backing.peekFrame(view, page);
   if (frame < 0 || view.read(frame * FRAME_BYTES) === 0) return false;

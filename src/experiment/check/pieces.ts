@@ -41,20 +41,26 @@ export interface Budget {
   readonly steps3: number;
   /** Litmus programs on three CPUs that are exhausted to one preemption more than others. */
   readonly further: readonly string[];
-  /** Litmus programs on two CPUs that are looked at like those on three. */
-  readonly large: readonly string[];
+  /** Litmus programs on two CPUs that are too large to be exhausted but to some preemptions. */
+  readonly large?: readonly string[];
 }
 
 /** Preemptions to which litmus programs on three CPUs are exhausted. */
 const FEW = 2;
+/** Those of one of them, and of litmus programs on two CPUs that are too large. */
+const SOME = 3;
 const STEPS = { steps2: 4_000_000, steps3: 20_000_000 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
-  tdp: { ...STEPS, further: ['write-remove-unmap'], large: [] },
-  nested: { ...STEPS, further: ['write-unmap-invalidate'], large: [] },
+  tdp: { ...STEPS, further: ['write-remove-unmap'] },
+  nested: {
+    ...STEPS,
+    further: ['write-unmap-invalidate'],
+    large: ['zero-root', 'zero-root-fill', 'root-b-zero-root', 'shared-zero-table'],
+  },
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: { ...STEPS, further: ['write-unmap-unmap'], large: ['write-remove-map'] },
 };
-const OTHERS: Budget = { ...STEPS, further: [], large: [] };
+const OTHERS: Budget = { ...STEPS, further: [] };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
 const DEEP = { steps: 20, preemptions: 1 };
 export const ENTRIES = 3;
@@ -141,7 +147,7 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
 
 /** Too large to be exhausted: on three CPUs, or named so. */
 function isLarge(design: string, litmus: Litmus): boolean {
-  return cpusOf(litmus) > 2 || budgetOf(design).large.includes(litmus.id);
+  return cpusOf(litmus) > 2 || budgetOf(design).large?.includes(litmus.id) === true;
 }
 
 function isFurther(design: string, { id }: Litmus): boolean {
@@ -159,7 +165,8 @@ function pieceOf(
   const isBounded = isLarge(id, litmus);
   const fixed = (isBounded ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
   const isMore = memory === 'sc' && isFurther(id, litmus);
-  const preemptions = FEW + (isMore ? 1 : 0) + (deep ? DEEP.preemptions : 0);
+  const few = cpusOf(litmus) > 2 && !isMore ? FEW : SOME;
+  const preemptions = few + (deep ? DEEP.preemptions : 0);
   return {
     choice,
     litmus: litmus.id,

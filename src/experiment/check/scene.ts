@@ -20,6 +20,7 @@ import { FREE } from '../../machine/explored/free.ts';
 import { ExploredHart } from '../../machine/explored/hart.ts';
 import { TapeMemory } from '../../machine/explored/memory.ts';
 import { Notes } from '../../machine/explored/notes.ts';
+import type { Forgetting } from '../../machine/explored/observer.ts';
 import { ExploredTlb } from '../../machine/explored/tlb.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import type { World } from '../../machine/explored/world.ts';
@@ -30,7 +31,7 @@ import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
-import { FRAME_HALVES, type LiveHart, Tape } from '../../runtime/hart.ts';
+import { FRAME_HALVES, type Likeness, type LiveHart, Tape } from '../../runtime/hart.ts';
 import { Harts } from '../../schedule/explore/harts.ts';
 import { LOCK_CLASSES } from '../../sync/lock-class.ts';
 import { Judge } from './judge.ts';
@@ -51,6 +52,8 @@ export interface SceneOptions {
   readonly hardware?: 'lazy' | 'eager';
   /** Entries after which a vCPU that goes on and on is cut; 3 unless given. */
   readonly entries?: number;
+  /** How much harts forget of what they observed; all that code says they may unless given. */
+  readonly forget?: Forgetting;
   /** Wraps the live copies of harts, for who watches code as it runs. */
   readonly watch?: (live: LiveHart, hart: number) => LiveHart;
 }
@@ -77,7 +80,7 @@ export function buildScene(options: SceneOptions): Scene {
   const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
-  const { order, weaken } = options;
+  const { order, weaken, forget } = options;
   const view = hostView(first.memory);
   const harts = new Harts({
     words,
@@ -85,7 +88,12 @@ export function buildScene(options: SceneOptions): Scene {
     build: (hart) => {
       scratch.fill(0);
       const copy = buildCopy(options, scratch);
-      const live = new ExploredHart(copy, hart, new Tape(words), { order, weaken, hardware });
+      const live = new ExploredHart(copy, hart, new Tape(words), {
+        order,
+        weaken,
+        hardware,
+        forget,
+      });
       return options.watch?.(live, hart) ?? live;
     },
     adversary: hardware,
@@ -94,10 +102,19 @@ export function buildScene(options: SceneOptions): Scene {
       label,
       times: options.entries ?? 3,
     })),
-    likenesses: checked.likenesses ?? [],
+    likenesses: likenessesOf(options, checked),
     sometimes: sometimesLabels(options.litmus),
   });
   return { harts, hardware, checked, view };
+}
+
+/**
+ * Words of which only a part matters, as the code uses them: a weakened one may count otherwise (a
+ * call that is not counted is waited for, a ticket is drawn twice).
+ */
+function likenessesOf({ forget, weaken }: SceneOptions, checked: Checked): readonly Likeness[] {
+  const isClaimed = (forget ?? 'claimed') === 'claimed';
+  return isClaimed && weaken.length === 0 ? (checked.likenesses ?? []) : [];
 }
 
 /** All harts in one copy, on words of their own, which whoever drives them writes. */
@@ -108,9 +125,9 @@ export function buildTogether(
   const words = new Int32Array(FRAMES * FRAME_HALVES);
   const copy = buildCopy(options, words);
   const tape = new Tape(words);
-  const { order, weaken } = options;
+  const { order, weaken, forget } = options;
   const harts = copy.machine.cpus.map(({ id }) => {
-    const live = new ExploredHart(copy, id, tape, { order, weaken, hardware });
+    const live = new ExploredHart(copy, id, tape, { order, weaken, hardware, forget });
     return options.watch?.(live, id) ?? live;
   });
   return { harts, words };

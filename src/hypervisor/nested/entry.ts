@@ -82,8 +82,7 @@ function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
   }
   if (nested.invalidated) {
     nested.invalidated = false;
-    const root = cpu.read(nested.root + ShadowPage.at.table);
-    yield invept(cpu, root, 'nested.entry.flush');
+    yield invept(cpu, nested.rootTable, 'nested.entry.flush');
   }
   return false;
 }
@@ -103,9 +102,10 @@ function* loadRoot(
   yield* writeLock(cpu, tdp.lock, 'nested.root.lock');
   const { page, made } = yield* shadow.get(cpu, gfn, shadow.format.geometry.levels - 1);
   if (made && (yield* protectTables(cpu, tdp, [gfn]))) yield* flushRemote(cpu, v.vm);
+  const table = cpu.read(page + ShadowPage.at.table); // without the lock the SP may cease to be
   yield* writeUnlock(cpu, tdp.lock, 'nested.root.unlock');
   nested.root = page;
+  nested.rootTable = table;
   nested.rootGfn = gfn;
-  const eptp02 = cpu.read(page + ShadowPage.at.table) * FRAME_BYTES + EPTP_FLAGS;
-  cpu.write(fieldAt(nested.vmcs02, Field.eptp), eptp02);
+  cpu.write(fieldAt(nested.vmcs02, Field.eptp), table * FRAME_BYTES + EPTP_FLAGS);
 }

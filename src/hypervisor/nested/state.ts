@@ -37,6 +37,8 @@ export interface NestedVcpu {
   invalidated: boolean;
   /** Header of the SP of EPT12's root, the root it mirrors, and when; 0 = none. */
   root: number;
+  /** Frame of its table, as it was under the lock. */
+  rootTable: number;
   rootGfn: number;
   rootGeneration: number;
   /** Runs L2; made when L1 first enters it. */

@@ -36,7 +36,7 @@ export class ExploredActs {
   readonly #isTso: boolean;
   readonly #weak: ReadonlyMap<string, How>;
   /** What each context saw last, by address: only of contexts with a stale label. */
-  readonly #lastSeen = new Map<string, { lo: number; hi: number }>();
+  readonly #lastSeen = new Map<string, { by: number; at: number; lo: number; hi: number }>();
   /** Words of locks that were not taken. */
   readonly #untaken = new Set<number>();
   /** The value loaded by the first half of a split operation, until its second half. */
@@ -70,7 +70,9 @@ export class ExploredActs {
       yield this.#half.lo;
       yield this.#half.hi;
     }
-    for (const { lo, hi } of this.#lastSeen.values()) {
+    for (const { by, at, lo, hi } of this.#lastSeen.values()) {
+      yield by;
+      yield at;
       yield lo;
       yield hi;
     }
@@ -135,7 +137,8 @@ export class ExploredActs {
     for (const how of this.#weak.values()) {
       if (how !== 'stale') continue;
       const { lo, hi } = frame.word;
-      this.#lastSeen.set(`${context.id}:${frame.act.at}`, { lo, hi });
+      const { at } = frame.act;
+      this.#lastSeen.set(`${context.id}:${at}`, { by: context.id, at, lo, hi });
     }
   }
 

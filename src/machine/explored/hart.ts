@@ -16,7 +16,7 @@ import type { GuestContext } from '../guest.ts';
 import { Instruction } from '../instruction.ts';
 import { ExploredActs, type MemoryOrder } from './acts.ts';
 import type { HostileHardware } from './adversary.ts';
-import { Observer } from './observer.ts';
+import { type Forgetting, Observer } from './observer.ts';
 import { StaleWalk } from './stale-walk.ts';
 import type { ExploredTlb } from './tlb.ts';
 import type { Weakening } from './weakening.ts';
@@ -26,6 +26,7 @@ export interface HartOptions {
   readonly order: MemoryOrder;
   readonly weaken: readonly Weakening[];
   readonly hardware: HostileHardware;
+  readonly forget?: Forgetting | undefined;
 }
 
 /** A signal is a vector, and the guest whose posted interrupts it announces, if any. */
@@ -48,7 +49,7 @@ export class ExploredHart implements LiveHart {
     tlb.tape = tape;
     world.memory.attach(tape);
     this.#acts = new ExploredActs(world.machine, this.#cpu, tape, options);
-    this.#observer = new Observer(world, this.#cpu, this.#acts, options.hardware);
+    this.#observer = new Observer(world, this.#cpu, this.#acts, options);
     this.#stale = new StaleWalk(world.machine, options.hardware);
   }
 

@@ -13,7 +13,7 @@
 import { defect } from '../../base/assert.ts';
 import { Hash64 } from '../../base/hash.ts';
 import { Op } from '../../runtime/act.ts';
-import type { Context, Follower } from '../../runtime/context.ts';
+import type { Context, Follower, Frame } from '../../runtime/context.ts';
 import { type HartView, Offer, type Translation } from '../../runtime/hart.ts';
 import type { Cpu } from '../cpu.ts';
 import { GuestContext } from '../guest.ts';
@@ -23,6 +23,12 @@ import type { ExploredActs } from './acts.ts';
 import type { HostileHardware } from './adversary.ts';
 import { contextsOf, guestsOf, type World } from './world.ts';
 
+/**
+ * How much of what was observed a local state forgets: whatever code says it may; only at points of
+ * rest and where a loop begins again; nothing. The others are oracles of the first.
+ */
+export type Forgetting = 'claimed' | 'loops' | 'nothing';
+
 /** Labels at which a context whose stack holds nothing else is at rest. */
 const REST_LABELS: ReadonlySet<string> = new Set(['run.requests', 'l1.rest']);
 
@@ -31,6 +37,7 @@ export class Observer implements Follower {
   readonly #cpu: Cpu;
   readonly #acts: ExploredActs;
   readonly #hardware: HostileHardware;
+  readonly #forgets: Forgetting;
   readonly #histories = new Map<Context, Hash64>();
   /** Where a context rests: the point of each routine on the way there, outermost first. */
   readonly #points = new Map<Context, readonly number[]>();
@@ -39,11 +46,17 @@ export class Observer implements Follower {
   readonly #key = new Hash64();
   readonly #nests: boolean;
 
-  constructor(world: World, cpu: Cpu, acts: ExploredActs, hardware: HostileHardware) {
+  constructor(
+    world: World,
+    cpu: Cpu,
+    acts: ExploredActs,
+    options: { readonly hardware: HostileHardware; readonly forget?: Forgetting | undefined },
+  ) {
     this.#world = world;
     this.#cpu = cpu;
     this.#acts = acts;
-    this.#hardware = hardware;
+    this.#hardware = options.hardware;
+    this.#forgets = options.forget ?? 'claimed';
     for (const context of contextsOf(world.machine, cpu.id)) context.follower = this;
     this.#nests = guestsOf(world.machine, cpu.id).some((guest) => guest.level > 1);
   }
@@ -64,15 +77,21 @@ export class Observer implements Follower {
     tape.heard = history;
     code();
     tape.heard = undefined;
-    if (!context.finished && this.#isAtRest(context)) history.reset();
+    if (!context.finished && this.#isAtRest(context)) this.#rewind(context);
   }
 
   rest(context: Context, point: number, depth: number): void {
     const points = [...(this.#points.get(context) ?? []).slice(0, depth), point];
     this.#points.set(context, points);
+    this.#rewind(context);
+  }
+
+  /** Nothing is left but where the context rests, as the routines around that place say. */
+  #rewind(context: Context): void {
+    if (this.#forgets === 'nothing') return;
     const history = this.#history(context);
     history.reset();
-    for (const each of points) history.add(each);
+    for (const each of this.#points.get(context) ?? []) history.add(each);
   }
 
   attempt(context: Context, label: string): void {
@@ -81,6 +100,11 @@ export class Observer implements Follower {
   }
 
   again(context: Context, label: string): void {
+    if (this.#forgets !== 'nothing') this.#goBack(context, label);
+  }
+
+  /** The context knows what it knew when `label` was attempted. */
+  #goBack(context: Context, label: string): void {
     const then = this.#attempts.get(`${context.id} ${label}`);
     if (then === undefined) defect('Observer.again', `${label} was not attempted`);
     const history = this.#history(context);
@@ -89,7 +113,8 @@ export class Observer implements Follower {
   }
 
   conclude(context: Context, label: string, summary: number): void {
-    this.again(context, label);
+    if (this.#forgets !== 'claimed') return;
+    this.#goBack(context, label);
     const history = this.#history(context);
     history.addText(label);
     history.add(summary);
@@ -123,11 +148,12 @@ export class Observer implements Follower {
   view(crash: string): HartView {
     const cpu = this.#cpu;
     const context = cpu.current;
+    if (context?.top.act.op === Op.wait) this.#world.notes.waits(cpu.id, context.top.act.label);
     const key = this.#key;
     key.reset();
     this.#addRegisters(key);
-    if (crash !== '') key.addText(crash);
-    if (context?.top.act.op === Op.wait) this.#world.notes.waits(cpu.id, context.top.act.label);
+    // A broken promise is part of what was reached: without it the state may be known already.
+    key.addText(crash !== '' ? crash : this.#world.notes.message);
     const { act } = context?.top ?? { act: undefined };
     return {
       keyLow: key.low,
@@ -194,15 +220,7 @@ export class Observer implements Follower {
     key.add(history.low);
     key.add(history.high);
     key.add((context.masked ? 1 : 0) + 2 * context.depth);
-    if (!context.finished) {
-      const { state, word } = context.top;
-      key.addText(state);
-      if (state === 'done') {
-        key.add(word.lo);
-        key.add(word.hi);
-        key.add(word.ok ? 1 : 0);
-      }
-    }
+    if (!context.finished) addFrames(key, context.top);
     if (!(context instanceof GuestContext)) return;
     key.add(context.cpu);
     addFields(key, context.regime);
@@ -210,6 +228,28 @@ export class Observer implements Follower {
     for (const vector of context.pending) key.add(vector);
     key.add(-5);
     for (const vector of context.posted) key.add(vector);
+  }
+}
+
+/**
+ * What each routine on a stack is about to do, or was answered. What code forgets must not decide
+ * that: of a claim that is wrong by so little nothing is lost but the states that it would save.
+ */
+function addFrames(key: Hash64, top: Frame): void {
+  for (let frame: Frame | undefined = top; frame !== undefined; frame = frame.below) {
+    const { state, act, word } = frame;
+    key.addText(state);
+    if (state === 'offered') {
+      key.addText(act.label);
+      for (const field of [act.op, act.at, act.lo, act.hi]) key.add(field);
+      if (act.op !== Op.cas) continue;
+      key.add(act.seenLo);
+      key.add(act.seenHi);
+    } else if (state === 'done') {
+      key.add(word.lo);
+      key.add(word.hi);
+      key.add(word.ok ? 1 : 0);
+    }
   }
 }
 

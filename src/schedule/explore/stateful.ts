@@ -195,7 +195,8 @@ class Search {
     const system = this.#system;
     const slot = this.#visited.enter(system.hashLow, system.hashHigh);
     const { isNew } = this.#visited;
-    if (isNew) this.#seen |= system.seen();
+    // Not of new states only: it is the move that is seen, and another may have led here first.
+    this.#seen |= system.seen();
     const isKnown =
       this.#sleep === undefined
         ? this.#isKnown(slot, row, last, spent)

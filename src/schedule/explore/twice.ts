@@ -82,7 +82,7 @@ function difference(one: Did, other: Did): string | undefined {
     one.view.keyLow === other.view.keyLow &&
     one.view.keyHigh === other.view.keyHigh &&
     one.view.choices === other.view.choices;
-  return isSame ? undefined : 'was in another state afterwards';
+  return isSame ? undefined : 'was to go on otherwise';
 }
 
 function nameOf({ label }: HartView): string {

@@ -16,6 +16,7 @@ import { Unit } from '../../../machine/preset/price.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { layout, plain, plainLine } from '../../../runtime/layout.ts';
+import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
 
 const FRAME_BYTES = 4096;
@@ -51,6 +52,8 @@ export interface EntryOf {
 export class ShadowMmu {
   readonly platform: Platform;
   readonly format: WalkedFormat;
+  /** What backs the guest's pages. */
+  readonly backing: AnonymousBacking;
   readonly #buckets: number;
   readonly #tracked: number; // shadow pages per guest frame: atomic, read without the lock
   readonly #rmap: number; // list head per guest frame
@@ -59,10 +62,16 @@ export class ShadowMmu {
   readonly #spares: number; // per CPU: count, then zeroed frames
   readonly #guestPages: number;
 
-  constructor(platform: Platform, format: WalkedFormat, guestPages: number) {
+  constructor(
+    platform: Platform,
+    format: WalkedFormat,
+    backing: AnonymousBacking,
+    guestPages: number,
+  ) {
     const { arena } = platform;
     this.platform = platform;
     this.format = format;
+    this.backing = backing;
     this.#guestPages = guestPages;
     this.#buckets = arena.take(BUCKETS * 8);
     this.#tracked = arena.take(guestPages * 8);

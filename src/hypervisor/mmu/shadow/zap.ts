@@ -28,6 +28,8 @@ function* emptyEntry(cpu: Context, mmu: ShadowMmu, of: EntryOf): Routine<Removed
   cpu.write(word, 0);
   if (old.kind === 'leaf') mmu.removeReverse(cpu, target, of);
   else mmu.removeParent(cpu, target, of);
+  // The page was written to through this entry; the VM's own tables do not know.
+  if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, target);
   return 'cached';
 }
 
