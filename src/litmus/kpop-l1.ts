@@ -41,6 +41,13 @@ const two: readonly Litmus[] = [
     { mapped: ONE, sometimes: ['l1.settle.valid', 'l1.scan.take', 'l1.fault.hull-lock'] },
   ),
   vcpus(
+    'drop-then-touch',
+    'a page that was taken is accessed again, while its neighbour is taken',
+    'F2, V6: an invalidation that is over keeps nobody out',
+    [[host('drop', 0), host('touch', 0)], [host('drop', 1)]],
+    { mapped: ONE, sometimes: ['host.touched'] },
+  ),
+  vcpus(
     'drop-drop',
     'two invalidations of one page: the second must not free it while the first still unmaps',
     'V3-V5, K14 one level up',
@@ -60,6 +67,13 @@ const two: readonly Litmus[] = [
 ];
 
 const three: readonly Litmus[] = [
+  vcpus(
+    'touch-drop-neighbour',
+    'a fault on a page that one invalidation takes, while another takes its neighbour',
+    'F2, V1: the range in progress covers both',
+    [[host('touch', 0)], [host('drop', 0)], [host('drop', 1)]],
+    { mapped: ONE, sometimes: ['l1.settle.valid', 'l1.scan.take'] },
+  ),
   vcpus(
     'touch-drop-drop',
     'a fault on a page that two invalidations take',

@@ -3,8 +3,11 @@
  * its book says what L0 was told.
  */
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import type { Platform } from '../../hypervisor/platform.ts';
 import type { StatePromise } from '../promise.ts';
+import { framesOwned } from './frames-owned.ts';
 import type { SlotBook, SlotCodec } from './kpop-book.ts';
+import { backingClaim } from './mmu-frames.ts';
 import { hex, Onlooker, type View } from './view.ts';
 
 export interface KpopL1 {
@@ -15,7 +18,7 @@ export interface KpopL1 {
   mapped(view: View, page: number): number;
 }
 
-export function kpopL1Promises(l1: KpopL1): readonly StatePromise[] {
+export function kpopL1Promises(platform: Platform, l1: KpopL1): readonly StatePromise[] {
   return [
     {
       id: 'l1.released',
@@ -34,6 +37,18 @@ export function kpopL1Promises(l1: KpopL1): readonly StatePromise[] {
       title: 'at rest the book is what L0 was told, and nothing is pending',
       source: 'primer/x86.md 6.6',
       atRest: (view) => unbooked(view, l1),
+    },
+    {
+      id: 'frames.owned',
+      title: 'at rest every frame that was handed out has exactly one owner',
+      source: 'leaks and double frees',
+      atRest: (view) =>
+        framesOwned(view, {
+          pool: platform.frames,
+          cpus: platform.cpus,
+          slabs: [], // so few pages fit into the root of the book
+          claims: [backingClaim(view, l1.backing, [{ first: 0, end: l1.pages }])],
+        }),
     },
   ];
 }

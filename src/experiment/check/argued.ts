@@ -19,11 +19,28 @@ const argued: readonly Argued[] = [
       'lock all the same',
   },
   {
-    design: '*',
+    design: 'kpop',
     label: 'run.take-requests',
     why:
-      'a request that is set between the look and the clearing is lost, and what it asks for is ' +
-      'done all the same, because the vCPU acts on the earlier one after the clearing',
+      'under KPOP nobody asks a vCPU for anything but its end; with requests of two kinds one ' +
+      'that is set between the look and the clearing is lost (shown for tdp)',
+  },
+  {
+    design: '*',
+    label: 'kpop.entry.wait',
+    why: 'who does not wait for the lock looks at once and tries again: the wait spares the turns',
+  },
+  {
+    design: '*',
+    label: 'kpop.rmap.wait',
+    why: 'who does not wait for the lock looks at once and tries again: the wait spares the turns',
+  },
+  {
+    design: '*',
+    label: 'kpop.kick.flag',
+    why:
+      'flushers that want the same CPU out share one interrupt; one that overlooks the flag ' +
+      'sends its own',
   },
   {
     design: '*',

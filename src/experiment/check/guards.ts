@@ -23,11 +23,16 @@ const FLUSHES: readonly number[] = [
 /** Acts of the litmus programs themselves. */
 const OF_LITMUS = /^(guest|exam|host)\./;
 
+/** Whether a label is that of taking a lock; other labels name what they do. */
+export function isLock(label: string): boolean {
+  return /(^|[.-])(re)?lock$/.test(label);
+}
+
 /** Ways to weaken the acts of a label; none if it guards nothing. */
 export function howsOf(label: string, ops: readonly number[]): How[] {
   const has = (some: readonly number[]): boolean => some.some((op) => ops.includes(op));
   if (has([Op.load])) return /recheck$/.test(label) ? ['stale'] : [];
-  if (/(^|[.-])(re)?lock$/.test(label)) return ['drop'];
+  if (isLock(label)) return ['drop'];
   if (has([Op.fence])) return ['unordered'];
   if (has([Op.wait]) || has(FLUSHES)) return ['drop'];
   if (has([Op.cas])) return ['blind', 'split', 'drop'];

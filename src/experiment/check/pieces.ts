@@ -43,6 +43,8 @@ export interface Budget {
   readonly further: readonly string[];
   /** Litmus programs on two CPUs that are too large to be exhausted but to some preemptions. */
   readonly large?: readonly string[];
+  /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
+  readonly hasSmallThree?: boolean;
 }
 
 /** Preemptions to which litmus programs on three CPUs are exhausted. */
@@ -59,6 +61,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   },
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: { ...STEPS, further: ['write-unmap-unmap'], large: ['write-remove-map'] },
+  'kpop-l1': { ...STEPS, further: ['touch-drop-drop'], hasSmallThree: true },
 };
 const OTHERS: Budget = { ...STEPS, further: [] };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -112,8 +115,9 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const able = litmusFor(design.operations);
   if (able.length === 0) return badInput(`no litmus program fits what ${design.id} offers`);
   const wanted = options.litmus?.map(findLitmus);
+  const { hasSmallThree = false } = budgetOf(design.id);
   const chosen = able.filter((litmus) => {
-    if (options.guards === true && cpusOf(litmus) > 2) return false;
+    if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     return wanted === undefined || wanted.includes(litmus);
   });
   const [first, ...others] = coveringOf(design);

@@ -4,12 +4,14 @@
  */
 import type { Choice } from '../../design/index.ts';
 import { GUEST_DONE, neverSeen } from '../../litmus/index.ts';
+import type { Weakening } from '../../machine/explored/weakening.ts';
 import type { CheckMove, CheckResult } from '../../measure/check.ts';
 import type { LiveHart } from '../../runtime/hart.ts';
 import { exploreLiveness } from '../../schedule/explore/liveness.ts';
 import { type Minimised, minimise } from '../../schedule/explore/minimise.ts';
 import { namesOf } from '../../schedule/explore/names.ts';
 import type { Explored, Move } from '../../schedule/explore/system.ts';
+import { isLock } from './guards.ts';
 import { hunt } from './hunt.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
@@ -51,6 +53,12 @@ const MOST_LOCALS = 400_000;
 /** States up to which livelocks are looked for. */
 const LIVENESS_STATES = 60_000;
 
+/** Labels that say that a program has come to what it is for. */
+const PURPOSES: Readonly<Record<string, string>> = {
+  [GUEST_DONE]: 'does the guest come to its end',
+  'host.touched': 'is the page accessed',
+};
+
 /** What was found, whichever engine found it. */
 interface Found {
   readonly message: string;
@@ -73,8 +81,8 @@ export function runPiece(task: PieceTask): PieceOutcome {
   const look = lookAt(harts, { bounds: piece.bounds, hunts, isOver });
   const liveness = look.verdict === 'holds' && !hunts ? livelockOf(task, look, isOver) : undefined;
   const never = look.verdict === 'holds' && hunts ? neverAgain(task, look, isOver) : undefined;
-  // Of weakened code only where nothing but an order was taken away: nothing else can show that.
-  const canRace = look.verdict !== 'violated' && (!hunts || piece.guard.how === 'relaxed');
+  const canRace =
+    look.verdict !== 'violated' && (piece.guard === undefined || mayRace(piece.guard));
   const races = canRace ? racesOf(task, scene, isOver) : undefined;
   const another = (): Explored => sceneOf(task).harts;
   const found =
@@ -87,6 +95,14 @@ export function runPiece(task: PieceTask): PieceOutcome {
     offered: [...harts.labels()].map(([label, ops]): Offered => [label, [...ops].sort()]),
     wasEnded: ended,
   };
+}
+
+/**
+ * Weakened code is watched for races where nothing else may show what is missing: an order that was
+ * taken away, a lock that is not there.
+ */
+function mayRace({ label, how }: Weakening): boolean {
+  return how === 'relaxed' || (how === 'drop' && isLock(label));
 }
 
 function sceneOf(task: PieceTask): Scene {
@@ -137,16 +153,16 @@ function racesOf(task: PieceTask, scene: Scene, isOver: () => boolean): Extra {
   return { found, says };
 }
 
-/** A guest that comes to its end in no execution of weakened code, and does without weakening. */
+/** What a litmus is after happens in no execution of weakened code, and does without weakening. */
 function neverAgain(task: PieceTask, look: Look, isOver: () => boolean): Found | undefined {
   const { piece } = task;
   const litmus = findLitmus(piece.litmus);
-  if (!neverSeen(litmus, look.seen).includes(GUEST_DONE)) return undefined;
+  const never = neverSeen(litmus, look.seen).find((label) => label in PURPOSES);
+  if (never === undefined) return undefined;
   const whole = sceneOf({ ...task, piece: { ...piece, guard: undefined } });
   const { seen } = lookAt(whole.harts, { bounds: piece.bounds, hunts: true, isOver });
-  if (neverSeen(litmus, seen).includes(GUEST_DONE)) return undefined;
-  const message =
-    'litmus.sometimes: in no execution does the guest come to its end, as it does else';
+  if (neverSeen(litmus, seen).includes(never)) return undefined;
+  const message = `litmus.sometimes: in no execution ${PURPOSES[never]}, as it does else`;
   return { message, path: [], loop: -1, minimal: '' };
 }
 

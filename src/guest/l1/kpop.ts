@@ -38,7 +38,7 @@ const FRAME_BYTES = 4096;
 const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
 
 const L1Words = layout('l1.kpop', {
-  /** Rises when an invalidation begins and when it ends. */
+  /** Rises when an invalidation begins. */
   epoch: atomicLine,
   inProgress: atomic,
   lock: atomicLine,
@@ -161,8 +161,7 @@ export class KpopGuest {
     for (const range of ranges) {
       for (let gfn = range.first; gfn < range.end; gfn++) yield* this.backing.release(cpu, gfn);
     }
-    yield cpu.add(this.#words + L1Words.at.epoch, 1, 'l1.invalidate.end'); // V6
-    yield cpu.add(this.#words + L1Words.at.inProgress, -1, 'l1.invalidate.close');
+    yield cpu.add(this.#words + L1Words.at.inProgress, -1, 'l1.invalidate.close'); // V6
   }
 
   /** As many UNMAP calls as the list needs; only the last waits, for the flush of all. */
