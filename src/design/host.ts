@@ -4,8 +4,6 @@
  */
 import { defect } from '../base/assert.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
-import type { Space } from '../hypervisor/mmu/kpop/space.ts';
-import { discardTable } from '../hypervisor/mmu/kpop/walk.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import { type ExitTable, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
@@ -59,20 +57,6 @@ export function attachRcu(platform: Platform, vms: readonly Vm[]): Rcu {
   const readers = vms.flatMap((vm) => vm.vcpus);
   const base = platform.arena.take(Rcu.bytes(platform.cpus, readers.length));
   return new Rcu(base, readers, (cpu, frame) => platform.frames.give(cpu, frame));
-}
-
-/**
- * RCU for the table pages of a KPOP address space: readers are the threads of `vm`'s vCPUs, and
- * whoever says so with a section.
- */
-export function attachGrace(space: Space, vm: Vm): void {
-  const { arena, cpus } = space.platform;
-  const sections = Array.from({ length: cpus }, (_, seat) => {
-    return { mode: space.cpu(seat).section, seat };
-  });
-  const readers = [...vm.vcpus, ...sections];
-  const base = arena.take(Rcu.bytes(cpus, readers.length));
-  space.rcu = new Rcu(base, readers, (cpu, header) => discardTable(cpu, space, header));
 }
 
 /** Starts the vCPU threads of the host and its answers to function calls. */

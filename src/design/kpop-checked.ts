@@ -29,7 +29,8 @@ import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { attachGrace, makeVmcs, startVcpus } from './host.ts';
+import { makeVmcs, startVcpus } from './host.ts';
+import { attachGrace } from './kpop-grace.ts';
 import { ticketsOf } from './likeness.ts';
 import {
   type Axes,

@@ -47,6 +47,31 @@ const argued: readonly Argued[] = [
     label: 'icr.kick',
     why: 'guests of the litmus programs have no kernel and send no interrupts of their own',
   },
+  {
+    design: '*',
+    label: 'l1.ipi',
+    why: 'guests of the litmus programs have no kernel and send no interrupts of their own',
+  },
+  {
+    design: 'kpop',
+    label: 'kpop.run.claim',
+    why: 'RUN belongs to whole stacks; L0 alone has no L1 vCPUs that could run one L2 vCPU twice',
+  },
+  {
+    design: 'kpop',
+    label: 'kpop.scope.lock',
+    why: 'taken with lock=vm and lock=global only, where it stands for kpop.entry.lock',
+  },
+  {
+    design: 'kpop',
+    label: 'kpop.scope.unlock',
+    why: 'taken with lock=vm and lock=global only, where it stands for kpop.entry.lock',
+  },
+  {
+    design: 'kpop',
+    label: 'xarray.insert.nomem',
+    why: 'four pages fit into the root of the book: no node is ever missing',
+  },
   { design: '*', label: 'rcu.rest', why: 'only a batch of 512 frames waits for its grace period' },
   { design: '*', label: 'rcu.wait', why: 'only a batch of 512 frames waits for its grace period' },
 ];
