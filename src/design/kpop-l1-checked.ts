@@ -17,7 +17,7 @@ import { SpecifiedL0 } from './kpop-specified.ts';
 import { type Axes, type Checked, type Demand, type Design, hostPlatform } from './system.ts';
 import { poolOf } from './tdp.ts';
 
-/** Faults on a page after which its vCPU does something else: who runs for ever is never at rest. */
+/** Faults on a page after which a vCPU does something else: who runs for ever is never at rest. */
 const MOST_FAULTS = 3;
 
 interface Parts {
