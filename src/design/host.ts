@@ -75,9 +75,9 @@ export function attachGrace(space: Space, vm: Vm): void {
   space.rcu = new Rcu(base, readers, (cpu, header) => discardTable(cpu, space, header));
 }
 
-/** Starts the vCPU threads of the host and its answers to function calls. */
-export function startVcpus(machine: Machine, vm: Vm): void {
-  for (const v of vm.vcpus) {
+/** Starts the vCPU threads of the host, all unless given, and its answers to function calls. */
+export function startVcpus(machine: Machine, vm: Vm, vcpus: readonly Vcpu[] = vm.vcpus): void {
+  for (const v of vcpus) {
     machine.hostThread(v.seat, `vcpu.${v.index}`, (me) => vcpuThread(me, v, nothing()));
   }
   machine.hostVectors.set(VECTOR_CALL, (cpu, host) => {
