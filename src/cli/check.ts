@@ -1,7 +1,7 @@
 /** `kpop check`: every interleaving that matters, of designs under litmus programs. */
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
-import { designs as builtIn } from '../design/index.ts';
+import { explorable as builtIn } from '../design/index.ts';
 import { GUARD_STEPS, type Plain } from '../experiment/check/guards.ts';
 import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
 import type { MemoryOrder } from '../machine/explored/acts.ts';

@@ -1,7 +1,7 @@
 /** `kpop list`: what there is to choose from, as text or as the document "kpop.list/1". */
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
-import { designs } from '../design/index.ts';
+import { explorable } from '../design/index.ts';
 import type { Design } from '../design/system.ts';
 import { allPromises } from '../experiment/check/promises.ts';
 import { cpusOf, litmusPrograms } from '../litmus/index.ts';
@@ -33,7 +33,7 @@ function isKind(kind: string): kind is Kind {
 }
 
 function entriesOf(kind: Kind): readonly ListEntry[] {
-  if (kind === 'designs') return designs.map(designEntry);
+  if (kind === 'designs') return explorable.map(designEntry);
   if (kind === 'workloads') return workloads.map(workloadEntry);
   if (kind === 'machines')
     return presets.map(({ id, title, leavesOut }) => ({ id, title, leavesOut }));
@@ -67,7 +67,7 @@ function section(kind: Kind): string {
 }
 
 function linesOf(kind: Kind): string[] {
-  if (kind === 'designs') return designs.flatMap(designLines);
+  if (kind === 'designs') return explorable.flatMap(designLines);
   if (kind === 'workloads') return workloads.flatMap(workloadLines);
   const entries = entriesOf(kind);
   const width = Math.max(14, ...entries.map(({ id }) => id.length));

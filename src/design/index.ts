@@ -2,11 +2,15 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { kpop } from './kpop.ts';
+import { kpopStack } from './kpop-stack.ts';
 import { nested } from './nested.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
 
 export const designs: readonly Design[] = [tdp, nested, kpop];
+
+/** What can be explored: the designs, and compositions of them that only a check tells apart. */
+export const explorable: readonly Design[] = [...designs, kpopStack];
 
 /** A design with a value for each of its axes. */
 export interface Choice {
@@ -18,7 +22,7 @@ export interface Choice {
 }
 
 /** Reads `id` or `id:axis=value,axis=value`. */
-export function parseDesign(text: string, known: readonly Design[] = designs): Choice {
+export function parseDesign(text: string, known: readonly Design[] = explorable): Choice {
   const colon = text.indexOf(':');
   const id = colon < 0 ? text : text.slice(0, colon);
   const design = known.find((each) => each.id === id);

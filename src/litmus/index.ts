@@ -2,9 +2,10 @@
 
 import { kpopLitmus } from './kpop.ts';
 import { type Litmus, ring } from './litmus.ts';
+import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 
-export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus];
+export const litmusPrograms: readonly Litmus[] = [...tdpLitmus, ...kpopLitmus, ...stackLitmus];
 
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
 export function cpusOf({ guests, hosts }: Litmus): number {
@@ -12,10 +13,10 @@ export function cpusOf({ guests, hosts }: Litmus): number {
 }
 
 /** Operations that a design must offer; what guests ask for as `ask:<what>`. */
-export function needsOf({ guests, hosts }: Litmus): string[] {
+export function needsOf({ guests, hosts, needs = [] }: Litmus): string[] {
   const asked = guests.flat().flatMap((step) => (step.do === 'ask' ? [`ask:${step.what}`] : []));
   const done = hosts.flat().map((step) => step.do);
-  return [...new Set([...asked, ...done.filter((operation) => operation !== ring.do)])];
+  return [...new Set([...needs, ...asked, ...done.filter((each) => each !== ring.do)])];
 }
 
 /** How much happens: the order in which litmus programs are tried when any of them may do. */

@@ -162,7 +162,7 @@ describe('list, schema, start', () => {
   test('list names everything, and one kind alone', async () => {
     const list = await document<List>('list');
     expect(listSchema.safeParse(list).error).toBeUndefined();
-    expect(list.designs.map(({ id }) => id)).toEqual(['tdp', 'nested', 'kpop']);
+    expect(list.designs.map(({ id }) => id)).toEqual(['tdp', 'nested', 'kpop', 'kpop-stack']);
     const only = await document<List>('list', 'machines');
     expect(only.designs).toEqual([]);
     expect(only.machines.map(({ id }) => id)).toEqual(['intel-cascade-lake']);

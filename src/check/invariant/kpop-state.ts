@@ -18,18 +18,32 @@ export interface Revoked {
 export function kpopPromises(space: Space, vm: Vm, revoked: Revoked): readonly StatePromise[] {
   const l1Pages = revoked.pages * 2;
   return [
+    ...spacePromises(space, l1Pages),
+    {
+      id: 'kpop.revoked',
+      title: 'K2, K8, K14: once UNMAP has returned, L2 reaches the page no more',
+      source: 'primer/x86.md 6.2, visibility contract V1, V2; 6.10, K2, K8, K14',
+      always: (view) => resurrected(view, space, revoked),
+    },
+    {
+      id: 'kpop.torn',
+      title: 'once the address space was torn down, nothing is mapped or wanted in it',
+      source: 'primer/x86.md 6.5, teardown',
+      atRest: (view) => leftOver(view, space),
+    },
+    kpopFrames(space, vm, l1Pages),
+  ];
+}
+
+/** What holds of an address space whatever its L1 is. */
+export function spacePromises(space: Space, l1Pages: number): readonly StatePromise[] {
+  return [
     {
       id: 'kpop.composed',
       title: 'K1: a present entry maps the frame behind its intent, and an L1 page backs it',
       source: 'primer/x86.md 6.10, K1',
       always: (view) => composed(view, space),
       atRest: (view) => kpopEntries(view, space),
-    },
-    {
-      id: 'kpop.revoked',
-      title: 'K2, K8, K14: once UNMAP has returned, L2 reaches the page no more',
-      source: 'primer/x86.md 6.2, visibility contract V1, V2; 6.10, K2, K8, K14',
-      always: (view) => resurrected(view, space, revoked),
     },
     {
       id: 'kpop.mirrored',
@@ -43,13 +57,6 @@ export function kpopPromises(space: Space, vm: Vm, revoked: Revoked): readonly S
       source: 'primer/x86.md 6.1, flush label',
       atRest: (view) => kpopGenerations(view, space),
     },
-    {
-      id: 'kpop.torn',
-      title: 'once the address space was torn down, nothing is mapped or wanted in it',
-      source: 'primer/x86.md 6.5, teardown',
-      atRest: (view) => leftOver(view, space),
-    },
-    kpopFrames(space, vm, l1Pages),
   ];
 }
 

@@ -41,6 +41,10 @@ export interface Budget {
   readonly steps3: number;
   /** Litmus programs on three CPUs that are exhausted to one preemption more than others. */
   readonly further: readonly string[];
+  /** Preemptions on two CPUs where these are too many to be exhausted; all unless given. */
+  readonly few2?: number;
+  /** Preemptions on three; as many as for other designs unless given. */
+  readonly few3?: number;
 }
 
 /** Preemptions to which litmus programs on three CPUs are exhausted. */
@@ -50,6 +54,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: { ...STEPS, further: ['write-remove-unmap'] },
   nested: { ...STEPS, further: ['write-unmap-invalidate'] },
   kpop: { ...STEPS, further: ['write-unmap-unmap'] },
+  'kpop-stack': { ...STEPS, further: [], few2: 2, few3: 1 },
 };
 const OTHERS: Budget = { ...STEPS, further: [] };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -151,7 +156,9 @@ function pieceOf(
   const isThree = cpusOf(litmus) > 2;
   const fixed = (isThree ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
   const isMore = memory === 'sc' && isFurther(id, litmus);
-  const preemptions = FEW + (isMore ? 1 : 0) + (deep ? DEEP.preemptions : 0);
+  const few = isThree ? (budget.few3 ?? FEW) : budget.few2;
+  const preemptions =
+    few === undefined ? 'all' : few + (isMore ? 1 : 0) + (deep ? DEEP.preemptions : 0);
   return {
     choice,
     litmus: litmus.id,
@@ -159,7 +166,7 @@ function pieceOf(
     guard: undefined,
     bounds: {
       steps: steps ?? fixed,
-      goal: isThree ? preemptions : 'all',
+      goal: preemptions,
       entries: deep ? DEEP_ENTRIES : ENTRIES,
       seed: SEED,
     },

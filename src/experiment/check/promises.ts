@@ -1,5 +1,5 @@
 /** What is promised of every design, and what the designs promise themselves. */
-import { designs, parseDesign } from '../../design/index.ts';
+import { explorable, parseDesign } from '../../design/index.ts';
 import type { Checked } from '../../design/system.ts';
 import { checkedOf } from './scene.ts';
 
@@ -77,7 +77,7 @@ export function titleIn({ checked }: { readonly checked: Checked }, id: string):
 
 /** All promises of the built-in designs, each once. */
 export function allPromises(): readonly PromiseText[] {
-  const own = designs.flatMap((design) => {
+  const own = explorable.flatMap((design) => {
     return checkedOf(parseDesign(design.id))?.promises ?? [];
   });
   const found = new Map<string, PromiseText>();
