@@ -43,6 +43,8 @@ export interface Budget {
   readonly further: readonly string[];
   /** Preemptions on two CPUs where these are too many to be exhausted; all unless given. */
   readonly few2?: number;
+  /** Litmus programs that are exhausted to one preemption fewer. */
+  readonly nearer?: readonly string[];
   /** Preemptions on three; as many as for other designs unless given. */
   readonly few3?: number;
 }
@@ -54,7 +56,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: { ...STEPS, further: ['write-remove-unmap'] },
   nested: { ...STEPS, further: ['write-unmap-invalidate'] },
   kpop: { ...STEPS, further: ['write-unmap-unmap'] },
-  'kpop-stack': { ...STEPS, further: [], few2: 2, few3: 1 },
+  'kpop-stack': { ...STEPS, further: [], few2: 2, few3: 1, nearer: ['stack-ask-take'] },
 };
 const OTHERS: Budget = { ...STEPS, further: [] };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -156,9 +158,9 @@ function pieceOf(
   const isThree = cpusOf(litmus) > 2;
   const fixed = (isThree ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
   const isMore = memory === 'sc' && isFurther(id, litmus);
+  const further = (isMore ? 1 : 0) - (budget.nearer?.includes(litmus.id) === true ? 1 : 0);
   const few = isThree ? (budget.few3 ?? FEW) : budget.few2;
-  const preemptions =
-    few === undefined ? 'all' : few + (isMore ? 1 : 0) + (deep ? DEEP.preemptions : 0);
+  const preemptions = few === undefined ? 'all' : few + further + (deep ? DEEP.preemptions : 0);
   return {
     choice,
     litmus: litmus.id,
