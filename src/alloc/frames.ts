@@ -13,10 +13,19 @@ import type { Context } from '../runtime/context.ts';
 import { atomicLine, layout } from '../runtime/layout.ts';
 import type { Arena } from './arena.ts';
 
+/** Frames that a CPU takes from the region at once, unless the region says otherwise. */
 const BATCH = 32;
 const LINE_BYTES = 64;
 
 const Pool = layout('frames.pool', { used: atomicLine });
+
+/** The frames that a pool manages: `base` .. `limit - 1`. */
+export interface Region {
+  readonly base: number;
+  readonly limit: number;
+  /** Frames that a CPU takes at once: small where all memory is small. */
+  readonly batch?: number;
+}
 
 /** Words of one level's memory while nobody runs. */
 export interface BootMemory {
@@ -30,15 +39,17 @@ export class Frames {
   readonly #links: number; // one word per frame of the region: next in list
   readonly #base: number;
   readonly #limit: number;
+  readonly #batch: number;
   readonly #cpus: number;
 
   /**
-   * Manages frames [`base`, `limit`); its words are taken from `arena` and need no formatting: all
+   * Manages the frames of `region`; its words are taken from `arena` and need no formatting: all
    * zero means that nothing was handed out.
    */
-  constructor(arena: Arena, region: { base: number; limit: number }, cpus: number) {
+  constructor(arena: Arena, region: Region, cpus: number) {
     this.#base = region.base;
     this.#limit = region.limit;
+    this.#batch = region.batch ?? BATCH;
     this.#cpus = cpus;
     this.#pool = arena.place(Pool);
     this.#lists = arena.take(cpus * LINE_BYTES);
@@ -54,10 +65,11 @@ export class Frames {
       cpu.write(list, cpu.read(this.#link(head)));
       return head;
     }
+    const batch = this.#batch;
     const first =
-      this.#base + num(yield cpu.add(this.#pool + Pool.at.used, BATCH, 'frames.refill'));
-    if (first + BATCH > this.#limit) defect('Frames.take', 'the memory of this level is exhausted');
-    for (let i = BATCH - 1; i > 0; i--) this.give(cpu, first + i);
+      this.#base + num(yield cpu.add(this.#pool + Pool.at.used, batch, 'frames.refill'));
+    if (first + batch > this.#limit) defect('Frames.take', 'the memory of this level is exhausted');
+    for (let i = batch - 1; i > 0; i--) this.give(cpu, first + i);
     return first;
   }
 

@@ -4,7 +4,7 @@
  */
 import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
-import { type Choice, exploredDesigns } from '../design/index.ts';
+import { type Choice, explorable } from '../design/index.ts';
 import type { Design } from '../design/system.ts';
 import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
@@ -63,7 +63,7 @@ export async function answerCheck(
 }
 
 async function chooseWatched(named: NamedDesign, watch: Watch): Promise<Choice> {
-  if (named.bundle === undefined) return chooseDesign(named, exploredDesigns);
+  if (named.bundle === undefined) return chooseDesign(named, explorable);
   watch.isOn = true;
   const choice = await watch.during('load', () => chooseDesign(named));
   return { ...choice, design: watched(choice.design, watch) };

@@ -1,7 +1,7 @@
 /** `kpop check`: every interleaving that matters, of designs under litmus programs. */
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
-import { designs as builtIn } from '../design/index.ts';
+import { designs as builtIn, partsOf } from '../design/index.ts';
 import { GUARD_STEPS, type Plain } from '../experiment/check/guards.ts';
 import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
 import type { MemoryOrder } from '../machine/explored/acts.ts';
@@ -108,12 +108,7 @@ function textsOf(texts: readonly string[]): string[] {
   const all = given.flatMap((text) => (text === 'all' ? builtIn.map(({ id }) => id) : [text]));
   const twice = all.find((text, i) => all.indexOf(text) < i);
   if (twice !== undefined) badInput(`design ${twice} is named twice`);
-  return [...new Set(all.flatMap((text) => [text, ...partsOf(text)]))];
-}
-
-function partsOf(text: string): string[] {
-  const design = builtIn.find(({ id }) => id === text);
-  return (design?.explored?.parts ?? []).map(({ id }) => id);
+  return [...new Set(all.flatMap((text) => [text, ...partsOf(text).map(({ id }) => id)]))];
 }
 
 export async function nameDesign(text: string): Promise<NamedDesign> {

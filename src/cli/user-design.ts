@@ -9,7 +9,7 @@ import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Message, type Plugin } from 'esbuild';
 import { nearest } from '../base/nearest.ts';
-import { type Choice, chooseAxes, designs } from '../design/index.ts';
+import { type Choice, chooseAxes, explorable } from '../design/index.ts';
 import type { Axis, Design } from '../design/system.ts';
 import * as kpop from '../index.ts';
 import { UsageError } from './errors.ts';
@@ -118,7 +118,7 @@ function complete(file: string, value: unknown): Design {
   if (!/^[\w.-]+$/.test(design.id)) {
     throw new UsageError(`${file}: design id '${design.id}' is not made of letters, digits, . _ -`);
   }
-  if (designs.some((known) => known.id === design.id)) {
+  if (explorable.some((known) => known.id === design.id)) {
     throw new UsageError(`${file}: design id ${design.id} is that of a built-in one: take another`);
   }
   for (const [name, axis] of Object.entries(design.axes ?? {})) checkAxis(file, name, axis);

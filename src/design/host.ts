@@ -59,9 +59,9 @@ export function attachRcu(platform: Platform, vms: readonly Vm[]): Rcu {
   return new Rcu(base, readers, (cpu, frame) => platform.frames.give(cpu, frame));
 }
 
-/** Starts the vCPU threads of the host and its answers to function calls. */
-export function startVcpus(machine: Machine, vm: Vm): void {
-  for (const v of vm.vcpus) {
+/** Starts the vCPU threads of the host, all unless given, and its answers to function calls. */
+export function startVcpus(machine: Machine, vm: Vm, vcpus: readonly Vcpu[] = vm.vcpus): void {
+  for (const v of vcpus) {
     machine.hostThread(v.seat, `vcpu.${v.index}`, (me) => vcpuThread(me, v, nothing()));
   }
   machine.hostVectors.set(VECTOR_CALL, (cpu, host) => {

@@ -2,16 +2,25 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { kpop } from './kpop.ts';
+import { kpopL1 } from './kpop-l1-checked.ts';
+import { kpopStack } from './kpop-stack.ts';
 import { nested } from './nested.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
 
 export const designs: readonly Design[] = [tdp, nested, kpop];
 
+/** What is explored in a design's name besides it, under ids of their own; never timed. */
+const PARTS: Readonly<Record<string, readonly Design[]>> = { [kpop.id]: [kpopL1, kpopStack] };
+
+export function partsOf(id: string): readonly Design[] {
+  return PARTS[id] ?? [];
+}
+
 /** Designs with their parts: what may be explored. */
-export const exploredDesigns: readonly Design[] = designs.flatMap((design) => [
+export const explorable: readonly Design[] = designs.flatMap((design) => [
   design,
-  ...(design.explored?.parts ?? []),
+  ...partsOf(design.id),
 ]);
 
 /** A design with a value for each of its axes. */

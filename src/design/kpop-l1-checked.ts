@@ -3,7 +3,7 @@
  * product's code; L0 is its specification (kpop-specified.ts). A thread of the host is a vCPU of
  * L1: `touch` runs L2 until it has accessed a page, `drop` takes pages from L2.
  */
-import { kpopL1Promises } from '../check/invariant/kpop-l1.ts';
+import { type KpopL1, kpopL1Frames, kpopL1Promises } from '../check/invariant/kpop-l1.ts';
 import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book.ts';
 import { KpopGuest } from '../guest/l1/kpop.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
@@ -59,6 +59,16 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
   const run = axes['run'] === 'separate' ? 'separate' : 'fused';
   const l1 = new KpopGuest({ platform, backing, l2Pages: pages, shards: '1', run });
   const parts = { l0, l1 };
+  const seen: KpopL1 = {
+    pages,
+    backing,
+    book: {
+      find: (me, page) => l1.book.find(me, page),
+      l1gfn: l1gfnOf,
+      isValid: (word) => stateOf(word) === SlotState.valid,
+    },
+    mapped: (view, page) => l0.l1gfnOf(view, page),
+  };
   return {
     roots: [],
     repeated: [],
@@ -72,16 +82,7 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
     exclusive: false,
     freeHanded: [],
     privates: () => [],
-    promises: kpopL1Promises(platform, {
-      pages,
-      backing,
-      book: {
-        find: (me, page) => l1.book.find(me, page),
-        l1gfn: l1gfnOf,
-        isValid: (word) => stateOf(word) === SlotState.valid,
-      },
-      mapped: (view, page) => l0.l1gfnOf(view, page),
-    }),
+    promises: [...kpopL1Promises(seen), kpopL1Frames(platform, seen)],
     structures: platform.arena.placed,
     specified: l0,
   };

@@ -19,6 +19,8 @@ import type { Conditions, Demand } from './system.ts';
 const FRAME_BYTES = 4096;
 /** L1's own tables, books and argument pages per L2 vCPU, in frames. */
 const OWN_FRAMES_PER_VCPU = 96;
+/** The same for L1s that are explored, whose pages are few: those of all CPUs, and per CPU. */
+const BARE = { arena: 3, arenaPerCpu: 2, poolPerCpu: 4, batch: 2 };
 
 export interface L1 {
   /** L0's VM whose guest is L1, and L0's MMU for it. */
@@ -27,12 +29,14 @@ export interface L1 {
   readonly contexts: readonly GuestContext[];
   /** L1's own platform, in its own addresses. */
   readonly platform: Platform;
-  /** Number of L1 pages. */
+  /** Number of L1 pages; those of its pool. */
   readonly pages: number;
+  readonly pool: PageRange;
   /** Host-physical address of one of L1's, for what L0 pins. */
   toHost(at: number): number;
 }
 
+/** With a guest without a kernel L1 is as small as it can be, and has a vCPU on every CPU. */
 export function buildL1(
   machine: Machine,
   host: Platform,
@@ -40,7 +44,8 @@ export function buildL1(
   l2Memory: readonly PageRange[],
   conditions: Conditions,
 ): L1 {
-  const size = sizeOf(demand, l2Memory);
+  const vcpus = demand.barePages === undefined ? demand.vcpus : machine.cpus.length;
+  const size = demand.barePages === undefined ? sizeOf(demand, l2Memory) : bareSize(vcpus);
   const pages = size.arena + size.pool;
   const vm: Vm = { name: 'l1', platform: host, vcpus: [] };
   const backing = new AnonymousBacking(host, [{ base: 0, pages }]);
@@ -48,7 +53,7 @@ export function buildL1(
   const lockClass = 'l0.mmu';
   const mmu = new TdpMmu({ vm, format, backing, lockClass, faultLock: 'read' });
   premap(machine.memory, mmu, { first: 0, end: conditions.l1 === 'warm' ? pages : size.arena });
-  const contexts = Array.from({ length: demand.vcpus }, (_, i) => {
+  const contexts = Array.from({ length: vcpus }, (_, i) => {
     const context = machine.guest(1, `l1.${i}`);
     context.seat = i;
     return context;
@@ -63,13 +68,26 @@ export function buildL1(
     write: (at, value) => machine.memory.write(toHost(at), value),
   };
   const arena = new Arena(1, size.arena);
-  const frames = new Frames(arena, { base: size.arena, limit: pages }, demand.vcpus);
-  const platform = { name: 'l1', arena, frames, cpus: demand.vcpus, boot };
-  return { vm, mmu, contexts, platform, pages, toHost };
+  const region = { base: size.arena, limit: pages, ...size.batch };
+  const frames = new Frames(arena, region, vcpus);
+  const platform = { name: 'l1', arena, frames, cpus: vcpus, boot };
+  const pool = { first: size.arena, end: pages };
+  return { vm, mmu, contexts, platform, pages, pool, toHost };
 }
 
 /** Frames of L1's boot region and of its pool. */
-function sizeOf(demand: Demand, l2Memory: readonly PageRange[]): { arena: number; pool: number } {
+interface Size {
+  readonly arena: number;
+  readonly pool: number;
+  readonly batch?: { readonly batch: number };
+}
+
+function bareSize(cpus: number): Size {
+  const { arena, arenaPerCpu, poolPerCpu, batch } = BARE;
+  return { arena: arena + arenaPerCpu * cpus, pool: poolPerCpu * cpus, batch: { batch } };
+}
+
+function sizeOf(demand: Demand, l2Memory: readonly PageRange[]): Size {
   const l2Pages = l2Memory.reduce((sum, range) => sum + range.end - range.first, 0);
   const pool = Math.ceil(l2Pages * 1.05) + demand.vcpus * OWN_FRAMES_PER_VCPU + 1024;
   const words = pool + l2Pages;

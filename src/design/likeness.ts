@@ -10,11 +10,16 @@ import type { RwLock } from '../sync/rwlock.ts';
 
 const HALF_BYTES = 4;
 
-/** Of a VM's vCPUs, the RCU whose readers they are, and a lock. */
-export function likenessesOf(vm: Vm, rcu: Rcu | undefined, lock: RwLock): Likeness[] {
+/** Of a VM's vCPUs, the RCUs whose first readers they are, and a lock. */
+export function likenessesOf(vm: Vm, rcus: readonly Rcu[], lock: RwLock): Likeness[] {
   const { cpus } = vm.platform;
   return [
-    ...vm.vcpus.map((v, i) => modeOf(v, rcu?.snapshotsOf(i, cpus) ?? [])),
+    ...vm.vcpus.map((v, i) =>
+      modeOf(
+        v,
+        rcus.flatMap((rcu) => rcu.snapshotsOf(i, cpus)),
+      ),
+    ),
     ...vm.vcpus.map(callsOf),
     ticketsOf(lock.queue.at),
   ];

@@ -175,7 +175,7 @@ function checkedNested(parts: Parts): Checked {
     asked: Object.keys(general.asked),
     repeated: ['mmu.seq', 'l1.zero'],
     silent: VMCS_ACTS,
-    likenesses: likenessesOf(l1.vm, l1.mmu.rcu, l1.mmu.lock),
+    likenesses: likenessesOf(l1.vm, l1.mmu.rcu === undefined ? [] : [l1.mmu.rcu], l1.mmu.lock),
   };
 }
 

@@ -130,8 +130,6 @@ export interface Design {
   readonly explored?: {
     /** Tables of explorations where they are not the smallest. */
     readonly secondStage?: Geometry;
-    /** What is explored in its name besides, under ids of their own; nothing runs them timed. */
-    readonly parts?: readonly Design[];
   };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }

@@ -22,6 +22,8 @@ export interface Owner {
   owns(range: PageRange): boolean;
   /** Frame of the owner's memory behind a guest page, if it is resident; else -1. */
   frameOf(cpu: Context, gfn: number): Routine<number>;
+  /** Calls beyond those of the interface: what explorations let a guest ask for. */
+  asked?(cpu: Context, call: number): Routine<void>;
 }
 
 /** Handler of VMCALL for the owner of the calling guest. */
@@ -45,8 +47,9 @@ export function* answerCall(cpu: Context, owner: Owner, guest: GuestContext): Ro
     case OwnerCall.done:
       guest.kill(); // ends the run loop of this vCPU
       return false;
-    default:
-      return true; // a call that does not exist does nothing
+    default: // a call that does not exist does nothing
+      if (owner.asked !== undefined) yield* owner.asked(cpu, call);
+      return true;
   }
 }
 

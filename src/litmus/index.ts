@@ -4,6 +4,7 @@ import { kpopLitmus } from './kpop.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
+import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 
 export const litmusPrograms: readonly Litmus[] = [
@@ -11,6 +12,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...nestedLitmus,
   ...kpopLitmus,
   ...kpopL1Litmus,
+  ...stackLitmus,
 ];
 
 /** CPUs that a litmus needs: one for each guest and each thread of the host. */
@@ -22,11 +24,11 @@ export function cpusOf({ guests, hosts }: Litmus): number {
 export const GUESTS = 'guests';
 
 /** What a design must offer: operations; what guests ask for as `ask:<what>`; guests at all. */
-export function needsOf({ guests, hosts }: Litmus): string[] {
+export function needsOf({ guests, hosts, needs = [] }: Litmus): string[] {
   const asked = guests.flat().flatMap((step) => (step.do === 'ask' ? [`ask:${step.what}`] : []));
   const done = hosts.flat().map((step) => step.do);
   const others = done.filter((operation) => operation !== ring.do);
-  return [...new Set([...(guests.length > 0 ? [GUESTS] : []), ...asked, ...others])];
+  return [...new Set([...(guests.length > 0 ? [GUESTS] : []), ...needs, ...asked, ...others])];
 }
 
 /** How much happens: the order in which litmus programs are tried when any of them may do. */

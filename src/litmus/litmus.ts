@@ -34,6 +34,8 @@ export interface Litmus {
   readonly guests: readonly (readonly GuestStep[])[];
   /** One thread of the host each, on CPUs of their own. */
   readonly hosts: readonly (readonly HostStep[])[];
+  /** Operations that a design must offer, beside those that are done. */
+  readonly needs?: readonly string[];
   /**
    * Labels that some execution must perform, or the litmus was too easy; `a|b` where either will do
    * because designs differ.

@@ -2,12 +2,18 @@
 import { type Space, TableWords } from '../../hypervisor/mmu/kpop/space.ts';
 import type { Vm } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
-import { framesOwned } from './frames-owned.ts';
+import { type Claim, framesOwned } from './frames-owned.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { backingClaim } from './mmu-frames.ts';
+import type { View } from './view.ts';
 
-/** At rest no frame of the host's pool is lost, and none has two owners. */
-export function kpopFrames(space: Space, vm: Vm, l1Pages: number): StatePromise {
+/** At rest no frame of the host's pool is lost, and none has two owners; `others` own some. */
+export function kpopFrames(
+  space: Space,
+  vm: Vm,
+  l1Pages: number,
+  others: (view: View) => readonly Claim[] = () => [],
+): StatePromise {
   const { frames, cpus } = space.platform;
   return {
     id: 'frames.owned',
@@ -23,6 +29,7 @@ export function kpopFrames(space: Space, vm: Vm, l1Pages: number): StatePromise 
         slabs: [{ slab: space.headers, bytes: TableWords.bytes }],
         claims: [
           { owner: 'a table page', frames: parts },
+          ...others(view),
           backingClaim(view, space.l1Memory, [{ first: 0, end: l1Pages }]),
         ],
         deferred: {

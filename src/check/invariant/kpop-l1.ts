@@ -11,6 +11,8 @@ import { backingClaim } from './mmu-frames.ts';
 import { hex, Onlooker, type View } from './view.ts';
 
 export interface KpopL1 {
+  /** L1's memory in what a checker sees: the same unless L1 is the guest of a host that is seen. */
+  viewOf?(view: View): View;
   readonly pages: number;
   readonly backing: AnonymousBacking;
   readonly book: SlotBook & SlotCodec;
@@ -18,7 +20,7 @@ export interface KpopL1 {
   mapped(view: View, page: number): number;
 }
 
-export function kpopL1Promises(platform: Platform, l1: KpopL1): readonly StatePromise[] {
+export function kpopL1Promises(l1: KpopL1): readonly StatePromise[] {
   return [
     {
       id: 'l1.released',
@@ -38,25 +40,35 @@ export function kpopL1Promises(platform: Platform, l1: KpopL1): readonly StatePr
       source: 'primer/x86.md 6.6',
       atRest: (view) => unbooked(view, l1),
     },
-    {
-      id: 'frames.owned',
-      title: 'at rest every frame that was handed out has exactly one owner',
-      source: 'leaks and double frees',
-      atRest: (view) =>
-        framesOwned(view, {
-          pool: platform.frames,
-          cpus: platform.cpus,
-          slabs: [], // so few pages fit into the root of the book
-          claims: [backingClaim(view, l1.backing, [{ first: 0, end: l1.pages }])],
-        }),
-    },
   ];
 }
 
-function released(view: View, { pages, backing, mapped }: KpopL1): string | undefined {
+/** At rest no frame of L1's pool is lost, and none has two owners; L1 is all that runs. */
+export function kpopL1Frames(platform: Platform, { backing, pages }: KpopL1): StatePromise {
+  return {
+    id: 'frames.owned',
+    title: 'at rest every frame that was handed out has exactly one owner',
+    source: 'leaks and double frees',
+    atRest: (view) =>
+      framesOwned(view, {
+        pool: platform.frames,
+        cpus: platform.cpus,
+        slabs: [], // so few pages fit into the root of the book
+        claims: [backingClaim(view, backing, [{ first: 0, end: pages }])],
+      }),
+  };
+}
+
+function l1View(view: View, { viewOf }: KpopL1): View {
+  return viewOf === undefined ? view : viewOf(view);
+}
+
+function released(view: View, l1: KpopL1): string | undefined {
+  const { pages, backing, mapped } = l1;
+  const mine = l1View(view, l1);
   for (let page = 0; page < pages; page++) {
     const l1gfn = mapped(view, page);
-    const frame = backing.peekFrame(view, page);
+    const frame = backing.peekFrame(mine, page);
     if (l1gfn < 0 || l1gfn === frame) continue;
     return `L2 page ${hex(page)} is mapped to L1 page ${hex(l1gfn)}, L1 has ${hex(frame)} there`;
   }
@@ -64,11 +76,13 @@ function released(view: View, { pages, backing, mapped }: KpopL1): string | unde
 }
 
 /** Words of the book by page; 0 for an empty slot. */
-function slots(view: View, { pages, book }: KpopL1): number[] {
-  const onlooker = new Onlooker(view);
+function slots(view: View, l1: KpopL1): number[] {
+  const { pages, book } = l1;
+  const mine = l1View(view, l1);
+  const onlooker = new Onlooker(mine);
   return Array.from({ length: pages }, (_, page) => {
     const slot = onlooker.run((me) => book.find(me, page)) ?? 0;
-    return slot === 0 ? 0 : view.read(slot);
+    return slot === 0 ? 0 : mine.read(slot);
   });
 }
 

@@ -27,18 +27,32 @@ export function kpopPromises(vm: Vm, host: KpopHost): readonly StatePromise[] {
   const { space, revoked } = host;
   const l1Pages = revoked.pages * 2;
   return [
+    ...spacePromises(space, l1Pages),
+    {
+      id: 'kpop.revoked',
+      title: 'K2, K8, K14: once UNMAP has returned, L2 reaches the page no more',
+      source: 'primer/x86.md 6.2, visibility contract V1, V2; 6.10, K2, K8, K14',
+      always: (view) => resurrected(view, space, revoked),
+    },
+    {
+      id: 'kpop.torn',
+      title: 'once a teardown has returned, nothing is mapped or wanted, and no vCPU goes on',
+      source: 'primer/x86.md 6.5, teardown',
+      always: (view) => leftOver(view, vm, host),
+    },
+    kpopFrames(space, vm, l1Pages),
+  ];
+}
+
+/** What holds of an address space whatever its L1 is. */
+export function spacePromises(space: Space, l1Pages: number): readonly StatePromise[] {
+  return [
     {
       id: 'kpop.composed',
       title: 'K1: a present entry maps the frame behind its intent, and an L1 page backs it',
       source: 'primer/x86.md 6.10, K1',
       always: (view) => composed(view, space),
       atRest: (view) => kpopEntries(view, space),
-    },
-    {
-      id: 'kpop.revoked',
-      title: 'K2, K8, K14: once UNMAP has returned, L2 reaches the page no more',
-      source: 'primer/x86.md 6.2, visibility contract V1, V2; 6.10, K2, K8, K14',
-      always: (view) => resurrected(view, space, revoked),
     },
     {
       id: 'kpop.mirrored',
@@ -52,13 +66,6 @@ export function kpopPromises(vm: Vm, host: KpopHost): readonly StatePromise[] {
       source: 'primer/x86.md 6.1, flush label',
       atRest: (view) => kpopGenerations(view, space),
     },
-    {
-      id: 'kpop.torn',
-      title: 'once a teardown has returned, nothing is mapped or wanted, and no vCPU goes on',
-      source: 'primer/x86.md 6.5, teardown',
-      always: (view) => leftOver(view, vm, host),
-    },
-    kpopFrames(space, vm, l1Pages),
   ];
 }
 

@@ -34,36 +34,52 @@ export interface Piece {
   readonly bounds: Bounds;
 }
 
+/** How many preemptions a litmus program is exhausted to, by the memory orders it is run in. */
+type Goals = Readonly<Partial<Record<MemoryOrder, number>>>;
+
 /** The fixed budget of a design. */
 export interface Budget {
-  /** Moves per piece on two CPUs, which are exhausted, and on three. */
+  /** Moves per piece on two CPUs, and on three. */
   readonly steps2: number;
   readonly steps3: number;
-  /** Litmus programs on three CPUs that are exhausted to one preemption more than others. */
-  readonly further: readonly string[];
-  /** Litmus programs on two CPUs that are too large to be exhausted but to some preemptions. */
-  readonly large?: readonly string[];
+  /** Preemptions to which litmus programs on two CPUs and on three are exhausted. */
+  readonly two: number | 'all';
+  readonly three: number;
+  /** Litmus programs that are exhausted to other numbers than these. */
+  readonly goals: Readonly<Record<string, Goals>>;
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
 }
 
-/** Preemptions to which litmus programs on three CPUs are exhausted. */
-const FEW = 2;
-/** Those of one of them, and of litmus programs on two CPUs that are too large. */
-const SOME = 3;
-const STEPS = { steps2: 4_000_000, steps3: 20_000_000 };
+const USUAL = {
+  steps2: 4_000_000,
+  steps3: 20_000_000,
+  two: 'all',
+  three: 2,
+  goals: {},
+} as const satisfies Budget;
+/** One preemption more multiplies the states: the stronger order gets it, the weaker does not. */
+const FURTHER: Goals = { sc: 3, tso: 2 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
-  tdp: { ...STEPS, further: ['write-remove-unmap'] },
+  tdp: { ...USUAL, goals: { 'write-remove-unmap': FURTHER } },
   nested: {
-    ...STEPS,
-    further: ['write-unmap-invalidate'],
-    large: ['zero-root', 'zero-root-fill', 'root-b-zero-root', 'shared-zero-table'],
+    ...USUAL,
+    goals: {
+      'write-unmap-invalidate': FURTHER,
+      'zero-root': { tso: 3 },
+      'zero-root-fill': { tso: 3 },
+      'root-b-zero-root': { tso: 3 },
+      'shared-zero-table': { tso: 3 },
+    },
   },
   // A guest below a removed table page faults until it is held: more states than time.
-  kpop: { ...STEPS, further: ['write-unmap-unmap'], large: ['write-remove-map'] },
-  'kpop-l1': { ...STEPS, further: ['touch-drop-drop'], hasSmallThree: true },
+  kpop: {
+    ...USUAL,
+    goals: { 'write-unmap-unmap': FURTHER, 'write-remove-map': { tso: 2 } },
+  },
+  'kpop-l1': { ...USUAL, goals: { 'touch-drop-drop': FURTHER }, hasSmallThree: true },
+  'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
-const OTHERS: Budget = { ...STEPS, further: [] };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
 const DEEP = { steps: 20, preemptions: 1 };
 export const ENTRIES = 3;
@@ -71,7 +87,7 @@ const DEEP_ENTRIES = 4;
 const SEED = 1;
 
 export function budgetOf(design: string): Budget {
-  return BUDGETS[design] ?? OTHERS;
+  return BUDGETS[design] ?? USUAL;
 }
 
 export interface PlanOptions {
@@ -132,8 +148,9 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   for (const litmus of chosen) {
     if (options.guards === true) add(first!, litmus, memory.slice(0, 1));
     else if (isLarge(design.id, litmus)) {
-      // One preemption more multiplies the states: the stronger order gets it, the weaker does not.
-      add(first!, litmus, isFurther(design.id, litmus) ? memory : weakest);
+      const goals = budgetOf(design.id).goals[litmus.id];
+      const orders = memory.filter((order) => goals?.[order] !== undefined);
+      add(first!, litmus, orders.length > 0 ? orders : weakest);
     } else {
       add(first!, litmus, memory);
       for (const choice of others) add(choice, litmus, weakest);
@@ -149,13 +166,16 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   return pieces;
 }
 
-/** Too large to be exhausted: on three CPUs, or named so. */
+/** Too large to be looked at under every order and choice: on three CPUs, or named so. */
 function isLarge(design: string, litmus: Litmus): boolean {
-  return cpusOf(litmus) > 2 || budgetOf(design).large?.includes(litmus.id) === true;
+  return cpusOf(litmus) > 2 || litmus.id in budgetOf(design).goals;
 }
 
-function isFurther(design: string, { id }: Litmus): boolean {
-  return budgetOf(design).further.includes(id);
+function goalOf(design: string, litmus: Litmus, memory: MemoryOrder): number | 'all' {
+  const { goals, two, three } = budgetOf(design);
+  const own = goals[litmus.id];
+  if (own !== undefined) return own[memory] ?? Math.max(...Object.values(own));
+  return cpusOf(litmus) > 2 ? three : two;
 }
 
 function pieceOf(
@@ -166,19 +186,16 @@ function pieceOf(
   { deep, steps }: PlanOptions,
 ): Piece {
   const budget = budgetOf(id);
-  const isBounded = isLarge(id, litmus);
-  const fixed = (isBounded ? budget.steps3 : budget.steps2) * (deep ? DEEP.steps : 1);
-  const isMore = memory === 'sc' && isFurther(id, litmus);
-  const few = cpusOf(litmus) > 2 && !isMore ? FEW : SOME;
-  const preemptions = few + (deep ? DEEP.preemptions : 0);
+  const goal = goalOf(id, litmus, memory);
+  const fixed = goal === 'all' ? budget.steps2 : budget.steps3;
   return {
     choice,
     litmus: litmus.id,
     memory,
     guard: undefined,
     bounds: {
-      steps: steps ?? fixed,
-      goal: isBounded ? preemptions : 'all',
+      steps: steps ?? fixed * (deep ? DEEP.steps : 1),
+      goal: goal === 'all' || !deep ? goal : goal + DEEP.preemptions,
       entries: deep ? DEEP_ENTRIES : ENTRIES,
       seed: SEED,
     },

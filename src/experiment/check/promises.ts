@@ -1,5 +1,5 @@
 /** What is promised of every design, and what the designs promise themselves. */
-import { exploredDesigns, parseDesign } from '../../design/index.ts';
+import { explorable, parseDesign } from '../../design/index.ts';
 import type { Checked } from '../../design/system.ts';
 import { checkedOf } from './scene.ts';
 
@@ -77,8 +77,8 @@ export function titleIn({ checked }: { readonly checked: Checked }, id: string):
 
 /** All promises of the built-in designs, each once. */
 export function allPromises(): readonly PromiseText[] {
-  const own = exploredDesigns.flatMap((design) => {
-    return checkedOf(parseDesign(design.id, exploredDesigns))?.promises ?? [];
+  const own = explorable.flatMap((design) => {
+    return checkedOf(parseDesign(design.id, explorable))?.promises ?? [];
   });
   const found = new Map<string, PromiseText>();
   for (const { id, title, source } of [...COMMON, ...own]) found.set(id, { id, title, source });

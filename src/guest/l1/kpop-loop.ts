@@ -23,6 +23,7 @@ export function* kpopVcpuThread(
 ): Routine<void> {
   const state = l1.statePage(cpu.seat);
   while (!l2.finished) {
+    cpu.rest(0, 0); // what is pending is the thread's, not the loop's
     yield vmcall(cpu, KpopCall.run, [cpu.seat], 'l1.run');
     cpu.spend(Unit.exitDispatch, 1);
     yield* l1.settleFused(cpu);

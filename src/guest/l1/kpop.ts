@@ -91,6 +91,12 @@ export class KpopGuest {
     return this.#states + vcpu * FRAME_BYTES;
   }
 
+  /** For explorations: what the thread of a vCPU keeps beside words of memory. */
+  privatesOf(vcpu: number): readonly object[] {
+    const pending = this.#pending[vcpu];
+    return pending === undefined ? [] : [pending];
+  }
+
   /** L2 lacks a page: resolves it and asks L0 for it. Returns; the next RUN tries again. */
   *fault(cpu: Context, l2gfn: number): Routine<void> {
     const { at } = L1Words;
@@ -121,15 +127,14 @@ export class KpopGuest {
   *settle(cpu: Context, status: number): Routine<void> {
     const pending = this.#pending[cpu.seat];
     if (pending === undefined) return;
-    this.#pending[cpu.seat] = undefined;
     const { slot, word, l1gfn } = pending;
-    if (status === Status.ok) {
-      const valid = slotWord(l1gfn, SlotState.valid);
-      if (won(yield cpu.cas(slot, word, valid, 'l1.settle.valid'))) return;
-      // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP
-      // installed, and then it empties the slot.
-    }
-    yield* this.#withdraw(cpu, slot, word);
+    const valid = slotWord(l1gfn, SlotState.valid);
+    const isSettled =
+      status === Status.ok && won(yield cpu.cas(slot, word, valid, 'l1.settle.valid'));
+    // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP
+    // installed, and then it empties the slot.
+    if (!isSettled) yield* this.#withdraw(cpu, slot, word);
+    this.#pending[cpu.seat] = undefined; // not before: what this thread does depends on it
   }
 
   /** After a RUN: the status of the operation that travelled with it. */
