@@ -3,7 +3,7 @@ import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { designs as builtIn, partsOf } from '../design/index.ts';
 import { GUARD_STEPS, type Plain } from '../experiment/check/guards.ts';
-import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
+import { budgetOf, findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
 import type { MemoryOrder } from '../machine/explored/acts.ts';
 import type { Check, CheckResult, GuardResult } from '../measure/check.ts';
 import { renderCheck } from '../report/check.ts';
@@ -39,7 +39,7 @@ interface Asked {
 
 export async function runCheck(texts: readonly string[], options: CheckOptions): Promise<number> {
   const asked = readOptions(options);
-  const named = await Promise.all(textsOf(texts).map(nameDesign));
+  const named = await Promise.all(textsOf(texts, asked).map(nameDesign));
   const until = Date.now() + (asked.seconds ?? Number.POSITIVE_INFINITY) * 1000;
   const usesCache = options.fresh !== true;
   const crew = new CheckCrew({ program: hashOfProgram(), until, usesCache });
@@ -103,12 +103,17 @@ function readBudget(text: string | undefined): Pick<Asked, 'seconds' | 'steps'> 
 }
 
 /** What is named, `all` spelled out, each design with its parts. */
-function textsOf(texts: readonly string[]): string[] {
+function textsOf(texts: readonly string[], { guards }: Asked): string[] {
   const given = texts.length === 0 ? ['all'] : texts;
   const all = given.flatMap((text) => (text === 'all' ? builtIn.map(({ id }) => id) : [text]));
   const twice = all.find((text, i) => all.indexOf(text) < i);
   if (twice !== undefined) badInput(`design ${twice} is named twice`);
-  return [...new Set(all.flatMap((text) => [text, ...partsOf(text).map(({ id }) => id)]))];
+  // What is looked at to a few preemptions only shows no guard to be without need.
+  const parts = (text: string): string[] =>
+    partsOf(text)
+      .map(({ id }) => id)
+      .filter((id) => !guards || budgetOf(id).two === 'all');
+  return [...new Set(all.flatMap((text) => [text, ...parts(text)]))];
 }
 
 export async function nameDesign(text: string): Promise<NamedDesign> {

@@ -14,12 +14,15 @@ import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
 
+/** What is exhausted: all with so many preemptions, or everything. */
+type Goal = number | 'all';
+
 /** How far a piece is looked at. */
 export interface Bounds {
   /** Moves in all, but for the minimising of what was found. */
   readonly steps: number;
   /** What must be exhausted for it to hold: so many preemptions, or everything. */
-  readonly goal: number | 'all';
+  readonly goal: Goal;
   /** Entries after which a vCPU is held. */
   readonly entries: number;
   readonly seed: number;
@@ -34,8 +37,8 @@ export interface Piece {
   readonly bounds: Bounds;
 }
 
-/** How many preemptions a litmus program is exhausted to, by the memory orders it is run in. */
-type Goals = Readonly<Partial<Record<MemoryOrder, number>>>;
+/** How far a litmus program is looked at, by the memory orders it is run in. */
+type Goals = Readonly<Partial<Record<MemoryOrder, Goal>>>;
 
 /** The fixed budget of a design. */
 export interface Budget {
@@ -43,7 +46,7 @@ export interface Budget {
   readonly steps2: number;
   readonly steps3: number;
   /** Preemptions to which litmus programs on two CPUs and on three are exhausted. */
-  readonly two: number | 'all';
+  readonly two: Goal;
   readonly three: number;
   /** Litmus programs that are exhausted to other numbers than these. */
   readonly goals: Readonly<Record<string, Goals>>;
@@ -66,6 +69,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     ...USUAL,
     goals: {
       'write-unmap-invalidate': FURTHER,
+      'zero-table': { tso: 'all' },
+      'shared-narrow': { tso: 'all' },
       'zero-root': { tso: 3 },
       'zero-root-fill': { tso: 3 },
       'root-b-zero-root': { tso: 3 },
@@ -166,15 +171,16 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   return pieces;
 }
 
-/** Too large to be looked at under every order and choice: on three CPUs, or named so. */
+/** Too large to be looked at under every order and choice: on three CPUs, or by the budget. */
 function isLarge(design: string, litmus: Litmus): boolean {
-  return cpusOf(litmus) > 2 || litmus.id in budgetOf(design).goals;
+  const { two, goals } = budgetOf(design);
+  return cpusOf(litmus) > 2 || two !== 'all' || litmus.id in goals;
 }
 
-function goalOf(design: string, litmus: Litmus, memory: MemoryOrder): number | 'all' {
+function goalOf(design: string, litmus: Litmus, memory: MemoryOrder): Goal {
   const { goals, two, three } = budgetOf(design);
   const own = goals[litmus.id];
-  if (own !== undefined) return own[memory] ?? Math.max(...Object.values(own));
+  if (own !== undefined) return own[memory] ?? own.tso ?? three;
   return cpusOf(litmus) > 2 ? three : two;
 }
 

@@ -171,7 +171,7 @@ export class Races {
     if (isFence) cells.copy(this.#fences + hart * this.#harts, clock);
     this.#send(hart, leaf, 0, leaf.touches.acted);
     this.#tick(hart);
-    this.#plains(hart, leaf, plainSite);
+    this.#plains(step, plainSite);
     if (leaf.touches.acted === leaf.effects.length) return;
     this.#send(hart, leaf, leaf.touches.acted, leaf.effects.length);
     this.#tick(hart);
@@ -269,10 +269,12 @@ export class Races {
 
   // --- what code touched without a step --------------------------------------------------------
 
-  #plains(hart: number, { touches, effects }: Leaf, site: number): void {
+  #plains({ hart, before, leaf: { touches, effects } }: RaceStep, site: number): void {
     const clock = this.#clockOf(hart);
+    // Its hypervisor reads a guest's page as hardware does: the guest owes no order to either.
+    const isGuests = before.space >= 0;
     for (let i = 0; i < effects.length; i += 3) {
-      if (effects[i] === Effect.zero) this.#zero(hart, effects[i + 1]!, site);
+      if (effects[i] === Effect.zero && !isGuests) this.#zero(hart, effects[i + 1]!, site);
     }
     const { plain } = touches;
     for (let i = 0; i < plain.length; i++) {
