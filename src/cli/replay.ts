@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { badInput } from '../base/bad-input.ts';
+import { explorable } from '../design/index.ts';
 import { findLitmus } from '../experiment/check/pieces.ts';
 import { promiseOf, titleIn } from '../experiment/check/promises.ts';
 import { type Replayed, replay } from '../experiment/check/replay.ts';
@@ -24,7 +25,7 @@ const MOST_BYTES = 16 << 20;
 export async function runReplay(text: string, options: { json?: boolean }): Promise<number> {
   const schedule = readSchedule(scheduleIn(text));
   const named = await nameDesign(schedule.design);
-  const choice = await chooseDesign(named);
+  const choice = await chooseDesign(named, explorable);
   const { litmus, memory, guard, entries } = schedule;
   const scene = buildScene({
     choice,

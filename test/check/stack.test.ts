@@ -3,7 +3,7 @@
  * larger scenes, and the weaker memory order for all, are `kpop check kpop-stack`.
  */
 import { describe, expect, test } from 'vitest';
-import { parseDesign } from '../../src/design/index.ts';
+import { explorable, parseDesign } from '../../src/design/index.ts';
 import { findLitmus } from '../../src/experiment/check/pieces.ts';
 import { buildScene, type Scene } from '../../src/experiment/check/scene.ts';
 import { neverSeen } from '../../src/litmus/index.ts';
@@ -14,7 +14,12 @@ import { exploreStateful } from '../../src/schedule/explore/stateful.ts';
 const deep = 'KPOP_DEEP' in process.env;
 
 function sceneOf(id: string, order: MemoryOrder, weaken: readonly Weakening[] = []): Scene {
-  return buildScene({ choice: parseDesign('kpop-stack'), litmus: findLitmus(id), order, weaken });
+  return buildScene({
+    choice: parseDesign('kpop-stack', explorable),
+    litmus: findLitmus(id),
+    order,
+    weaken,
+  });
 }
 
 describe('holds, and what it is about happens', () => {
