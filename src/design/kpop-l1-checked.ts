@@ -94,7 +94,8 @@ function* touch(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) {
     for (;;) {
       const isThere = yield* l0.run(cpu, l1.statePage(cpu.seat), page);
-      yield* l1.settleFused(cpu);
+      const status = l1.fusedStatus(cpu);
+      if (status !== undefined) yield* l1.settle(cpu, status);
       if (isThere) break;
       cpu.rest(page, 1);
       yield* answered(l1.fault(cpu, page), answerOf(cpu, parts));

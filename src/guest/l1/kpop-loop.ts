@@ -25,7 +25,8 @@ export function* kpopVcpuThread(
   while (!l2.finished) {
     yield vmcall(cpu, KpopCall.run, [cpu.seat], 'l1.run');
     cpu.spend(Unit.exitDispatch, 1);
-    yield* l1.settleFused(cpu);
+    const status = l1.fusedStatus(cpu);
+    if (status !== undefined) yield* l1.settle(cpu, status);
     yield* handle(cpu, l1, owner, l2, state);
   }
   yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
