@@ -120,29 +120,30 @@ export class Context {
 
   /**
    * Lets the code run until it has offered an act, or its top routine has ended and what that one
-   * interrupted is on top again. Calls and their returns are no acts: they happen in here, in no
+   * interrupted is on top again. Calls and their returns are no acts: they happen on the way, in no
    * time and at no scheduler's choice.
    */
   advance(): void {
     for (;;) {
-      const frame = this.#top!;
+      const step = this.#resume(this.#top!);
+      if (step.done !== true) return;
+      this.pop();
+      const caller = this.#top;
+      if (caller?.state !== 'calling') return;
+      answer(caller, step.value);
+    }
+  }
+
+  /** Resumes the routine of the top frame until it ends, or its act keeps it from going on. */
+  #resume(frame: Frame): IteratorResult<Act, unknown> {
+    for (;;) {
       const step = resume.call(frame.routine, frame.word);
-      if (step.done === true) {
-        this.pop();
-        const caller = this.#top;
-        if (caller?.state !== 'calling') return;
-        answer(caller, step.value);
-        continue;
-      }
+      if (step.done === true) return step;
       const act = step.value;
       if (act.goesOn) continue; // performed on the spot, and yielded all the same
       if (act !== frame.act) defect('Context.advance', `${this.name} yielded a foreign act`);
-      if (act.op !== Op.call) {
-        frame.state = act.isPerformed ? 'done' : 'offered';
-        return;
-      }
-      frame.state = 'calling';
-      this.push(act.operand as Routine<unknown>);
+      if (act.op !== Op.call) frame.state = act.isPerformed ? 'done' : 'offered';
+      return step;
     }
   }
 
@@ -339,14 +340,21 @@ export class Context {
    * Runs `routine` as `yield*` would, but on a frame of its own: an act that it offers does not
    * have to be resumed through everything that the caller is part of. Worth it where the caller
    * stands deep and the routine offers several acts. Its result, a number from 0 below 2^53 or a
-   * boolean, comes back as a word: `num(yield cpu.call(…))`, `won(yield cpu.call(…))`.
+   * boolean, comes back as a word: `num(yield cpu.call(…))`, `won(yield cpu.call(…))`. It begins
+   * here and now; the caller pauses only if the routine does.
    */
   call(routine: Routine<number | boolean | void>): Act {
-    const act = this.#act;
+    const caller = this.#top!;
+    const { act } = caller;
     act.op = Op.call;
-    act.isPerformed = false;
-    act.goesOn = false;
-    act.operand = routine;
+    caller.state = 'calling';
+    this.push(routine);
+    const step = this.#resume(this.#top!);
+    act.goesOn = step.done === true;
+    if (step.done === true) {
+      this.pop();
+      answer(caller, step.value);
+    }
     return act;
   }
 
