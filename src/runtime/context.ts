@@ -42,6 +42,9 @@ const resume: Routine<unknown>['next'] = NOTHING.next;
 export interface PlainMemory {
   read(context: Context, at: number): number;
   write(context: Context, at: number, value: number): void;
+  /** Reads as many words from `at` on as `into` holds, all in one page. */
+  readRun(context: Context, at: number, into: Float64Array): void;
+  writeRun(context: Context, at: number, from: Float64Array): void;
   /** Value of a word for a wait predicate; no cost, no trace. */
   peek(context: Context, at: number): number;
   /** Charges `count` units of software work to the context's CPU, without a step. */
@@ -182,6 +185,16 @@ export class Context {
 
   write(at: number, value: number): void {
     this.#plain.write(this, at, value);
+  }
+
+  /** The same as `read` of each word from `at` on, as many as `into` holds, all in one page. */
+  readRun(at: number, into: Float64Array): void {
+    this.#plain.readRun(this, at, into);
+  }
+
+  /** The same as `write` of each word. */
+  writeRun(at: number, from: Float64Array): void {
+    this.#plain.writeRun(this, at, from);
   }
 
   /** For wait predicates only. */

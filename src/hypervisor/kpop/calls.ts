@@ -149,9 +149,7 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
 /** L2's registers as L1 left them in the state page. */
 function loadRegisters(cpu: Context, { state, guest }: KpopVcpu): void {
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);
-  for (let i = 0; i < guest.registers.length; i++) {
-    guest.registers[i] = cpu.read(state + StatePage.registers + i * 8);
-  }
+  cpu.readRun(state + StatePage.registers, guest.registers);
 }
 
 /** L1 has changed L2's instruction pointer, which goes to its VMCS. */
