@@ -27,28 +27,29 @@ export function* kpopVcpuThread(
     cpu.spend(Unit.exitDispatch, 1);
     const status = l1.fusedStatus(cpu);
     if (status !== undefined) yield* l1.settle(cpu, status);
-    yield* handle(cpu, l1, owner, l2, state);
+    const reason = cpu.read(state + StatePage.exitReason);
+    if (reason === ExitReason.eptViolation) {
+      const gpa = cpu.read(state + StatePage.exitGuestPhysical);
+      yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
+    } else {
+      yield* handle(cpu, owner, l2, state, reason);
+    }
   }
   yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
 }
 
+/** Whatever ended a RUN, but a fault. */
 function* handle(
   cpu: GuestContext,
-  l1: KpopGuest,
   owner: Owner,
   l2: GuestContext,
   state: number,
+  reason: number,
 ): Routine<void> {
-  const reason = cpu.read(state + StatePage.exitReason);
   switch (reason) {
     case RUN_INTERRUPTED:
     case RUN_REFUSED:
       return; // interrupts were taken on the way here; a refused MAP will fault again
-    case ExitReason.eptViolation: {
-      const gpa = cpu.read(state + StatePage.exitGuestPhysical);
-      yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
-      return;
-    }
     case ExitReason.cpuid:
       cpu.spend(Unit.listElement, 8);
       cpu.spend(Unit.fieldCopied, 4);
