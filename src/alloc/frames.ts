@@ -58,13 +58,21 @@ export class Frames {
 
   /** Takes a frame; its content is whatever it was. */
   *take(cpu: Context): Routine<number> {
+    const listed = this.takeListed(cpu);
+    return listed !== 0 ? listed : yield* this.refill(cpu);
+  }
+
+  /** The first frame of this CPU's list; 0: there is none, and `refill` has to be asked for one. */
+  takeListed(cpu: Context): number {
     cpu.spend(Unit.pageAllocated, 1);
     const list = this.#lists + cpu.seat * LINE_BYTES;
     const head = cpu.read(list);
-    if (head !== 0) {
-      cpu.write(list, cpu.read(this.#link(head)));
-      return head;
-    }
+    if (head !== 0) cpu.write(list, cpu.read(this.#link(head)));
+    return head;
+  }
+
+  /** Puts a batch of frames into this CPU's empty list, and takes one more. */
+  *refill(cpu: Context): Routine<number> {
     const batch = this.#batch;
     const first =
       this.#base + num(yield cpu.add(this.#pool + Pool.at.used, batch, 'frames.refill'));

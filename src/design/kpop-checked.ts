@@ -16,7 +16,7 @@ import { enterSpace, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
 import { beginSection, endSection } from '../hypervisor/mmu/kpop/section.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
-import { isDying, kpopTeardown } from '../hypervisor/mmu/kpop/teardown.ts';
+import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
 import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
@@ -127,7 +127,7 @@ function violation(parts: Parts): ExitHandler {
 /** MAP of one page with what the general L1 believed at the beginning: epoch 0. */
 function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Routine<void> {
   const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
-  if (yield* isDying(cpu, parts.space)) return;
+  if (num(yield loadDying(cpu, parts.space)) !== 0) return;
   cpu.began('map', page, l1gfn, ALL, epoch);
   const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: ALL, epoch });
   cpu.ended('map', STATUS[status]!);
@@ -147,7 +147,7 @@ function* fillPage(
 
 /** UNMAP as its caller sees it: over when the flush is. False if the address space is going. */
 function* unmapRange(cpu: Context, { space }: Parts, range: PageRange): Routine<boolean> {
-  if (yield* isDying(cpu, space)) return false;
+  if (num(yield loadDying(cpu, space)) !== 0) return false;
   cpu.began('unmap', range.first, range.end, 1);
   yield* finishUnmap(cpu, space, yield* kpopUnmap(cpu, space, [range], 1));
   cpu.ended('unmap', 'ok');

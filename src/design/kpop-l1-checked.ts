@@ -98,7 +98,8 @@ function* touch(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) {
     for (let tries = 0; tries <= MOST_FAULTS; tries++) {
       const isThere = yield* l0.run(cpu, l1.statePage(cpu.seat), page);
-      yield* l1.settleFused(cpu);
+      const status = l1.fusedStatus(cpu);
+      if (status !== undefined) yield* l1.settle(cpu, status);
       if (isThere) {
         yield cpu.load(l0.at, 'host.touched');
         break;

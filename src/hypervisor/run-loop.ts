@@ -9,9 +9,9 @@ import { EXIT_NAMES } from '../machine/exit.ts';
 import { enter, inveptAll, vmptrld, vmread } from '../machine/instruction.ts';
 import { Unit } from '../machine/preset/price.ts';
 import { Field } from '../machine/vmcs.ts';
-import { num, type Routine } from '../runtime/act.ts';
+import { type Act, num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { REQUEST_DEAD, REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
+import { type ExitHandler, REQUEST_DEAD, REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
 
 /** Body of a vCPU thread; `boot` runs before the first entry. */
 export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine<void> {
@@ -19,9 +19,13 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
   while (!v.active.guest.finished) {
     if (!(yield* prepareEntry(cpu, v))) continue;
     yield enter(cpu, v.active.guest, 'run.enter');
-    yield* leaveGuestMode(cpu, v);
+    if (v.active.afterExit !== undefined) yield v.active.afterExit(cpu);
+    yield leaveGuestMode(cpu, v);
+    cpu.masked = false; // what arrived meanwhile is delivered from here on
     cpu.spend(Unit.exitDispatch, 1);
-    yield* dispatch(cpu, v);
+    const reason = num(yield vmread(cpu, Field.exitReason, 'run.reason'));
+    yield vmread(cpu, Field.exitIdtVectoring, 'run.idt-vectoring');
+    yield cpu.call(handlerOf(v, reason)(cpu, v));
   }
   yield cpu.addWord(v.mode, 0, 1, 'run.ended'); // nobody waits for a thread that is no more
 }
@@ -42,15 +46,14 @@ function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
   }
   yield cpu.add(v.mode, 1, 'run.in-guest'); // locked: a full barrier before the look at requests
   if (num(yield cpu.load(v.requests, 'run.recheck')) === 0) return true;
-  yield* leaveGuestMode(cpu, v);
+  if (v.active.afterExit !== undefined) yield v.active.afterExit(cpu);
+  yield leaveGuestMode(cpu, v);
+  cpu.masked = false;
   return false;
 }
 
-/** Out of guest mode; what arrived meanwhile is delivered from here on. */
-function* leaveGuestMode(cpu: Context, v: Vcpu): Routine<void> {
-  if (v.active.afterExit !== undefined) yield* v.active.afterExit(cpu);
-  yield cpu.add(v.mode, 1, 'run.outside');
-  cpu.masked = false;
+function leaveGuestMode(cpu: Context, v: Vcpu): Act {
+  return cpu.add(v.mode, 1, 'run.outside');
 }
 
 function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
@@ -61,12 +64,9 @@ function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   v.own.guest.kill();
 }
 
-function* dispatch(cpu: Context, v: Vcpu): Routine<void> {
-  const reason = num(yield vmread(cpu, Field.exitReason, 'run.reason'));
-  yield vmread(cpu, Field.exitIdtVectoring, 'run.idt-vectoring');
+function handlerOf(v: Vcpu, reason: number): ExitHandler {
   const handler = v.active.exits.get(reason);
-  if (handler === undefined) {
-    defect('run loop', `${v.active.guest.name}: no handler for ${EXIT_NAMES[reason] ?? reason}`);
-  }
-  yield cpu.call(handler(cpu, v));
+  if (handler !== undefined) return handler;
+  const name = EXIT_NAMES[reason] ?? reason;
+  return defect('run loop', `${v.active.guest.name}: no handler for ${name}`);
 }

@@ -5,7 +5,7 @@
  */
 import { defect } from '../base/assert.ts';
 import type { GuestContext } from '../machine/guest.ts';
-import type { Routine } from '../runtime/act.ts';
+import type { Act, Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { atomic, atomicLine, layout } from '../runtime/layout.ts';
 import type { Platform } from './platform.ts';
@@ -45,7 +45,7 @@ export interface Running {
   /** The last look with interrupts off, without waiting; true if something else is to run. */
   readonly beforeEntry?: ((cpu: Context, v: Vcpu) => Routine<boolean>) | undefined;
   /** Undoes what `beforeEntry` announced, once the guest does not run any more. */
-  readonly afterExit?: ((cpu: Context) => Routine<void>) | undefined;
+  readonly afterExit?: ((cpu: Context) => Act) | undefined;
 }
 
 /** A guest around whose entries nothing is to be done. */

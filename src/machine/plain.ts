@@ -19,6 +19,7 @@ import { FRAME_BYTES } from './memory.ts';
 const FOR_READ = READ;
 const FOR_WRITE = WRITE;
 const PER_BYTE = 1 / FRAME_BYTES;
+const FRAME_HALVES = FRAME_BYTES / 4;
 /** Of an address: which word of its frame. */
 const IN_FRAME = 0xff8;
 
@@ -48,6 +49,14 @@ export class HostPlainMemory extends Accounting implements PlainMemory {
     writeAt(this.m, context.on!, this.m.memory.place(at), value);
   }
 
+  readRun(context: Context, at: number, into: Float64Array): void {
+    readRunAt(this.m, context.on!, this.m.memory.indexOf(at), into);
+  }
+
+  writeRun(context: Context, at: number, from: Float64Array): void {
+    writeRunAt(this.m, context.on!, this.m.memory.place(at), from);
+  }
+
   peek(_context: Context, at: number): number {
     return this.m.memory.read(at);
   }
@@ -64,6 +73,18 @@ export class GuestPlainMemory extends Accounting implements PlainMemory {
     const { m } = this;
     const frame = m.memory.placeFrame(this.#frameOf(context, at, FOR_WRITE));
     writeAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), value);
+  }
+
+  readRun(context: Context, at: number, into: Float64Array): void {
+    const { m } = this;
+    const frame = m.memory.base(this.#frameOf(context, at, FOR_READ));
+    readRunAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), into);
+  }
+
+  writeRun(context: Context, at: number, from: Float64Array): void {
+    const { m } = this;
+    const frame = m.memory.placeFrame(this.#frameOf(context, at, FOR_WRITE));
+    writeRunAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), from);
   }
 
   peek(context: Context, at: number): number {
@@ -87,6 +108,36 @@ function readAt(m: Machine, cpu: Processor, at: number): number {
   const { now } = cpu;
   cpu.now = now + m.lines.read(cpu.id, at, now);
   return m.memory.valueAt(at);
+}
+
+function readRunAt(m: Machine, cpu: Processor, at: number, into: Float64Array): void {
+  const { memory, lines } = m;
+  const { id } = cpu;
+  let { now } = cpu;
+  assertOneFrame(at, into.length);
+  for (let i = 0; i < into.length; i++) {
+    now += lines.read(id, at + 2 * i, now);
+    into[i] = memory.valueAt(at + 2 * i);
+  }
+  cpu.now = now;
+}
+
+function writeRunAt(m: Machine, cpu: Processor, at: number, from: Float64Array): void {
+  const { memory, lines } = m;
+  const { id } = cpu;
+  let { now } = cpu;
+  assertOneFrame(at, from.length);
+  for (let i = 0; i < from.length; i++) {
+    now += lines.modify(id, at + 2 * i, now, false);
+    memory.setValueAt(at + 2 * i, from[i]!);
+  }
+  cpu.now = now;
+}
+
+/** Words that follow one another for the program do so in memory as far as the frame goes. */
+function assertOneFrame(at: number, words: number): void {
+  const halves = (at & (FRAME_HALVES - 1)) + 2 * words;
+  if (halves > FRAME_HALVES) defect('PlainMemory', 'a run of words leaves its page');
 }
 
 function writeAt(m: Machine, cpu: Processor, at: number, value: number): void {

@@ -25,6 +25,10 @@ export interface CountersOptions {
 
 export type CountersResult = Measured;
 
+/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
+const { begin, end, want, acquire, release, exit, entry, copy, fault, guestFault, operation } =
+  Event;
+
 type Phase = 'before' | 'measured' | 'after';
 
 export class Counters implements TraceSink {
@@ -58,11 +62,11 @@ export class Counters implements TraceSink {
 
   event(kind: number, cpu: number, cycle: number, a: number, b: number): void {
     if (cycle > this.#latest) this.#latest = cycle;
-    if (kind === Event.begin) this.#begin(cycle);
-    else if (kind === Event.end) this.#finish(cycle);
-    else if (kind === Event.want) this.#locks.want(cpu, a, cycle);
-    else if (kind === Event.acquire) this.#locks.acquire(cpu, a, cycle, b === 1);
-    else if (kind === Event.release) this.#locks.release(cpu, a, cycle);
+    if (kind === begin) this.#begin(cycle);
+    else if (kind === end) this.#finish(cycle);
+    else if (kind === want) this.#locks.want(cpu, a, cycle);
+    else if (kind === acquire) this.#locks.acquire(cpu, a, cycle, b === 1);
+    else if (kind === release) this.#locks.release(cpu, a, cycle);
     else if (this.#phase === 'measured') this.#count(kind, cpu, cycle, a, b);
   }
 
@@ -113,22 +117,22 @@ export class Counters implements TraceSink {
   #count(kind: number, cpu: number, cycle: number, a: number, b: number): void {
     this.#counts[kind]++;
     switch (kind) {
-      case Event.exit:
+      case exit:
         this.#exits.exit(cpu, cycle, a, b);
         break;
-      case Event.entry:
+      case entry:
         this.#exits.entry(cpu, cycle);
         break;
-      case Event.copy:
+      case copy:
         this.#copyBytes += b;
         break;
-      case Event.fault:
+      case fault:
         this.#latency.record(a);
         break;
-      case Event.guestFault:
+      case guestFault:
         this.#guestFaultLatency.record(a);
         break;
-      case Event.operation:
+      case operation:
         this.#operations += a;
         break;
       default: // the count is all there is to know

@@ -22,7 +22,7 @@ export const Op = {
   fence: 8,
   wait: 9,
   choose: 10,
-  /** Runs a routine on top of this one; no deed, hence no step: `Context.advance` performs it. */
+  /** Runs a routine on top of this one; no deed, hence no step: `Context.call` performs it. */
   call: 11,
 } as const;
 export const FIRST_INSTRUCTION = 16;
@@ -46,7 +46,7 @@ export interface Act {
   ready: (() => boolean) | undefined;
   /** For `wait`: the addresses that `ready` reads. */
   watch: readonly number[];
-  /** Operand of a machine instruction; the routine of a call. */
+  /** Operand of a machine instruction. */
   operand: unknown;
   /** Performed when it was offered: its turn had come already (`OnTheSpot`). */
   isPerformed: boolean;

@@ -5,7 +5,15 @@ import { Context, type PlainMemory } from './context.ts';
 const none = (): never => {
   throw new Error('no plain words here');
 };
-const plain: PlainMemory = { read: none, write: none, peek: none, spend: none, note: none };
+const plain: PlainMemory = {
+  read: none,
+  write: none,
+  readRun: none,
+  writeRun: none,
+  peek: none,
+  spend: none,
+  note: none,
+};
 
 /** A context, and what its code did in order. */
 function make(): { cpu: Context; did: string[]; perform: (value?: number) => void } {

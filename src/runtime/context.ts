@@ -42,6 +42,9 @@ const resume: Routine<unknown>['next'] = NOTHING.next;
 export interface PlainMemory {
   read(context: Context, at: number): number;
   write(context: Context, at: number, value: number): void;
+  /** Reads as many words from `at` on as `into` holds, all in one page. */
+  readRun(context: Context, at: number, into: Float64Array): void;
+  writeRun(context: Context, at: number, from: Float64Array): void;
   /** Value of a word for a wait predicate; no cost, no trace. */
   peek(context: Context, at: number): number;
   /** Charges `count` units of software work to the context's CPU, without a step. */
@@ -120,29 +123,30 @@ export class Context {
 
   /**
    * Lets the code run until it has offered an act, or its top routine has ended and what that one
-   * interrupted is on top again. Calls and their returns are no acts: they happen in here, in no
+   * interrupted is on top again. Calls and their returns are no acts: they happen on the way, in no
    * time and at no scheduler's choice.
    */
   advance(): void {
     for (;;) {
-      const frame = this.#top!;
+      const step = this.#resume(this.#top!);
+      if (step.done !== true) return;
+      this.pop();
+      const caller = this.#top;
+      if (caller?.state !== 'calling') return;
+      answer(caller, step.value);
+    }
+  }
+
+  /** Resumes the routine of the top frame until it ends, or its act keeps it from going on. */
+  #resume(frame: Frame): IteratorResult<Act, unknown> {
+    for (;;) {
       const step = resume.call(frame.routine, frame.word);
-      if (step.done === true) {
-        this.pop();
-        const caller = this.#top;
-        if (caller?.state !== 'calling') return;
-        answer(caller, step.value);
-        continue;
-      }
+      if (step.done === true) return step;
       const act = step.value;
       if (act.goesOn) continue; // performed on the spot, and yielded all the same
       if (act !== frame.act) defect('Context.advance', `${this.name} yielded a foreign act`);
-      if (act.op !== Op.call) {
-        frame.state = act.isPerformed ? 'done' : 'offered';
-        return;
-      }
-      frame.state = 'calling';
-      this.push(act.operand as Routine<unknown>);
+      if (act.op !== Op.call) frame.state = act.isPerformed ? 'done' : 'offered';
+      return step;
     }
   }
 
@@ -181,6 +185,16 @@ export class Context {
 
   write(at: number, value: number): void {
     this.#plain.write(this, at, value);
+  }
+
+  /** The same as `read` of each word from `at` on, as many as `into` holds, all in one page. */
+  readRun(at: number, into: Float64Array): void {
+    this.#plain.readRun(this, at, into);
+  }
+
+  /** The same as `write` of each word. */
+  writeRun(at: number, from: Float64Array): void {
+    this.#plain.writeRun(this, at, from);
   }
 
   /** For wait predicates only. */
@@ -339,14 +353,21 @@ export class Context {
    * Runs `routine` as `yield*` would, but on a frame of its own: an act that it offers does not
    * have to be resumed through everything that the caller is part of. Worth it where the caller
    * stands deep and the routine offers several acts. Its result, a number from 0 below 2^53 or a
-   * boolean, comes back as a word: `num(yield cpu.call(…))`, `won(yield cpu.call(…))`.
+   * boolean, comes back as a word: `num(yield cpu.call(…))`, `won(yield cpu.call(…))`. It begins
+   * here and now; the caller pauses only if the routine does.
    */
   call(routine: Routine<number | boolean | void>): Act {
-    const act = this.#act;
+    const caller = this.#top!;
+    const { act } = caller;
     act.op = Op.call;
-    act.isPerformed = false;
-    act.goesOn = false;
-    act.operand = routine;
+    caller.state = 'calling';
+    this.push(routine);
+    const step = this.#resume(this.#top!);
+    act.goesOn = step.done === true;
+    if (step.done === true) {
+      this.pop();
+      answer(caller, step.value);
+    }
     return act;
   }
 

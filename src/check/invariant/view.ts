@@ -59,6 +59,14 @@ class Overlay implements PlainMemory, View {
     this.put(at, { lo: value | 0, hi: high(value) });
   }
 
+  readRun(_context: Context, at: number, into: Float64Array): void {
+    for (let i = 0; i < into.length; i++) into[i] = this.read(at + 8 * i);
+  }
+
+  writeRun(context: Context, at: number, from: Float64Array): void {
+    for (let i = 0; i < from.length; i++) this.write(context, at + 8 * i, from[i]!);
+  }
+
   peek(_context: Context, at: number): number {
     return this.read(at);
   }

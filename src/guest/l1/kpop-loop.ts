@@ -26,29 +26,31 @@ export function* kpopVcpuThread(
     cpu.rest(0, 0); // what is pending is the thread's, not the loop's
     yield vmcall(cpu, KpopCall.run, [cpu.seat], 'l1.run');
     cpu.spend(Unit.exitDispatch, 1);
-    yield* l1.settleFused(cpu);
-    yield* handle(cpu, l1, owner, l2, state);
+    const status = l1.fusedStatus(cpu);
+    if (status !== undefined) yield* l1.settle(cpu, status);
+    const reason = cpu.read(state + StatePage.exitReason);
+    if (reason === ExitReason.eptViolation) {
+      const gpa = cpu.read(state + StatePage.exitGuestPhysical);
+      yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
+    } else {
+      yield* handle(cpu, owner, l2, state, reason);
+    }
   }
   yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
 }
 
+/** Whatever ended a RUN, but a fault. */
 function* handle(
   cpu: GuestContext,
-  l1: KpopGuest,
   owner: Owner,
   l2: GuestContext,
   state: number,
+  reason: number,
 ): Routine<void> {
-  const reason = cpu.read(state + StatePage.exitReason);
   switch (reason) {
     case RUN_INTERRUPTED:
     case RUN_REFUSED:
       return; // interrupts were taken on the way here; a refused MAP will fault again
-    case ExitReason.eptViolation: {
-      const gpa = cpu.read(state + StatePage.exitGuestPhysical);
-      yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
-      return;
-    }
     case ExitReason.cpuid:
       cpu.spend(Unit.listElement, 8);
       cpu.spend(Unit.fieldCopied, 4);

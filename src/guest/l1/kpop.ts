@@ -101,12 +101,13 @@ export class KpopGuest {
   *fault(cpu: Context, l2gfn: number): Routine<void> {
     const { at } = L1Words;
     const epoch = num(yield cpu.load(this.#words + at.epoch, 'l1.fault.epoch')); // F1
-    if (yield* this.#isLeaving(cpu, l2gfn)) return; // F2
+    const leaving = num(yield cpu.load(this.#words + at.inProgress, 'l1.fault.leaving')); // F2
+    if (leaving !== 0 && (yield* this.#isInHull(cpu, l2gfn))) return;
     const l1gfn = yield* this.backing.find(cpu, l2gfn); // F3: may sleep, holds nothing
     if (l1gfn < 0) defect('KpopGuest.fault', `L2 page ${l2gfn} is no memory`);
     const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
-    const slot = yield* this.#reserve(cpu, l2gfn, word); // F4
-    if (slot === 0) return; // mapped, or another vCPU is about to: L2 tries again
+    const { slot, seen } = yield* this.book.insert(cpu, l2gfn, word); // F4
+    if (seen !== 0) return; // mapped, or another vCPU is about to: L2 tries again
     yield cpu.fence('l1.fault.barrier'); // F5: reserve, then look whether the page is leaving
     if (num(yield cpu.load(this.#words + at.epoch, 'l1.fault.recheck')) !== epoch) {
       yield* this.#withdraw(cpu, slot, word);
@@ -137,18 +138,12 @@ export class KpopGuest {
     this.#pending[cpu.seat] = undefined; // not before: what this thread does depends on it
   }
 
-  /** After a RUN: the status of the operation that travelled with it. */
-  *settleFused(cpu: Context): Routine<void> {
+  /** After a RUN: the status of the operation that travelled with it, if one did. */
+  fusedStatus(cpu: Context): number | undefined {
     const state = this.statePage(cpu.seat);
-    if (cpu.read(state + StatePage.fusedCount) === 0) return;
+    if (cpu.read(state + StatePage.fusedCount) === 0) return undefined;
     cpu.write(state + StatePage.fusedCount, 0);
-    yield* this.settle(cpu, cpu.read(state + StatePage.fused));
-  }
-
-  /** The page's slot with this vCPU's reservation in it; 0 if somebody has the page in hand. */
-  *#reserve(cpu: Context, l2gfn: number, word: number): Routine<number> {
-    const { slot, seen } = yield* this.book.insert(cpu, l2gfn, word);
-    return seen === 0 ? slot : 0;
+    return cpu.read(state + StatePage.fused);
   }
 
   /** Takes pages away from L2: on return no access of L2 uses them, and their frames are free. */
@@ -184,10 +179,8 @@ export class KpopGuest {
     }
   }
 
-  /** Whether an invalidation now covers the page. */
-  *#isLeaving(cpu: Context, l2gfn: number): Routine<boolean> {
-    const running = num(yield cpu.load(this.#words + L1Words.at.inProgress, 'l1.fault.leaving'));
-    if (running === 0) return false;
+  /** Whether the invalidations that are under way may cover the page. */
+  *#isInHull(cpu: Context, l2gfn: number): Routine<boolean> {
     yield* lock(cpu, this.#lock, 'l1.fault.hull-lock');
     const first = cpu.read(this.#words + L1Words.at.hullFirst);
     const end = cpu.read(this.#words + L1Words.at.hullEnd);

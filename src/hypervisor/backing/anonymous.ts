@@ -55,18 +55,20 @@ export class AnonymousBacking {
     cpu.spend(Unit.levelWalked, HOST_LEVELS);
     const word = this.#word(gfn);
     if (word < 0) return -1;
+    const { frames } = this.#platform;
     cpu.attempt('backing.find');
     for (;;) {
       const seen = num(yield cpu.load(word, 'backing.look'));
       if (seen !== 0) return seen - 1;
-      const frame = yield* this.#platform.frames.take(cpu);
+      const listed = frames.takeListed(cpu);
+      const frame = listed !== 0 ? listed : yield* frames.refill(cpu);
       yield zeroFrame(cpu, frame, 'backing.zero');
       if (won(yield cpu.cas(word, 0, frame + 1, 'backing.install'))) {
         cpu.conclude('backing.find', frame);
         return frame;
       }
       // Somebody else was faster; by now their page may have been taken away again.
-      this.#platform.frames.give(cpu, frame);
+      frames.give(cpu, frame);
       cpu.again('backing.find');
     }
   }

@@ -27,8 +27,8 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import { advance, retire } from '../emulate.ts';
-import { kpopMap } from '../mmu/kpop/map.ts';
-import { isDying } from '../mmu/kpop/teardown.ts';
+import { kpopMap, type MapElement } from '../mmu/kpop/map.ts';
+import { loadDying } from '../mmu/kpop/teardown.ts';
 import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
@@ -62,7 +62,7 @@ function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number):
 /** MAP or UNMAP of the list at guest-physical address `page` of L1. */
 function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routine<number> {
   if (page % FRAME_BYTES !== 0) return Status.invalid;
-  if (yield* isDying(cpu, vm.space)) return Status.stale;
+  if (num(yield loadDying(cpu, vm.space)) !== 0) return Status.stale;
   const frame = yield* vm.space.l1Memory.find(cpu, page / FRAME_BYTES);
   if (frame < 0) return Status.fault;
   const at = frame * FRAME_BYTES;
@@ -77,7 +77,9 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
     return yield* unmapList(cpu, vm, elements, { epoch, join, isLast });
   }
   for (const element of elements) {
-    const status = yield* mapOne(cpu, vm, element, epoch);
+    const wanted = mappingOf(vm, element, epoch);
+    if (wanted === undefined) return Status.invalid;
+    const status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
     if (status !== Status.ok) return status;
   }
   return Status.ok;
@@ -91,13 +93,12 @@ function copyList(cpu: Context, at: number, count: number): Element[] {
   });
 }
 
-function* mapOne(cpu: Context, vm: KpopVm, element: Element, epoch: number): Routine<number> {
+/** What an element asks to be mapped; `undefined` if no MAP could ask for that. */
+function mappingOf(vm: KpopVm, element: Element, epoch: number): MapElement | undefined {
   const l2gfn = element.first;
   const prot = targetProt(element.second);
-  if (l2gfn >= vm.l2Pages || (prot & PROT_READ) === 0) return Status.invalid;
-  const l1gfn = targetGfn(element.second);
-  const target = { l2gfn, l1gfn, prot, epoch };
-  return num(yield cpu.call(kpopMap(cpu, vm.space, target)));
+  if (l2gfn >= vm.l2Pages || (prot & PROT_READ) === 0) return undefined;
+  return { l2gfn, l1gfn: targetGfn(element.second), prot, epoch };
 }
 
 function* unmapList(
@@ -125,7 +126,7 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   cpu.note(Event.hypercall, KpopCall.run, 0);
   const target = vm.vcpus[v.active.guest.registers[1]!];
   yield* advance(cpu);
-  if (target === undefined || target.guest.finished || (yield* isDying(cpu, vm.space))) {
+  if (target === undefined || target.guest.finished || num(yield loadDying(cpu, vm.space)) !== 0) {
     completeAct(v.active.guest.top, Status.stale);
     return;
   }
@@ -135,7 +136,8 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
     return;
   }
   if (yield* applyFused(cpu, vm, target)) {
-    yield* loadState(cpu, v, target);
+    loadRegisters(cpu, target);
+    if (cpu.read(target.state + StatePage.dirty) !== 0) yield* loadRip(cpu, v, target);
     v.active = target.running;
     return;
   }
@@ -144,14 +146,14 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   completeAct(v.active.guest.top, Status.ok);
 }
 
-/** L2's registers as L1 left them in the state page; the instruction pointer goes to its VMCS. */
-function* loadState(cpu: Context, v: Vcpu, target: KpopVcpu): Routine<void> {
-  const { state, guest, running } = target;
+/** L2's registers as L1 left them in the state page. */
+function loadRegisters(cpu: Context, { state, guest }: KpopVcpu): void {
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);
-  for (let i = 0; i < guest.registers.length; i++) {
-    guest.registers[i] = cpu.read(state + StatePage.registers + i * 8);
-  }
-  if (cpu.read(state + StatePage.dirty) === 0) return;
+  cpu.readRun(state + StatePage.registers, guest.registers);
+}
+
+/** L1 has changed L2's instruction pointer, which goes to its VMCS. */
+function* loadRip(cpu: Context, v: Vcpu, { state, running }: KpopVcpu): Routine<void> {
   cpu.write(state + StatePage.dirty, 0);
   yield vmptrld(cpu, running.vmcs, 'kpop.run.load');
   v.loaded = running.vmcs;
@@ -167,10 +169,10 @@ function* applyFused(cpu: Context, vm: KpopVm, target: KpopVcpu): Routine<boolea
     const at = state + StatePage.fused + i * FUSED_RECORD_BYTES;
     const element = { first: cpu.read(at + 8), second: cpu.read(at + 16) };
     const epoch = cpu.read(at + 24);
+    const isMap = cpu.read(at) === KpopCall.map && epoch <= EPOCH_LIMIT;
+    const wanted = isMap ? mappingOf(vm, element, epoch) : undefined;
     const status =
-      cpu.read(at) === KpopCall.map && epoch <= EPOCH_LIMIT
-        ? yield* mapOne(cpu, vm, element, epoch)
-        : Status.invalid;
+      wanted === undefined ? Status.invalid : num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
     cpu.write(at, status);
     if (status !== Status.ok) return false;
   }

@@ -104,11 +104,8 @@ export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): 
     };
     yield copyFields(cpu, record, 'kpop.return.record');
   }
-  const { registers } = v.active.guest;
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);
-  for (let i = 0; i < registers.length; i++) {
-    cpu.write(state + StatePage.registers + i * 8, registers[i]!);
-  }
+  cpu.writeRun(state + StatePage.registers, v.active.guest.registers);
   yield cpu.store(claim, 0, 'kpop.return.unclaim');
   v.active = v.own;
   cpu.note(Event.nested, reason, v.own.guest.level);

@@ -25,13 +25,17 @@ export interface Place {
   readonly item: number;
 }
 
+/** Frames of the table page looked at last, as its header names them, consumed on the spot. */
+const frames = new Float64Array(3);
+
 export function placeAt(cpu: Context, table: number, index: number): Place {
+  cpu.readRun(table + TableWords.at.hardware, frames);
   return {
     table,
     index,
-    intent: cpu.read(table + TableWords.at.intents) * FRAME_BYTES + index * 8,
-    hardware: cpu.read(table + TableWords.at.hardware) * FRAME_BYTES + index * 8,
-    item: cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8,
+    hardware: frames[0]! * FRAME_BYTES + index * 8,
+    intent: frames[1]! * FRAME_BYTES + index * 8,
+    item: frames[2]! * FRAME_BYTES + index * 8,
   };
 }
 

@@ -8,7 +8,7 @@
  * Source: primer/x86.md 6.4 (proposal).
  */
 import { invept, sendIpi, VECTOR_KICK } from '../../../machine/instruction.ts';
-import { num, type Routine, won } from '../../../runtime/act.ts';
+import { type Act, num, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { Space } from './space.ts';
 
@@ -69,10 +69,10 @@ export function* enterSpace(cpu: Context, space: Space): Routine<boolean> {
   }
   if (num(yield cpu.load(words.kick, 'kpop.enter.kick')) === 0) return false;
   yield cpu.store(words.kick, 0, 'kpop.enter.kicked');
-  yield* leaveSpace(cpu, space);
+  yield leaveSpace(cpu, space);
   return true;
 }
 
-export function* leaveSpace(cpu: Context, space: Space): Routine<void> {
-  yield cpu.store(space.cpu(cpu.cpu).current, 0, 'kpop.leave');
+export function leaveSpace(cpu: Context, space: Space): Act {
+  return cpu.store(space.cpu(cpu.cpu).current, 0, 'kpop.leave');
 }

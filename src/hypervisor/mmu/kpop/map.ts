@@ -13,7 +13,7 @@ import { encode, lockEntry, type Place, unlockEntry } from './entry.ts';
 import { joinFlush } from './flush.ts';
 import { decodeIntent, type Intent, validIntent } from './intent.ts';
 import type { Space } from './space.ts';
-import { findPlace, makePlace } from './walk.ts';
+import { makePlace, walk } from './walk.ts';
 
 export interface MapElement {
   readonly l2gfn: number;
@@ -23,18 +23,26 @@ export interface MapElement {
   readonly epoch: number;
 }
 
-/** What was known of the L1 page before the lock: its frame, and the counters to check again. */
-interface Backed {
+/** What an entry is to say, and what was known of the L1 page before the lock. */
+interface Plan {
+  readonly l1gfn: number;
+  readonly prot: number;
   readonly pfn: number;
+  /** Of its bucket, to be checked again. */
   readonly seq: number;
 }
 
 /** Installs one intent; idempotent, and never over a different one. */
 export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routine<number> {
   if (!space.reverse.has(element.l1gfn)) return Status.fault;
-  const place = yield* makePlace(cpu, space, element.l2gfn);
-  const backed = yield* lookUp(cpu, space, element.l1gfn);
-  if (backed.pfn < 0) return Status.fault;
+  const { l2gfn, l1gfn, prot } = element;
+  const page = { first: l2gfn, end: l2gfn + 1 };
+  const stop = yield* walk(cpu, space, page);
+  const place = stop.level === 0 ? stop.place : yield* makePlace(cpu, space, page, stop);
+  // M1: the frame with a snapshot of its bucket's sequence; may sleep, holds nothing.
+  const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
+  const pfn = yield* space.l1Memory.find(cpu, l1gfn);
+  if (pfn < 0) return Status.fault;
   cpu.attempt('kpop.map');
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);
@@ -51,12 +59,12 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
       cpu.again('kpop.map');
       continue;
     }
-    if (num(yield cpu.load(space.fence(element.l2gfn), 'kpop.map.fence')) > element.epoch) {
+    if (num(yield cpu.load(space.fence(l2gfn), 'kpop.map.fence')) > element.epoch) {
       yield* unlockEntry(cpu, space, place, encode(intent));
       return Status.stale;
     }
-    yield* install(cpu, space, place, element, backed);
-    yield* unlockEntry(cpu, space, place, validIntent(element.l1gfn, element.prot));
+    yield* install(cpu, space, place, { l1gfn, prot, pfn, seq });
+    yield* unlockEntry(cpu, space, place, validIntent(l1gfn, prot));
     return Status.ok;
   }
 }
@@ -69,37 +77,24 @@ function refuse(intent: Intent, element: MapElement): number | undefined {
   return same ? Status.ok : Status.busy;
 }
 
-/** M1: the L1 page's frame with a snapshot of its bucket's sequence; may sleep, holds nothing. */
-function* lookUp(cpu: Context, space: Space, l1gfn: number): Routine<Backed> {
-  const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
-  const pfn = yield* space.l1Memory.find(cpu, l1gfn);
-  return { pfn, seq };
-}
-
 /**
  * M4: the item first, then the look at the counters. An invalidation either is seen here, or sees
  * the item and then waits for this entry's lock. No barrier stands between the two: the list's bit
  * is taken by a locked operation, after the look of which nothing here is performed earlier, and an
  * invalidation that takes the bit before this one has raised its counter before that.
  */
-function* install(
-  cpu: Context,
-  space: Space,
-  place: Place,
-  target: { l1gfn: number; prot: number },
-  backed: Backed,
-): Routine<boolean> {
+function* install(cpu: Context, space: Space, place: Place, plan: Plan): Routine<boolean> {
   const { reverse } = space;
-  const { l1gfn } = target;
+  const { l1gfn, prot, pfn, seq } = plan;
   yield* reverse.add(cpu, l1gfn, place);
   const moved =
     num(yield cpu.load(reverse.inProgress(l1gfn), 'kpop.map.in-progress')) !== 0 ||
-    num(yield cpu.load(reverse.seq(l1gfn), 'kpop.map.seq-recheck')) !== backed.seq;
+    num(yield cpu.load(reverse.seq(l1gfn), 'kpop.map.seq-recheck')) !== seq;
   if (moved) {
     yield* reverse.remove(cpu, l1gfn, place, 0);
     return false;
   }
-  const leaf = leafOf(space, backed.pfn, target.prot);
+  const leaf = leafOf(space, pfn, prot);
   yield cpu.storeWord(place.hardware, leaf, 'kpop.map.hardware');
   return true;
 }
@@ -129,22 +124,23 @@ export function* kpopFill(
   l2gfn: number,
   needed: number,
 ): Routine<FillOutcome> {
-  const place = yield* findPlace(cpu, space, l2gfn);
-  if (place === undefined) return 'ask-owner';
+  const { place, level } = yield* walk(cpu, space, { first: l2gfn, end: l2gfn + 1 });
+  if (level > 0) return 'ask-owner';
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
   if (seen.state !== 'valid' || (seen.prot & needed) !== needed) return 'ask-owner';
-  const backed = yield* lookUp(cpu, space, seen.payload);
+  const l1gfn = seen.payload;
+  const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
+  const pfn = yield* space.l1Memory.find(cpu, l1gfn);
   const intent = yield* lockEntry(cpu, space, place);
   if (intent.state === 'dead') return 'retry'; // its table page was removed
   const hardware = space.format.decode(yield cpu.load(place.hardware, 'kpop.fill.look'), 0);
-  const unchanged = intent.state === 'valid' && intent.payload === seen.payload && backed.pfn >= 0;
+  const unchanged = intent.state === 'valid' && intent.payload === l1gfn && pfn >= 0;
   if (!unchanged || hardware.kind === 'leaf') {
     yield* unlockEntry(cpu, space, place, encode(intent));
     return 'retry'; // somebody else was faster
   }
-  const target = { l1gfn: intent.payload, prot: intent.prot };
-  const installed = yield* install(cpu, space, place, target, backed);
+  const installed = yield* install(cpu, space, place, { l1gfn, prot: intent.prot, pfn, seq });
   yield* unlockEntry(cpu, space, place, encode(intent));
   return installed ? 'filled' : 'retry';
 }

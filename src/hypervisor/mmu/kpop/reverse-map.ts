@@ -14,7 +14,7 @@
  * The counters and the list form a store/load pair: the mapper adds its item and then reads the
  * counters, the invalidator raises a counter and then reads the lists (primer/x86.md 6.3, M4/N1).
  */
-import { num, type Routine } from '../../../runtime/act.ts';
+import { type Act, num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { atomic, atomicLine, layout } from '../../../runtime/layout.ts';
 import { Event } from '../../../runtime/trace.ts';
@@ -66,7 +66,7 @@ export class ReverseMap {
   *add(cpu: Context, l1gfn: number, place: Place): Routine<void> {
     const first = yield* this.#lock(cpu, l1gfn);
     cpu.write(place.item, first);
-    yield* this.#unlock(cpu, l1gfn, linkTo(place));
+    yield this.#unlock(cpu, l1gfn, linkTo(place));
   }
 
   /** `label`: of the flush after which no CPU uses the entry any more; 0 if none ever did. */
@@ -76,7 +76,10 @@ export class ReverseMap {
     const labelAt = this.#labels + l1gfn * 8;
     if (label > 0 && label > cpu.read(labelAt)) cpu.write(labelAt, label);
     const next = cpu.read(place.item);
-    if (first === wanted) return yield* this.#unlock(cpu, l1gfn, next);
+    if (first === wanted) {
+      yield this.#unlock(cpu, l1gfn, next);
+      return;
+    }
     for (let link = first; link !== 0; ) {
       const at = this.#itemOf(cpu, mappingOf(link));
       link = cpu.read(at);
@@ -84,7 +87,7 @@ export class ReverseMap {
       cpu.write(at, next);
       break;
     }
-    yield* this.#unlock(cpu, l1gfn, first);
+    yield this.#unlock(cpu, l1gfn, first);
   }
 
   /**
@@ -103,7 +106,7 @@ export class ReverseMap {
       link = cpu.read(this.#itemOf(cpu, mapping));
     }
     const label = cpu.read(this.#labels + l1gfn * 8);
-    yield* this.#unlock(cpu, l1gfn, first);
+    yield this.#unlock(cpu, l1gfn, first);
     return { mappings: found, label };
   }
 
@@ -139,9 +142,9 @@ export class ReverseMap {
   }
 
   /** Publishes the first link and drops the bit. */
-  *#unlock(cpu: Context, l1gfn: number, first: number): Routine<void> {
+  #unlock(cpu: Context, l1gfn: number, first: number): Act {
     cpu.note(Event.release, CLASS, 0);
-    yield cpu.store(this.#heads + l1gfn * 8, first * 2, 'kpop.rmap.unlock');
+    return cpu.store(this.#heads + l1gfn * 8, first * 2, 'kpop.rmap.unlock');
   }
 
   #bucket(l1gfn: number): number {

@@ -39,7 +39,10 @@ export const CpuWords = layout('kpop.cpu', {
   section: atomicLine,
 });
 
-/** A table page: frames of its hardware entries, intents and reverse items, and its label. */
+/**
+ * A table page: frames of its hardware entries, intents and reverse items, read in one run
+ * (`placeAt`), and its label.
+ */
 export const TableWords = layout('kpop.table', {
   hardware: plainLine,
   intents: plain,

@@ -6,16 +6,16 @@
  * Source: primer/x86.md 6.5, teardown (proposal). Leaves out: that it can be interrupted and
  * continued (step 4).
  */
-import { num, type Routine, won } from '../../../runtime/act.ts';
+import { type Act, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { stopVcpus } from '../../flush/stop.ts';
 import type { Vm } from '../../vcpu.ts';
 import type { Space } from './space.ts';
 import { finishUnmap, kpopUnmap } from './unmap.ts';
 
-/** Whether a call must be refused because the address space is going. */
-export function* isDying(cpu: Context, space: Space): Routine<boolean> {
-  return num(yield cpu.load(space.dying, 'kpop.call.dying')) !== 0;
+/** Not 0: a call must be refused because the address space is going. */
+export function loadDying(cpu: Context, space: Space): Act {
+  return cpu.load(space.dying, 'kpop.call.dying');
 }
 
 /**

@@ -38,10 +38,14 @@ export function* findPlace(cpu: Context, space: Space, gfn: number): Routine<Pla
   return level === 0 ? place : undefined;
 }
 
-/** The leaf place of a page; missing tables are linked. */
-export function* makePlace(cpu: Context, space: Space, gfn: number): Routine<Place> {
-  const page = { first: gfn, end: gfn + 1 };
-  let { place, level } = yield* walk(cpu, space, page);
+/** The leaf place of a page whose walk ended above it: missing tables are linked. */
+export function* makePlace(
+  cpu: Context,
+  space: Space,
+  page: PageRange,
+  stop: Stop,
+): Routine<Place> {
+  let { place, level } = stop;
   while (level > 0) {
     const table = yield* linkTable(cpu, space, place, level - 1);
     const next: Stop =
