@@ -8,7 +8,7 @@ import { suggestion } from '../base/nearest.ts';
 import type { Conditions } from '../design/system.ts';
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  pages: ['4k'],
+  pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
   tick: ['none'],
@@ -21,6 +21,7 @@ export interface ConditionOptions {
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
   readonly upper?: string | undefined;
+  readonly pages?: string | undefined;
 }
 
 export interface AskedConditions {
@@ -48,12 +49,12 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  for (const name of ['l1', 'apicv', 'upper'] as const) {
+  for (const name of ['l1', 'apicv', 'upper', 'pages'] as const) {
     const value = options[name];
     if (value !== undefined) take(name, value, `--${name}`);
   }
   const system = Object.fromEntries(
-    [...given].filter(([name]) => name === 'l1' || name === 'apicv'),
+    [...given].filter(([name]) => name === 'l1' || name === 'apicv' || name === 'pages'),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };
 }

@@ -40,7 +40,11 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /** Pages of the host that back guest memory, where a slot has room for whole ones. */
+  readonly pages: HostPages;
 }
+
+export type HostPages = '4k' | '2m' | '1g';
 
 export interface System {
   readonly machine: Machine;
@@ -127,6 +131,8 @@ export interface Design {
   readonly leavesOut: readonly string[];
   /** What a comparison with the other designs isolates. */
   readonly isolates: string;
+  /** Sizes of the host's pages that it can map; 4 KiB only unless given. */
+  readonly pages?: readonly HostPages[];
   readonly explored?: {
     /** Tables of explorations where they are not the smallest. */
     readonly secondStage?: Geometry;

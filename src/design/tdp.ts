@@ -8,25 +8,36 @@ import { backedBy, tdpDirty, tdpPromises } from '../check/invariant/tdp-backing.
 import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import type { HugeSize } from '../hypervisor/backing/huge.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
 import { emulateIcr } from '../hypervisor/emulate-icr.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { premap } from '../hypervisor/mmu/tdp/premap.ts';
+import { tdpCollapse, tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
+import { tdpSplit } from '../hypervisor/mmu/tdp/split.ts';
 import { tdpTeardown } from '../hypervisor/mmu/tdp/teardown.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
-import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { Owner } from '../hypervisor/owner.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
 import { ExitReason } from '../machine/exit.ts';
+import { type Geometry, pagesAt } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, startVcpus } from './host.ts';
-import { type Checked, type Design, hostPlatform, type Operation, type System } from './system.ts';
+import {
+  type Checked,
+  type Design,
+  type HostPages,
+  hostPlatform,
+  type Operation,
+  type System,
+} from './system.ts';
 
 export const tdp: Design = {
   id: 'tdp',
@@ -40,15 +51,19 @@ export const tdp: Design = {
   },
   source: 'Linux 6.12 arch/x86/kvm/mmu/tdp_mmu.c; primer/x86.md section 2',
   leavesOut: [
-    'lockless fast page fault, huge pages, memslot changes, dirty logging, NX huge page recovery',
+    'lockless fast page fault, memslot changes, dirty logging, NX huge page recovery',
+    'khugepaged: a huge page of which a part was given back stays split',
     'the page allocator and mmap_lock, which bound real hosts before the mmu_lock does',
   ],
   isolates: 'the price of one second-stage fault without nesting',
+  pages: ['4k', '2m', '1g'],
   build(machine, demand, axes, conditions): System {
     const platform = hostPlatform(machine);
     const vm: Vm = { name: 'guest', platform, vcpus: [] };
     const guest = buildGuestVm(machine, demand, 1);
-    const backing = new AnonymousBacking(platform, slotsOf(guest.memory));
+    const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+    const memory = widened(guest.memory, huge);
+    const backing = new AnonymousBacking(platform, slotsOf(memory), huge);
     const mmu = new TdpMmu({
       vm,
       format: machine.translator.secondStage,
@@ -66,7 +81,7 @@ export const tdp: Design = {
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
       memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
-      checked: checkedTdp(machine, mmu, guest.memory),
+      checked: checkedTdp(machine, mmu, memory),
     };
   },
 };
@@ -82,6 +97,8 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
       'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
+      split: (cpu, range) => tdpSplit(cpu, mmu, range),
+      collapse: (cpu, range) => tdpCollapse(cpu, mmu, range),
     },
     premap: (range) => premap(machine.memory, mmu, range, 'clean'),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
@@ -133,6 +150,26 @@ export function poolOf(frames: Frames): Omit<FramePool, 'name'> {
 
 export function slotsOf(memory: readonly PageRange[]): { base: number; pages: number }[] {
   return memory.map(({ first, end }) => ({ base: first, pages: end - first }));
+}
+
+/** What a host page of that size is to a second stage; undefined for the smallest. */
+export function hugeSize(geometry: Geometry, pages: HostPages): HugeSize | undefined {
+  if (pages === '4k') return undefined;
+  const level = pages === '2m' ? 1 : 2;
+  return { level, pages: pagesAt(geometry, level) };
+}
+
+/**
+ * Memory in whole huge pages, as a host that has them gives it: each range is rounded outwards as
+ * far as it does not meet the next.
+ */
+export function widened(memory: readonly PageRange[], huge: HugeSize | undefined): PageRange[] {
+  if (huge === undefined) return [...memory];
+  return memory.map(({ first, end }, i) => {
+    const from = Math.max(first - (first % huge.pages), memory[i - 1]?.end ?? 0);
+    const to = Math.ceil(end / huge.pages) * huge.pages;
+    return { first: from, end: Math.min(to, memory[i + 1]?.first ?? to) };
+  });
 }
 
 /** Single pages as ranges, ascending. */

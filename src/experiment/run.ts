@@ -29,7 +29,7 @@ const LOCKS_NOT_MODELLED = [
   'mmap_lock and page-table locks of the VMM’s address space, and of the guest’s processes',
 ];
 
-export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on' };
+export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on', pages: '4k' };
 
 export interface Task {
   readonly choice: Choice;
@@ -46,11 +46,12 @@ export interface Task {
 }
 
 /** What the workload needs; refuses what no machine can be built for, in one sentence. */
-export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
+export function planOf({ choice, work, vcpus, cpus, recordings, conditions }: Task): Plan {
   if (!Number.isInteger(vcpus) || vcpus < 1)
     badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
   const most = `more than the ${MOST_CPUS} CPUs that a machine may have`;
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
+  checkPages(choice, conditions);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
   const needed = cpusFor(demandOf(plan, vcpus));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
@@ -62,6 +63,15 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
     );
   }
   return plan;
+}
+
+function checkPages({ design }: Choice, { pages }: Conditions): void {
+  const able = design.pages ?? ['4k'];
+  if (able.includes(pages)) return;
+  badInput(
+    `condition pages: ${design.id} maps host pages of ${able.join(' or ')} in this version of kpop, ` +
+      `not of ${pages}`,
+  );
 }
 
 export function runOne(task: Task): Run {
@@ -135,7 +145,7 @@ function seat(task: Task, plan: Plan, system: System): void {
 /** The counting conditions of DESIGN.md section 5, as they held. */
 function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
   return {
-    pages: '4k',
+    pages: task.conditions.pages,
     l1: task.conditions.l1,
     'fault-around': 1,
     tick: 'none',

@@ -6,9 +6,11 @@ import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
 import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
+import { tdpHugeLitmus } from './tdp-huge.ts';
 
 export const litmusPrograms: readonly Litmus[] = [
   ...tdpLitmus,
+  ...tdpHugeLitmus,
   ...nestedLitmus,
   ...kpopLitmus,
   ...kpopL1Litmus,

@@ -30,6 +30,8 @@ export interface Litmus {
   readonly pages: number;
   /** Pages mapped before anybody runs. */
   readonly mapped?: { readonly first: number; readonly end: number };
+  /** Pages of the host behind the guest's; 4 KiB unless given. */
+  readonly hostPages?: '4k' | '2m';
   /** One vCPU each. */
   readonly guests: readonly (readonly GuestStep[])[];
   /** One thread of the host each, on CPUs of their own. */

@@ -53,6 +53,17 @@ describe('touch: exits per access', () => {
   });
 });
 
+describe('touch, pages=2m: the host backs whole slots by huge pages', () => {
+  it.each([1, 3])('tdp: one exit per 512 pages (vcpus=%i)', (vcpus) => {
+    const conditions = { pages: '2m' } as const;
+    const run = exam('tdp', 'touch:pages=1024', { vcpus, conditions });
+    expect(run.counts.exits).toBe(2 * vcpus);
+    expect(
+      run.counts.pagesZeroed - exam('tdp', 'touch:pages=1', { vcpus }).counts.pagesZeroed,
+    ).toBe(2 * 512 * vcpus + 1023 * vcpus - vcpus);
+  });
+});
+
 describe('touch, upper=absent: the owner removed tables and recycles their pages', () => {
   // A recycled page that L0 still shadows traps once when L1 zeroes it: one exit per level absent.
   it.each([

@@ -66,7 +66,14 @@ const FURTHER: Goals = { sc: 3, tso: 2 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
 const BUDGETS: Readonly<Record<string, Budget>> = {
-  tdp: { ...USUAL, goals: { 'write-remove-unmap': FURTHER } },
+  tdp: {
+    ...USUAL,
+    goals: {
+      'write-remove-unmap': FURTHER,
+      'huge-write-unmap': { tso: 'all' },
+      'huge-collapse-write': { tso: 'all' },
+    },
+  },
   nested: {
     ...USUAL,
     goals: {

@@ -10,7 +10,7 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
-import { ASKED, type Checked } from '../../design/system.ts';
+import { ASKED, type Checked, type Conditions } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -178,9 +178,14 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     barePages: litmus.pages,
   };
   const { design, axes } = choice;
-  const { checked } = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
   for (const label of checked?.freeHanded ?? []) freeHanded.add(label);
   return { machine, memory, notes, checked };
+}
+
+/** Counting conditions of a litmus program: all at their plainest but for what it is about. */
+export function conditionsOf({ hostPages }: Litmus): Conditions {
+  return { l1: 'warm', apicv: 'off', pages: hostPages ?? '4k' };
 }
 
 /** The design on a machine of its own, everything in place and nothing run. */

@@ -21,7 +21,7 @@ import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { FRAME_HALVES } from '../../runtime/hart.ts';
 import type { SharedWords } from '../../runtime/threads.ts';
-import { MINI } from './scene.ts';
+import { conditionsOf, MINI } from './scene.ts';
 
 /** Frames of memory, half of them for structures. */
 export const FRAMES = 1024;
@@ -142,7 +142,7 @@ function build(machine: Machine, { name, design, axes }: Choice, litmus: Litmus)
     hostThreads: litmus.hosts.length,
     barePages: litmus.pages,
   };
-  const { checked } = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
   return checked ?? badInput(`design ${name} offers nothing to check`);
 }
 
