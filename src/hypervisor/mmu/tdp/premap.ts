@@ -15,7 +15,10 @@ export function premap(
   pages: 'dirty' | 'clean' = 'dirty',
 ): void {
   const dirty = pages === 'dirty';
-  if (mmu.backing.huge !== undefined) return premapHuge(memory, mmu, range, dirty);
+  if (mmu.backing.huge !== undefined) {
+    premapHuge(memory, mmu, range, dirty);
+    return;
+  }
   const { frames } = mmu.platform;
   const first = frames.reserve(memory, range.end - range.first);
   for (let gfn = range.first; gfn < range.end; gfn++) {
