@@ -69,8 +69,8 @@ function checkPages({ design }: Choice, { pages }: Conditions): void {
   const able = design.pages ?? ['4k'];
   if (able.includes(pages)) return;
   badInput(
-    `condition pages: ${design.id} maps host pages of ${able.join(' or ')} in this version of kpop, ` +
-      `not of ${pages}`,
+    `condition pages: ${design.id} maps host pages of ${able.join(' or ')} in this version of ` +
+      `kpop, not of ${pages}`,
   );
 }
 

@@ -39,7 +39,7 @@ export function tableFrames(view: View, format: TableFormat, root: number): numb
   return [root, ...below.map(({ entry }) => entry.pfn)];
 }
 
-/** The leaf of a page or the entry that it lacks, and where it lies; undefined if a table is missing. */
+/** The leaf of a page, or the entry that lacks it, and where it lies; undefined without a table. */
 export function leafOf(
   view: View,
   format: TableFormat,

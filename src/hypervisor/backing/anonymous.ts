@@ -147,8 +147,8 @@ export class AnonymousBacking {
   }
 
   /**
-   * The ranges, each widened to whole huge pages where it meets one: the host takes a part of a huge
-   * page away by way of the whole (`__split_huge_pmd` announces all of it).
+   * The ranges, each widened to whole huge pages where it meets one: the host takes a part of a
+   * huge page away by way of the whole (`__split_huge_pmd` announces all of it).
    */
   *widened(cpu: Context, ranges: readonly PageRange[]): Routine<readonly PageRange[]> {
     if (this.huge === undefined) return ranges;

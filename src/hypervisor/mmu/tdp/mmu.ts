@@ -4,8 +4,8 @@
  * found by walking from the root.
  *
  * Source: arch/x86/kvm/mmu/tdp_mmu.c of Linux 6.12 (facts; primer/x86.md 2.1-2.4).
- * Leaves out: several roots per VM, memslot changes, dirty logging, the lockless fast path, yielding
- * zaps, NX recovery (later steps).
+ * Leaves out: several roots per VM, memslot changes, dirty logging, the lockless fast path,
+ * yielding zaps, NX recovery (later steps).
  */
 import type { Judge, WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';

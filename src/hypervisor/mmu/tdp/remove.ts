@@ -21,8 +21,8 @@ import { tableAt } from './walk.ts';
 const FRAME_BYTES = 4096;
 
 /**
- * Removes the tables that serve an aligned range as large as one upper-level entry, or the huge leaf
- * that maps it.
+ * Removes the tables that serve an aligned range as large as one upper-level entry, or the huge
+ * leaf that maps it.
  */
 export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
   const { format } = mmu;
@@ -66,8 +66,8 @@ function levelSpanning(mmu: TdpMmu, range: PageRange): number {
 
 /**
  * Under the write lock: freezes every used entry of an unlinked table, whose first page is `first`,
- * and of those below it; lists their frames. CPUs still walk it: until they are flushed they may set
- * D in its leaves.
+ * and of those below it; lists their frames. CPUs still walk it: until they are flushed they may
+ * set D in its leaves.
  */
 export function* sweep(
   cpu: Context,

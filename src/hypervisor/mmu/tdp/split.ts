@@ -1,6 +1,6 @@
 /**
- * Splitting a huge leaf: a table of smaller leaves with the same translations is filled where nobody
- * can see it and takes the leaf's place by one compare-and-swap of the whole entry. If hardware has
+ * Splitting a huge leaf: a table of smaller leaves with the same translations is filled where
+ * nobody can see it and takes the leaf's place by one compare-and-swap of the whole entry. If hardware has
  * set D meanwhile, or anybody has changed anything, that fails and the leaf is looked at again
  * (primer/x86.md R14). No flush: what a CPU has cached of the leaf says the same as its pieces.
  *
@@ -61,8 +61,8 @@ export function* splitLeaf(
 }
 
 /**
- * What KVM did before it split in place: the leaf is taken away, TLBs are flushed, and whoever needs
- * the pages faults for each. Frozen meanwhile, because other faults run under the read lock.
+ * What KVM did before it split in place: the leaf is taken away, TLBs are flushed, and whoever
+ * needs the pages faults for each. Frozen meanwhile, because other faults run under the read lock.
  */
 export function* zapInstead(
   cpu: Context,
