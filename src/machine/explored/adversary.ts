@@ -9,7 +9,7 @@
  * walks do not set D; a translation cached from an entry with D clear does not permit writes.
  *
  * A huge leaf may be cached in pieces of 4 KiB, each of which lives and is dropped by itself
- * (28.4.2, 4.10.2.3): that allows everything that one large entry does, and leaves some of it behind.
+ * (28.4.2, 4.10.2.3): that allows everything that one large entry does, and leaves some of it.
  *
  * Leaves out: combined mappings (explored guests run without paging of their own), capacity
  * (everything fits), accessed bits set by speculation.

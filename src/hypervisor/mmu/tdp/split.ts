@@ -1,7 +1,8 @@
 /**
  * Splitting a huge leaf: a table of smaller leaves with the same translations is filled where
- * nobody can see it and takes the leaf's place by one compare-and-swap of the whole entry. If hardware has
- * set D meanwhile, or anybody has changed anything, that fails and the leaf is looked at again
+ * nobody can see it and takes the leaf's place by one compare-and-swap of the whole entry. If
+ * hardware has set D meanwhile, or anybody has changed anything, that fails and the leaf is looked
+ * at again
  * (primer/x86.md R14). No flush: what a CPU has cached of the leaf says the same as its pieces.
  *
  * Source: arch/x86/kvm/mmu/tdp_mmu.c, tdp_mmu_split_huge_page (facts).
