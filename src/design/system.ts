@@ -32,6 +32,8 @@ export interface Demand {
    * directly. What an exploration uses.
    */
   readonly barePages?: number;
+  /** Whether slots may be logged while the guest runs; never unless given. */
+  readonly logs?: boolean;
 }
 
 /** Counting conditions that change what a system does (DESIGN.md section 5). */
@@ -52,10 +54,20 @@ export interface System {
   readonly environments: readonly Environment[];
   /** What a host thread does so that the given guest pages lose their second-stage entries. */
   hostInvalidate(cpu: Context, gfns: readonly number[]): Routine<void>;
+  /** What user space of the host does to learn what is written to; not of every design. */
+  readonly log?: DirtyLog;
   /** Bytes of second-stage tables of all levels, and of other books that track guest memory. */
   memory(): { tableBytes: number; bookBytes: number };
   /** What a checker may ask of the system and do with it; nothing is checked without. */
   readonly checked?: Checked;
+}
+
+/** Dirty logging of all memory of the guest that is measured. */
+export interface DirtyLog {
+  start(cpu: Context): Routine<void>;
+  /** How many pages were written to since it was asked last. */
+  harvest(cpu: Context): Routine<number>;
+  stop(cpu: Context): Routine<void>;
 }
 
 /** An operation that a thread of the host may perform on a range of guest pages. */
@@ -118,6 +130,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** What a litmus must need for the axis to matter to it (`needsOf`); nothing unless given. */
+  readonly concerns?: readonly string[];
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
@@ -131,6 +145,8 @@ export interface Design {
   readonly axes: Readonly<Record<string, Axis>>;
   readonly source: string;
   readonly leavesOut: readonly string[];
+  /** Whether guest memory can be logged (`System.log`). */
+  readonly logs?: true;
   /** What a comparison with the other designs isolates. */
   readonly isolates: string;
   /** Sizes of the host's pages that it can map; 4 KiB only unless given. */

@@ -14,7 +14,7 @@ import { Digest } from '../measure/digest.ts';
 import type { Run } from '../measure/result.ts';
 import { fanOut } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
-import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
+import { hostPart, logPart, seatPrograms, type Work } from '../workload/index.ts';
 import type { Plan, Recordings } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
@@ -53,6 +53,9 @@ export function planOf({ choice, work, vcpus, cpus, recordings, conditions }: Ta
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
   checkPages(choice, conditions);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
+  if (plan.logged !== undefined && choice.design.logs !== true) {
+    badInput(`workload ${work.workload.id}: ${choice.design.id} does not log guest memory`);
+  }
   const needed = cpusFor(demandOf(plan, vcpus));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
   if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
@@ -127,15 +130,21 @@ export function runOne(task: Task): Run {
 }
 
 function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride } = plan;
-  return { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+  const { pagesPerVcpu, stride, withdrawn, logged } = plan;
+  const logs = logged !== undefined;
+  const hostThreads = withdrawn === undefined && !logs ? 0 : 1;
+  return { vcpus, pagesPerVcpu, stride, hostThreads, logs };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {
   const { vcpus, seed } = task;
   const skew = (vcpu: number): number => new Random(seed, vcpu).below(SKEW_INSTRUCTIONS);
   seatPrograms(system.environments, plan, skew);
-  const { withdrawn } = plan;
+  const { withdrawn, logged } = plan;
+  const { log } = system;
+  if (logged !== undefined && log !== undefined) {
+    system.machine.hostThread(vcpus, 'host', (me) => logPart(me, vcpus, logged, log));
+  }
   if (withdrawn === undefined) return;
   system.machine.hostThread(vcpus, 'host', (me) =>
     hostPart(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),

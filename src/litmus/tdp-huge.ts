@@ -5,7 +5,7 @@
 import { host, type Litmus, write } from './litmus.ts';
 
 const PAGES = 4;
-const HUGE = { pages: PAGES, hostPages: '2m', needs: ['split', 'collapse'] } as const;
+const HUGE = { pages: PAGES, hostPages: '2m' } as const;
 const BLOCK = { first: 0, end: 2 };
 const FLUSH = ['flush.kick'];
 

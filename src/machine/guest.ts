@@ -22,6 +22,8 @@ export interface Regime {
   shadowVmcs: number;
   /** IPIs among siblings are posted by hardware. */
   virtualIpis: boolean;
+  /** Pages whose dirty bit hardware sets are logged. */
+  logs: boolean;
 }
 
 /** A pending access of a program: the linear page, what it wants, instructions since the last. */
@@ -59,6 +61,7 @@ export class GuestContext extends Context {
     pcid: 0,
     shadowVmcs: 0,
     virtualIpis: false,
+    logs: false,
   };
   /** General registers as far as hypercalls and emulation use them. */
   readonly registers = new Float64Array(8);

@@ -14,6 +14,8 @@ import { MANUAL_4 } from './format/format.ts';
 import {
   type Access,
   ALL_RIGHTS,
+  LOG_FULL,
+  MALFORMED,
   OK,
   type Outcome,
   READ,
@@ -27,8 +29,10 @@ import { BELLS } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { Residence } from './residence.ts';
+import { Field } from './vmcs.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
+import type { PageLog } from './walk-log.ts';
 import { exitToHost } from './world-switch.ts';
 
 /** The right that an access needs, as a bit of a TLB entry's rights. */
@@ -40,6 +44,9 @@ export function rightOf(access: Access): number {
 const BYTES = 4096;
 const PER_BYTE = 1 / BYTES;
 const BELLS_FROM = BELLS;
+/** Entries of the page-modification log, and its index after the last of them was used. */
+const PML_ENTRIES = BYTES / 8;
+const PML_WRAPPED = 0xffff;
 const ALL_BUT_WRITE = ALL_RIGHTS & ~(1 << WRITE);
 
 /** The guest-physical mappings of one CPU under one EP4TA, as the nested walker asks for them. */
@@ -57,6 +64,32 @@ class GuestPhysicalCache implements NestedCache {
   fill(gpaPage: number, _access: Access, second: SecondWalker): void {
     const rights = second.dirty ? second.rights : second.rights & ALL_BUT_WRITE;
     this.cpu.tlb.insert(this.space, gpaPage, second.pfn, rights);
+  }
+}
+
+/**
+ * Page-modification logging (SDM vol. 3, 28.3.6): the buffer and the index, which counts down, are
+ * those of the CPU's current VMCS.
+ */
+class ModificationLog implements PageLog {
+  cpu!: Cpu;
+  readonly #m: Machine;
+
+  constructor(machine: Machine) {
+    this.#m = machine;
+  }
+
+  take(page: number): boolean {
+    const { memory, lines } = this.#m;
+    const { cpu } = this;
+    const vmcs = memory.placeFrame(cpu.vmcs);
+    const index = memory.valueAt(vmcs + 2 * Field.pmlIndex);
+    if (index >= PML_ENTRIES) return false;
+    const at = memory.place(memory.valueAt(vmcs + 2 * Field.pmlAddress) + index * 8);
+    cpu.now += lines.modify(cpu.id, at, cpu.now, false);
+    memory.setValueAt(at, page * BYTES);
+    memory.setValueAt(vmcs + 2 * Field.pmlIndex, index === 0 ? PML_WRAPPED : index - 1);
+    return true;
   }
 }
 
@@ -78,6 +111,7 @@ export class Translator {
   readonly #walkers: Walkers;
   readonly #nestedWalkers: Walkers;
   readonly #cache = new GuestPhysicalCache();
+  readonly #log: ModificationLog;
   /** None under exploration, where the words that are read are part of a state. */
   readonly #residence: Residence | undefined;
   readonly #groupBits: number;
@@ -87,6 +121,7 @@ export class Translator {
   constructor(machine: Machine, secondStage?: WalkedFormat, nestedStage?: WalkedFormat) {
     const { maxPhyBits } = machine.preset;
     this.#m = machine;
+    this.#log = new ModificationLog(machine);
     this.secondStage =
       secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
     this.nestedStage = nestedStage ?? this.secondStage;
@@ -124,6 +159,7 @@ export class Translator {
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
+    walker.log = this.#logOf(cpu, guest);
     const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
     cpu.now += walker.references * this.#m.cost.hardware.walkReference;
     if (outcome !== OK) {
@@ -134,6 +170,12 @@ export class Translator {
     const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
     cpu.tlb.insert(space, page, walker.pfn, rights);
     return walker.pfn;
+  }
+
+  #logOf(cpu: Cpu, guest: GuestContext): PageLog | undefined {
+    if (!guest.regime.logs) return undefined;
+    this.#log.cpu = cpu;
+    return this.#log;
   }
 
   /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
@@ -189,6 +231,7 @@ export class Translator {
     const space = cpu.combinedSpace(regime);
     if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
     const walker = this.#of(guest).nested;
+    walker.second.log = this.#logOf(cpu, guest);
     this.#cache.cpu = cpu;
     this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
@@ -249,10 +292,15 @@ export class Translator {
 
   #violation(cpu: Cpu, outcome: Outcome, code: number, gpa: number, linear: number): void {
     exitToHost(this.#m, cpu, {
-      reason: outcome === 2 ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+      reason: reasonOf(outcome),
       qualification: code,
       guestPhysical: gpa,
       guestLinear: linear,
     });
   }
+}
+
+function reasonOf(outcome: Outcome): number {
+  if (outcome === LOG_FULL) return ExitReason.pmlFull;
+  return outcome === MALFORMED ? ExitReason.eptMisconfig : ExitReason.eptViolation;
 }

@@ -179,6 +179,9 @@ export function isShadowed(index: number): boolean {
 /** The shadowed fields in ascending order: what L0 copies between shadow and cached VMCS12. */
 export const SHADOW_FIELDS: readonly number[] = [...SHADOWED].sort((a, b) => a - b);
 
+/** Secondary control bit 17: page-modification logging. */
+export const ENABLE_PML = 1 << 17;
+
 /** Tertiary control bit 4: IPI virtualisation (ICR writes post to siblings without an exit). */
 export const IPI_VIRTUALISATION = 1 << 4;
 
@@ -186,6 +189,9 @@ export const Field = {
   eptp: field('eptp'),
   vpid: field('vpid'),
   procControls: field('procControls'),
+  secondaryControls: field('secondaryControls'),
+  pmlAddress: field('pmlAddress'),
+  pmlIndex: field('pmlIndex'),
   linkPointer: field('linkPointer'),
   tertiaryControls: field('tertiaryControls'),
   entryInterruption: field('entryInterruption'),

@@ -16,7 +16,7 @@ import { ExitReason } from './exit.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
-import { Field, IPI_VIRTUALISATION } from './vmcs.ts';
+import { ENABLE_PML, Field, IPI_VIRTUALISATION } from './vmcs.ts';
 
 export interface ExitInformation {
   readonly reason: number;
@@ -55,6 +55,8 @@ function loadRegime(m: Machine, cpu: Cpu, guest: GuestContext): void {
   regime.shadowVmcs = memory.valueAt(at + 2 * Field.linkPointer);
   const controls = memory.valueAt(at + 2 * Field.tertiaryControls);
   regime.virtualIpis = (controls & IPI_VIRTUALISATION) !== 0;
+  const secondary = memory.valueAt(at + 2 * Field.secondaryControls);
+  regime.logs = (secondary & ENABLE_PML) !== 0;
 }
 
 /** VM exit: the guest's act stays offered. */

@@ -11,11 +11,11 @@ import { shared } from '../guest/program/shared.ts';
 import type { NeededRecording, Parameter, Plan, Settings, Workload } from './workload.ts';
 
 /** Pages that a vCPU may have taken in a batch and not used. */
-const SPARE = 64;
+export const SPARE = 64;
 /** Data pages of a vCPU lie within a GiB of its own. */
 const MOST_PER_VCPU = (1 << 18) - SPARE;
 /** Pages of all vCPUs together: what a host of this size holds, and a simulation endures. */
-const MOST_PAGES = 1 << 20;
+export const MOST_PAGES = 1 << 20;
 const MOST_STRIDED = 1 << 14;
 /** Guest-physical frames of a machine with 46 address bits. */
 const GUEST_FRAMES = 2 ** 34;
@@ -29,7 +29,7 @@ const STRIDES: Readonly<Record<string, number>> = {
   '512g': 2 ** 27,
 };
 
-const pages: Parameter = {
+export const pages: Parameter = {
   name: 'pages',
   unit: 'pages of 4 KiB per vCPU',
   default: '256',
@@ -203,7 +203,7 @@ export const munmap: Workload = {
   },
 };
 
-function countOf(settings: Settings, name: string, vcpus: number, most: number): number {
+export function countOf(settings: Settings, name: string, vcpus: number, most: number): number {
   const count = settings.number(name);
   if (count * vcpus > most) {
     badInput(

@@ -29,6 +29,17 @@ export interface Plan {
    * part; filled by the program while it is set up.
    */
   readonly withdrawn?: readonly number[];
+  /** A thread of the host logs all guest memory. */
+  readonly logged?: Logged;
+}
+
+/**
+ * Dirty logging by a thread of the host: it begins before the measured part. Each time that `bell`
+ * has been rung by all vCPUs once more, the thread harvests, `rounds` times in all; then it stops.
+ */
+export interface Logged {
+  readonly rounds: number;
+  readonly bell: number;
 }
 
 export interface Workload {

@@ -176,11 +176,17 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     stride: 1,
     hostThreads: hosts.length,
     barePages: litmus.pages,
+    logs: isLogged(litmus),
   };
   const { design, axes } = choice;
   const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
   for (const label of checked?.freeHanded ?? []) freeHanded.add(label);
   return { machine, memory, notes, checked };
+}
+
+/** Whether slots are logged while it runs. */
+export function isLogged({ hosts }: Litmus): boolean {
+  return hosts.flat().some((step) => step.do.startsWith('log-'));
 }
 
 /** Counting conditions of a litmus program: all at their plainest but for what it is about. */
@@ -218,7 +224,7 @@ function* guestProgram(
     else {
       cpu.began('access', step.page, step.do === 'read' ? 1 : 2);
       if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
-      else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+      else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');
       cpu.ended('access', 'done');
     }
   }

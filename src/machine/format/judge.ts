@@ -42,7 +42,9 @@ export const MALFORMED = 2;
 export const DENIED = 3;
 /** The memory has no such word: the dump is incomplete; never happens on a machine. */
 export const HOLE = 4;
-export type Outcome = 0 | 1 | 2 | 3 | 4;
+/** A dirty bit would be set, and the log of such pages has no room (SDM vol. 3, 28.3.6). */
+export const LOG_FULL = 5;
+export type Outcome = 0 | 1 | 2 | 3 | 4 | 5;
 
 /** Who made the access that failed: bits 7 and 8 of EPT, bits 32 and 33 of NPT. */
 export type Target = 'final' | 'guest-table';

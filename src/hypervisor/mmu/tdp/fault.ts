@@ -10,6 +10,7 @@ import { readLock, readUnlock, writeLock, writeUnlock } from '../../../sync/rwlo
 import { frameOf, levelOf } from '../../backing/huge.ts';
 import { flushRemote } from '../../flush/request-kick.ts';
 import { beginLookup, entryAt, type FaultOutcome, isStale, type Stage2Fault } from '../common.ts';
+import { fastFault } from './fast-fault.ts';
 import type { TdpMmu } from './mmu.ts';
 import { giveLater, sweepShared } from './remove.ts';
 import { splitLeaf, zapInstead } from './split.ts';
@@ -24,17 +25,24 @@ interface Wanted extends Stage2Fault {
   readonly pfn: number;
   /** Level of the leaf to install. */
   readonly goal: number;
+  /** Whether writes to the page have to be noticed. */
+  readonly logs: boolean;
   /** Frames of tables that the leaf replaces: given back once the lock is dropped. */
   readonly removed: number[];
 }
 
 /** Handles one second-stage fault; `retry` and `mapped` both mean: enter the guest again. */
 export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routine<FaultOutcome> {
+  const logs = mmu.logging !== undefined && (yield* mmu.logging.slots.logs(cpu, fault.gfn));
+  if (fault.present === true && fault.access === 'write' && mmu.fast) {
+    const outcome = yield* fastFault(cpu, mmu, fault, logs);
+    if (outcome !== 'retry') return outcome;
+  }
   yield* mmu.topUp(cpu);
   const seq = yield* beginLookup(cpu, mmu.words);
   const found = yield* mmu.backing.find(cpu, fault.gfn); // may sleep, so it comes before the lock
   if (found < 0) return 'absent';
-  const wanted = wantedOf(mmu, fault, found);
+  const wanted = wantedOf(mmu, fault, found, logs);
   if (mmu.faultLock === 'read') yield* readLock(cpu, mmu.lock, 'tdp.fault.lock');
   else yield* writeLock(cpu, mmu.lock, 'tdp.fault.lock');
   let outcome: FaultOutcome = 'retry'; // the page may have left while we slept
@@ -45,12 +53,13 @@ export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routin
   return outcome;
 }
 
-/** As large as the host's page: nothing else restricts it. */
-function wantedOf(mmu: TdpMmu, { gfn, access }: Stage2Fault, found: number): Wanted {
+/** As large as the host's page, but small where single pages are to be told apart. */
+function wantedOf(mmu: TdpMmu, { gfn, access }: Stage2Fault, found: number, logs: boolean): Wanted {
   if (mmu.backing.huge === undefined) {
-    return { gfn, access, pfn: found, goal: 0, removed: NO_FRAMES };
+    return { gfn, access, pfn: found, goal: 0, logs, removed: NO_FRAMES };
   }
-  return { gfn, access, pfn: frameOf(found), goal: levelOf(found), removed: [] };
+  const goal = logs ? 0 : levelOf(found);
+  return { gfn, access, pfn: frameOf(found), goal, logs, removed: [] };
 }
 
 function* install(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
@@ -106,6 +115,8 @@ function* installLeaf(
   const plan = planLeaf(mmu, wanted, tracked);
   if (isSpurious(seen, plan)) return 'present';
   if (seen.kind === 'table') return yield* promote(cpu, mmu, wanted, at, seen, plan);
+  // Marked before the leaf is there; a harvest in between is kept out by the lock.
+  if (wanted.logs && plan.dirty) yield* mmu.logging!.slots.mark(cpu, gfn);
   return won(yield cpu.casWord(at, seen, plan, 'tdp.map.commit')) ? 'mapped' : 'retry';
 }
 
@@ -128,14 +139,20 @@ function* promote(
   return 'mapped';
 }
 
-/** The leaf to install: accessed, and dirty if the guest is writing; KVM does the same. */
-function planLeaf(mmu: TdpMmu, { gfn, pfn, goal, access }: Wanted, tracked: boolean): Entry {
+/**
+ * The leaf to install: accessed, and dirty if the guest is writing; KVM does the same. A page of a
+ * logged slot that is only read stays such that a write is noticed.
+ */
+function planLeaf(mmu: TdpMmu, wanted: Wanted, tracked: boolean): Entry {
+  const { gfn, pfn, goal, access, logs } = wanted;
+  const writes = access === 'write';
+  const isKept = logs && !writes && mmu.logging!.by === 'protect';
   return mmu.format.leaf({
     pfn: goal === 0 ? pfn : pfn - (gfn % pagesAt(mmu.format.geometry, goal)),
     level: goal,
-    rights: tracked ? NO_WRITE : ALL,
+    rights: tracked || isKept ? NO_WRITE : ALL,
     accessed: true,
-    dirty: access === 'write' && !tracked,
+    dirty: writes && !tracked,
     hostWritable: true,
     mmuWritable: !tracked,
   });
