@@ -1,6 +1,6 @@
 /**
- * Parts that every stack is put together from: vCPUs with their control blocks, threads on CPUs, the host's
- * interrupt vectors, RCU over all vCPU threads of a level.
+ * Parts that every stack is put together from: vCPUs with their control blocks, threads on CPUs,
+ * the host's interrupt vectors, RCU over all vCPU threads of a level.
  */
 import { defect } from '../base/assert.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';

@@ -33,8 +33,8 @@ export type ExitHandler = (cpu: Context, v: Vcpu) => Routine<void>;
 export type ExitTable = ReadonlyMap<number, ExitHandler>;
 
 /**
- * What a vCPU runs: a guest context with its control block and the handlers of its exits. Objects that
- * have all fields, in this order, are of one kind to the compiler, and the run loop is faster.
+ * What a vCPU runs: a guest context with its control block and the handlers of its exits. Objects
+ * that have all fields, in this order, are of one kind to the compiler, and the run loop is faster.
  */
 export interface Running {
   readonly guest: GuestContext;

@@ -184,7 +184,7 @@ const EPTP_WRITE_BACK = 6;
 export const EPTP_ACCESS_DIRTY = 1 << 6;
 const MANUAL_LEVELS = 4;
 
-/** EPTP of tables rooted in frame `root`; explorations' flatter ones say that they have 4 levels. */
+/** EPTP of tables rooted in frame `root`; the flatter ones of explorations say that they have 4. */
 export function eptp(root: number, levels: number): number {
   const walkLength = (Math.max(levels, MANUAL_LEVELS) - 1) << 3;
   return root * FRAME_BYTES + (EPTP_WRITE_BACK | EPTP_ACCESS_DIRTY | walkLength);

@@ -1,6 +1,6 @@
 /**
- * From a second-stage fault to the TDP MMU, for whoever owns that MMU: the host for its guests, a guest
- * hypervisor for its own.
+ * From a second-stage fault to the TDP MMU, for whoever owns that MMU: the host for its guests, a
+ * guest hypervisor for its own.
  */
 import { defect } from '../../../base/assert.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
