@@ -118,6 +118,8 @@ export interface Axis {
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
+  /** Values that build the same as another one where a check builds it, and which one that is. */
+  readonly alike?: Readonly<Record<string, string>>;
 }
 
 export interface Design {
