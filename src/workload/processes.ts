@@ -46,8 +46,8 @@ export const fork: Workload = {
   standsFor: 'shells, pre-forking servers, snapshots by fork (redis): copy on write in a guest',
   assumes: [
     OWN_PROCESSES,
-    'fork write-protects the parent’s pages and flushes its translations; the first write copies, ' +
-      'a write to a page that nobody shares any more does not',
+    'fork write-protects the parent’s pages and flushes its translations; the first write ' +
+      'copies, a write to a page that nobody shares any more does not',
   ],
   leavesOut: KERNEL_LEAVES_OUT,
   conditions: [],

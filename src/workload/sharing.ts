@@ -57,8 +57,8 @@ export const reclaim: Workload = {
   operation: 'one page taken and used again',
   standsFor: 'a host under memory pressure: swap or far memory below a running guest',
   assumes: [
-    'a call of vCPU 0 starts each round: it stands for the owner’s reclaim thread, whose choice of ' +
-      'pages is every rounds-th one',
+    'a call of vCPU 0 starts each round: it stands for the owner’s reclaim thread, which picks ' +
+      'every rounds-th page',
     'each page is taken once at most and comes back as a fresh page',
   ],
   leavesOut: ['ageing, and the I/O of swapping out and in'],

@@ -1,7 +1,8 @@
 /**
- * A small guest kernel: processes, demand paging, munmap with shootdown, context switch; with areas,
- * fork, files and system calls where an exam asks for them (space-calls.ts). Its page tables are real long-mode tables in guest memory, edited by atomic stores through the second
- * stage; its frames come from per-CPU lists.
+ * A small guest kernel: processes, demand paging, munmap with shootdown, context switch; areas,
+ * fork, files and system calls where an exam asks for them (space-calls.ts). Its page tables are
+ * real long-mode tables in guest memory, edited by atomic stores through the second stage; its
+ * frames come from per-CPU lists.
  *
  * Leaves out: page-table locks (entries are edited by compare-and-swap) and, for processes without
  * areas, mmap_lock (they have one thread each, or share only their tables); swap.
