@@ -65,7 +65,7 @@ function touch(env: Environment, process: Process, first: number, pages: number)
 describe('fork', () => {
   it('shares a frame until one side writes; the last user writes in place', () => {
     const seen: Record<string, number> = {};
-    const { copies } = run(1, function* (env) {
+    const { copies } = run(1, function* (env): Routine<void> {
       const { cpu, kernel } = env;
       const { spaces } = kernel;
       const parent = yield* spaces.begin(cpu);
@@ -91,7 +91,7 @@ describe('fork', () => {
   });
 
   it('gives back what processes used: many lives in a small memory', () => {
-    run(1, function* (env) {
+    run(1, function* (env): Routine<void> {
       const { cpu, kernel } = env;
       const { spaces } = kernel;
       const parent = yield* spaces.begin(cpu);
@@ -117,7 +117,7 @@ describe('fork', () => {
     const used = bell(OWN_BELL + 1);
     const copied = bell(OWN_BELL + 2);
     const shared: { process?: Process } = {};
-    const { system } = run(2, function* (env) {
+    const { system } = run(2, function* (env): Routine<void> {
       const { cpu, kernel, index } = env;
       const { spaces } = kernel;
       if (index === 1) {
@@ -151,7 +151,7 @@ describe('fork', () => {
 describe('areas', () => {
   it('come back at the lowest gap, and split where a part goes', () => {
     const at: number[] = [];
-    run(1, function* (env) {
+    run(1, function* (env): Routine<void> {
       const { cpu, kernel } = env;
       const { spaces } = kernel;
       const process = yield* spaces.begin(cpu);
@@ -168,7 +168,7 @@ describe('areas', () => {
 
   it('keep their frames when they move', () => {
     const frames: number[] = [];
-    run(1, function* (env) {
+    run(1, function* (env): Routine<void> {
       const { cpu, kernel } = env;
       const { spaces } = kernel;
       const process = yield* spaces.begin(cpu);
@@ -188,7 +188,7 @@ describe('areas', () => {
 describe('tags', () => {
   it('are used again, and never show a process the pages of another', () => {
     const frames: number[][] = [];
-    run(1, function* (env) {
+    run(1, function* (env): Routine<void> {
       const { cpu, kernel } = env;
       const { spaces } = kernel;
       const processes: Process[] = [];
