@@ -63,9 +63,9 @@ function checkCommand([verb, ...words]: string[]): void {
   for (const design of words.slice(0, flag < 0 ? words.length : flag)) {
     parseDesign(design, explorable);
   }
-  const valueOf = (name: string): string | undefined => words[words.indexOf(name) + 1];
-  if (words.includes('--workload')) parseWorkload(valueOf('--workload')!);
+  const after = (name: string): string | undefined => words[words.indexOf(name) + 1];
+  if (words.includes('--workload')) parseWorkload(after('--workload')!);
   if (!words.includes('--litmus')) return;
   const known = litmusPrograms.map(({ id }) => id);
-  for (const litmus of valueOf('--litmus')!.split(',')) expect(known).toContain(litmus);
+  for (const litmus of after('--litmus')!.split(',')) expect(known).toContain(litmus);
 }
