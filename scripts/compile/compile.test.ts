@@ -30,14 +30,14 @@ describe('fields', () => {
       static made: number;
       #kept = 2;
       constructor(x: number, y: number) { super(); this.x = x; this.#y = y; }
-      #sum(other: Point): number { return this.#y + other.#y + this.#kept; }
       sum(other: Point): number { return this.#sum(other); }
+      #sum(other: Point): number { return this.#y + other.#y + this.#kept; }
     }
     export const [a, b] = [new Point(1, 10), new Point(2, 20)];
     export const told = [Object.keys(a), a.sum(b), a.base(), 'made' in Point];
   `;
 
-  test('those that the constructor sets begin there, and others keep their declaration', async () => {
+  test('those that the constructor sets begin there, others where they are declared', async () => {
     const { told } = await exportsOf(SOURCE);
     const keys = ['kept$Base', 'later', 'kept$Point', 'x', 'y$Point'];
     expect(told).toEqual([keys, 32, 1, true]);

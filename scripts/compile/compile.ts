@@ -2,7 +2,8 @@
  * Compiles a tree as `tsc -p <config>` does, with what this folder adds: routines that go on where
  * an act was performed on the spot (`go-on.ts`), and what makes the code cheaper for V8 without a
  * word about it in the sources (`fields.ts`, `names.ts`). Code that was not compiled here (tests, a
- * user's own design) means the same and is slower: a context resumes at once what yields such an act.
+ * user's own design) means the same and is slower: a context resumes at once what yields such an
+ * act.
  *
  * usage: node scripts/run.mjs scripts/compile/compile.ts <tsconfig>
  */

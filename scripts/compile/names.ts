@@ -13,15 +13,6 @@
  */
 import ts from 'typescript';
 
-/** The statements of a module, as they are taken apart. */
-interface Parts {
-  readonly imports: ts.Statement[];
-  readonly aliases: ts.Statement[];
-  readonly functions: ts.Statement[];
-  readonly rest: ts.Statement[];
-  readonly exported: ts.ExportSpecifier[];
-}
-
 function has(node: ts.HasModifiers, kind: ts.SyntaxKind): boolean {
   return node.modifiers?.some((modifier) => modifier.kind === kind) === true;
 }
@@ -35,48 +26,63 @@ function outer(name: string): string {
   return `$${name}`;
 }
 
-/** For `emit`, after types have gone. */
-export function ownNames(context: ts.TransformationContext): ts.Transformer<ts.SourceFile> {
-  const { factory } = context;
+/** The statements of a module, taken apart. */
+class Module {
+  readonly #factory: ts.NodeFactory;
+  readonly #imports: ts.Statement[] = [];
+  readonly #aliases: ts.Statement[] = [];
+  readonly #functions: ts.Statement[] = [];
+  readonly #rest: ts.Statement[] = [];
+  readonly #exported: ts.ExportSpecifier[] = [];
 
-  function constant(name: string, value: ts.Expression): ts.Statement {
-    const variable = factory.createVariableDeclaration(name, undefined, undefined, value);
-    const list = factory.createVariableDeclarationList([variable], ts.NodeFlags.Const);
-    return factory.createVariableStatement(undefined, list);
+  constructor(factory: ts.NodeFactory) {
+    this.#factory = factory;
   }
 
-  /** `export { $name as name }`, for a constant that is in place by then. */
-  function exportAs(name: string, parts: Parts, into: ts.Statement[]): void {
-    into.push(constant(outer(name), factory.createIdentifier(name)));
-    parts.exported.push(factory.createExportSpecifier(false, outer(name), name));
+  take(statement: ts.Statement): void {
+    if (ts.isImportDeclaration(statement)) this.#takeImport(statement);
+    else if (ts.isFunctionDeclaration(statement)) this.#takeFunction(statement);
+    else if (ts.isClassDeclaration(statement)) this.#takeClass(statement);
+    else if (ts.isVariableStatement(statement) && isExported(statement)) {
+      this.#takeExportedConstants(statement);
+    } else this.#rest.push(statement);
   }
 
-  function imported(node: ts.ImportDeclaration, parts: Parts): void {
+  statements(): ts.Statement[] {
+    const factory = this.#factory;
+    const all = [...this.#imports, ...this.#aliases, ...this.#functions, ...this.#rest];
+    if (this.#exported.length === 0) return all;
+    const named = factory.createNamedExports(this.#exported);
+    return [...all, factory.createExportDeclaration(undefined, false, named)];
+  }
+
+  #takeImport(node: ts.ImportDeclaration): void {
+    const factory = this.#factory;
     const bindings = node.importClause?.namedBindings;
     const isOurs = (node.moduleSpecifier as ts.StringLiteral).text.startsWith('.');
     if (!isOurs || bindings === undefined || !ts.isNamedImports(bindings)) {
-      parts.imports.push(node);
+      this.#imports.push(node);
       return;
     }
     const specifiers = bindings.elements.map((element) => {
       const name = element.name.text;
-      parts.aliases.push(constant(name, factory.createIdentifier(outer(name))));
+      this.#aliases.push(this.#constant(name, factory.createIdentifier(outer(name))));
       const theirs = element.propertyName ?? factory.createIdentifier(name);
       return factory.createImportSpecifier(false, theirs, factory.createIdentifier(outer(name)));
     });
     const named = factory.createNamedImports(specifiers);
     const clause = factory.createImportClause(undefined, node.importClause?.name, named);
     const { modifiers, moduleSpecifier, attributes } = node;
-    parts.imports.push(
+    this.#imports.push(
       factory.updateImportDeclaration(node, modifiers, clause, moduleSpecifier, attributes),
     );
   }
 
-  function functionDeclared(node: ts.FunctionDeclaration, parts: Parts): void {
+  #takeFunction(node: ts.FunctionDeclaration): void {
     const name = node.name!.text;
     const modifiers = node.modifiers?.filter(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword);
     const { asteriskToken, parameters, body } = node;
-    const value = factory.createFunctionExpression(
+    const value = this.#factory.createFunctionExpression(
       modifiers as readonly ts.Modifier[] | undefined,
       asteriskToken,
       undefined,
@@ -85,53 +91,49 @@ export function ownNames(context: ts.TransformationContext): ts.Transformer<ts.S
       undefined,
       body!,
     );
-    parts.functions.push(constant(name, ts.setTextRange(value, node)));
-    if (isExported(node)) exportAs(name, parts, parts.functions);
+    this.#functions.push(this.#constant(name, ts.setTextRange(value, node)));
+    if (isExported(node)) this.#export(name, this.#functions);
   }
 
-  function classDeclared(node: ts.ClassDeclaration, parts: Parts): void {
+  #takeClass(node: ts.ClassDeclaration): void {
     const name = node.name!.text;
-    const { heritageClauses, members } = node;
-    const value = factory.createClassExpression(
-      undefined,
-      node.name,
-      undefined,
-      heritageClauses,
-      members,
-    );
-    parts.rest.push(constant(name, ts.setTextRange(value, node)));
-    if (isExported(node)) exportAs(name, parts, parts.rest);
+    const parts = [undefined, node.heritageClauses, node.members] as const;
+    const value = this.#factory.createClassExpression(undefined, node.name, ...parts);
+    this.#rest.push(this.#constant(name, ts.setTextRange(value, node)));
+    if (isExported(node)) this.#export(name, this.#rest);
   }
 
-  function constantsExported(node: ts.VariableStatement, parts: Parts): void {
+  #takeExportedConstants(node: ts.VariableStatement): void {
     const { declarationList } = node;
     const names = declarationList.declarations.map(({ name }) => name);
     const isConst = (declarationList.flags & ts.NodeFlags.Const) !== 0;
     if (!isConst || !names.every(ts.isIdentifier)) {
-      parts.rest.push(node);
+      this.#rest.push(node);
       return;
     }
-    parts.rest.push(factory.updateVariableStatement(node, [], declarationList));
-    for (const name of names) exportAs(name.text, parts, parts.rest);
+    this.#rest.push(this.#factory.updateVariableStatement(node, [], declarationList));
+    for (const { text } of names) this.#export(text, this.#rest);
   }
 
-  function take(statement: ts.Statement, parts: Parts): void {
-    if (ts.isImportDeclaration(statement)) imported(statement, parts);
-    else if (ts.isFunctionDeclaration(statement)) functionDeclared(statement, parts);
-    else if (ts.isClassDeclaration(statement)) classDeclared(statement, parts);
-    else if (ts.isVariableStatement(statement) && isExported(statement)) {
-      constantsExported(statement, parts);
-    } else parts.rest.push(statement);
+  #constant(name: string, value: ts.Expression): ts.Statement {
+    const factory = this.#factory;
+    const variable = factory.createVariableDeclaration(name, undefined, undefined, value);
+    const list = factory.createVariableDeclarationList([variable], ts.NodeFlags.Const);
+    return factory.createVariableStatement(undefined, list);
   }
 
+  /** `export { $name as name }`, of a constant that is in place by then. */
+  #export(name: string, into: ts.Statement[]): void {
+    into.push(this.#constant(outer(name), this.#factory.createIdentifier(name)));
+    this.#exported.push(this.#factory.createExportSpecifier(false, outer(name), name));
+  }
+}
+
+/** For `emit`, after types have gone. */
+export function ownNames({ factory }: ts.TransformationContext): ts.Transformer<ts.SourceFile> {
   return (file) => {
-    const parts: Parts = { imports: [], aliases: [], functions: [], rest: [], exported: [] };
-    for (const statement of file.statements) take(statement, parts);
-    const { imports, aliases, functions, rest, exported } = parts;
-    const named = factory.createNamedExports(exported);
-    const last =
-      exported.length === 0 ? [] : [factory.createExportDeclaration(undefined, false, named)];
-    const statements = [...imports, ...aliases, ...functions, ...rest, ...last];
-    return factory.updateSourceFile(file, statements);
+    const module = new Module(factory);
+    for (const statement of file.statements) module.take(statement);
+    return factory.updateSourceFile(file, module.statements());
   };
 }
