@@ -2,8 +2,9 @@
  * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler
  * and its final words can be visited, the system has its vCPUs ready for programs.
  */
-import { EXIT_NAMES } from '../machine/exit.ts';
+
 import { Cost } from '../machine/cost.ts';
+import { EXIT_NAMES } from '../machine/exit.ts';
 import { Ledger } from '../machine/ledger.ts';
 import { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, type Memory } from '../machine/memory.ts';

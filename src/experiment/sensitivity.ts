@@ -58,7 +58,10 @@ export interface Found {
 export type Search<T> = Generator<readonly Point[], T, readonly Outcome[]>;
 
 export function notesOf(preset: Preset): readonly PriceNote[] {
-  return Object.entries(preset.prices).map(([name, price]: [string, Price]) => ({ name, ...price }));
+  return Object.entries(preset.prices).map(([name, price]: [string, Price]) => ({
+    name,
+    ...price,
+  }));
 }
 
 /** `designs`: their names; every number of vCPUs is a comparison of its own. */

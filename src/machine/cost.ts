@@ -3,7 +3,7 @@
  * software work serves the reports that repeat every run with all software units at 0 and at 2x.
  */
 import type { Ledger } from './ledger.ts';
-import { Charge, FIRST_UNIT, type HardwareAct, type Preset, PRICES } from './preset/price.ts';
+import { Charge, FIRST_UNIT, type HardwareAct, PRICES, type Preset } from './preset/price.ts';
 
 /** What `pay` needs of a machine and of a CPU. */
 interface Payer {

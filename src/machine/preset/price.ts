@@ -4,13 +4,15 @@
  * design.
  */
 
+export const PRICE_KINDS = ['measured', 'published', 'manual', 'assumed'] as const;
+
 /** Where a figure comes from; an assumed one spans at least a factor of 4 from low to high. */
 export interface Price {
   readonly value: number;
   readonly unit: 'cycles';
   readonly low: number;
   readonly high: number;
-  readonly kind: 'measured' | 'published' | 'manual' | 'assumed';
+  readonly kind: (typeof PRICE_KINDS)[number];
   readonly source: string;
 }
 
