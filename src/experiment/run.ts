@@ -144,8 +144,9 @@ function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined)
 }
 
 function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride } = plan;
-  return { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+  const { pagesPerVcpu, stride, spaces } = plan;
+  const hostThreads = plan.withdrawn === undefined ? 0 : 1;
+  return { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {
