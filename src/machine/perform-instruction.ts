@@ -117,7 +117,7 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       pay(m, cpu, instruction, act.hi);
       break;
     case systemCall:
-      cpu.now += price.systemCall;
+      pay(m, cpu, Charge.systemCall);
       break;
     case copyFrame:
       if (!copyWithin(m, cpu, guest, act)) return advanced; // it exited
@@ -186,7 +186,7 @@ function copyWithin(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): boolea
   if (from < 0) return false;
   const to = m.translator.guestPhysical(cpu, guest, act.at * FRAME_BYTES, WRITE);
   if (to < 0) return false;
-  cpu.now += m.cost.software[Unit.copyPage]!;
+  pay(m, cpu, Charge.copyPage);
   m.trace.event(Event.copy, cpu.id, cpu.now, to / FRAME_BYTES, FRAME_BYTES);
   m.memory.copyFrame(from / FRAME_BYTES, to / FRAME_BYTES);
   if (m.memory.isMaterialised(to / FRAME_BYTES)) {
