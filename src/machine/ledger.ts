@@ -89,7 +89,7 @@ export class Ledger implements TraceSink {
     for (const each of oldest) this.#lines.delete(each);
   }
 
-  /** `from` does at `now` what reaches `to` after one transfer or flight at `price`; -1: at once. */
+  /** `from` does at `now` what reaches `to` after one transfer or flight at `price` (-1: none). */
   reach(from: number, now: number, to: number, price: number): void {
     const of = this.#clockAt(from, now).slice();
     let at = now;

@@ -213,14 +213,17 @@ export class Walker {
       }
       const wanted = judge.accessedMask | (access === WRITE ? judge.dirtyMask : 0);
       if ((lo & wanted) !== wanted) this.changes.add(at, pa, wanted, lo);
-      const frame = judge.frame(lo, hi, level, true);
       this.dirty = ((lo | wanted) & judge.dirtyMask) === judge.dirtyMask;
-      this.pfn = level === 0 ? frame : frame + (page % this.#spans[level]);
-      this.level = level;
-      this.rights = rights;
-      this.outcome = OK;
-      return OK;
+      return this.#reached(judge.frame(lo, hi, level, true), page, level, rights);
     }
+  }
+
+  #reached(frame: number, page: number, level: number, rights: number): Outcome {
+    this.pfn = level === 0 ? frame : frame + (page % this.#spans[level]);
+    this.level = level;
+    this.rights = rights;
+    this.outcome = OK;
+    return OK;
   }
 
   #failed(

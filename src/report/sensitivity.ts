@@ -8,7 +8,7 @@ import { exact, factor, rough, several, whole } from './number.ts';
 
 /** What the search leaves open; it stands below every table of it. */
 export const SEARCH_LIMITS =
-  'Each price goes through its own interval, alone and at the corner that is worst for the ratio; ' +
+  'Each price goes through its own interval, alone and at the corner worst for the ratio; ' +
   'prices that move together and extremes inside an interval are not looked for.';
 
 /** Whether anybody asked. */

@@ -56,7 +56,7 @@ export interface JudgeRules {
   readonly presentMask: number;
   /** Of the low half, after `invert`: an entry above level 0 with one of these bits is a leaf. */
   readonly leafMask: number;
-  /** Of the low half: bits that mean the opposite for `leafMask` and `absent`; none if not given. */
+  /** Of the low half: bits that mean the opposite for `leafMask` and `absent`. */
   readonly invert?: number;
   /** Of the low half, after `invert`: an entry with one of these bits is no entry. */
   readonly absent?: (level: number, leaf: boolean) => number;
