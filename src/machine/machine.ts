@@ -40,6 +40,8 @@ export interface MachineOptions {
   readonly softwareScale?: number;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
+  /** Who has which cache line; the preset's prices decide unless given. */
+  readonly lines?: Lines;
   /** The TLB of a CPU; the preset's unless given. */
   readonly tlb?: (cpu: number) => Tlb;
   /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
@@ -75,18 +77,16 @@ export class Machine implements Engine {
     this.preset = preset;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
-    this.cost = new Cost(preset, options.softwareScale ?? 1);
+    this.cost = Cost.of(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => {
       return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));
     });
     this.processors = this.cpus;
     const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
-    this.lines = new Lines(this.memory, cpus, {
-      l1: l1Hit,
-      rmw: rmwLocal,
-      llc: llcHit,
-      transfer: (from, to) => this.cost.transfer(from, to),
-    });
+    const transfer = (from: number, to: number): number => this.cost.transfer(from, to);
+    this.lines =
+      options.lines ??
+      new Lines(this.memory, cpus, { l1: l1Hit, rmw: rmwLocal, llc: llcHit, transfer });
     this.waiters = new Waiters(this.memory);
     this.translator = new Translator(this, options.secondStage, options.nestedStage);
     this.lookahead = this.cost.hardware.ipiSameSocket;

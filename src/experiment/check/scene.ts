@@ -16,7 +16,7 @@ import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { fixedSpaces, HostileHardware } from '../../machine/explored/adversary.ts';
 import { EagerHardware } from '../../machine/explored/eager.ts';
-import { FREE } from '../../machine/explored/free.ts';
+import { FREE, FREE_LINES } from '../../machine/explored/free.ts';
 import { ExploredHart } from '../../machine/explored/hart.ts';
 import { TapeMemory } from '../../machine/explored/memory.ts';
 import { Notes } from '../../machine/explored/notes.ts';
@@ -26,6 +26,7 @@ import type { Weakening } from '../../machine/explored/weakening.ts';
 import type { World } from '../../machine/explored/world.ts';
 import { ept } from '../../machine/format/ept.ts';
 import type { Geometry } from '../../machine/format/format.ts';
+import type { WalkedFormat } from '../../machine/format/judge.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
@@ -74,6 +75,8 @@ export function buildScene(options: SceneOptions): Scene {
   const scratch = new Int32Array(FRAMES * FRAME_HALVES);
   const first = buildCopy(options, scratch);
   const words = scratch.slice();
+  // Every copy boots alike, so that what lies past the last word that the first wrote stays zero.
+  const used = scratch.findLastIndex((half) => half !== 0) + 1;
   first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
@@ -86,7 +89,7 @@ export function buildScene(options: SceneOptions): Scene {
     words,
     harts: first.machine.cpus.length,
     build: (hart) => {
-      scratch.fill(0);
+      scratch.fill(0, 0, used);
       const copy = buildCopy(options, scratch);
       const live = new ExploredHart(copy, hart, new Tape(words), {
         order,
@@ -133,6 +136,18 @@ export function buildTogether(
   return { harts, words };
 }
 
+const STAGES = new Map<Geometry, WalkedFormat>();
+
+/** The second stage of a geometry: formats do not change, and all copies share them. */
+function stageOf(geometry: Geometry): WalkedFormat {
+  let format = STAGES.get(geometry);
+  if (format === undefined) {
+    format = ept(geometry, { accessDirty: true });
+    STAGES.set(geometry, format);
+  }
+  return format;
+}
+
 /** What a design offers to a checker; undefined if nothing. `read` is told which axes it reads. */
 export function checkedOf(
   { name, design, axes: given }: Choice,
@@ -166,9 +181,10 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     cpus,
     trace: notes,
     memory,
+    lines: FREE_LINES,
     tlb: () => new ExploredTlb(),
-    secondStage: ept(choice.design.explored?.secondStage ?? MINI, { accessDirty: true }),
-    nestedStage: ept(MINI, { accessDirty: true }),
+    secondStage: stageOf(choice.design.explored?.secondStage ?? MINI),
+    nestedStage: stageOf(MINI),
   });
   const demand = {
     vcpus: guests.length,

@@ -48,7 +48,14 @@ interface Local {
   readonly view: HartView;
   /** By input and argument. */
   readonly edges: Map<number, Branch | Leaf>;
-  /** How it was reached first: from where, by what, and what was read. */
+  /** The shortest way here that is known: from where, by what, and what was read. */
+  way: Way;
+}
+
+/** The last step of a way to a local state. */
+interface Way {
+  /** Steps from the start, at most: that of `from` may have become shorter since. */
+  readonly length: number;
   readonly from: number;
   readonly input: number;
   readonly argument: number;
@@ -58,7 +65,9 @@ interface Local {
 const ARGUMENTS = 2 ** 40;
 const FRAME_WORDS = FRAME_HALVES / 2;
 /** Live copies kept per hart, at the local states where code ran last. */
-const LIVE = 64;
+const LIVE = 512;
+/** Of those, how many at one local state: points of rest are what many ways come to. */
+const LIVE_AT_ONE = 8;
 
 function isLeaf(node: Branch | Leaf): node is Leaf {
   return 'effects' in node;
@@ -68,7 +77,8 @@ export class Automaton {
   readonly #build: () => LiveHart;
   readonly #locals: Local[] = [];
   readonly #byKey = new Map<string, number>();
-  readonly #live = new Map<number, LiveHart>();
+  readonly #live = new Map<number, LiveHart[]>();
+  #kept = 0; // copies in #live
   /** Code steps run, those of replays included; and copies built. */
   ran = 0;
   built = 0;
@@ -76,8 +86,8 @@ export class Automaton {
   constructor(build: () => LiveHart) {
     this.#build = build;
     const first = this.#fresh();
-    this.#add(first.view(), -1, 0, 0, []);
-    this.#live.set(0, first);
+    this.#add(first.view(), { length: 0, from: -1, input: 0, argument: 0, reads: [] });
+    this.#keep(0, first);
   }
 
   /** Local states seen so far; the first is number 0. */
@@ -113,7 +123,8 @@ export class Automaton {
     if (input === Input.probe) {
       if (effects.length !== 0) defect('Automaton', 'a probe changed something');
     } else {
-      next = this.#add(live.view(), local, input, argument, reads);
+      const length = this.#locals[local]!.way.length + 1;
+      next = this.#add(live.view(), { length, from: local, input, argument, reads });
     }
     this.#keep(next, live);
     const marks = marksOf(live);
@@ -123,19 +134,21 @@ export class Automaton {
     return leaf;
   }
 
-  #add(
-    view: HartView,
-    from: number,
-    input: number,
-    argument: number,
-    reads: readonly number[],
-  ): number {
+  /**
+   * The local state of a view, met by a way. Ways go through ever shorter ones, so following them
+   * back comes to the start.
+   */
+  #add(view: HartView, way: Way): number {
     const key = `${view.keyLow},${view.keyHigh}`;
     const known = this.#byKey.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      const local = this.#locals[known]!;
+      if (way.length < local.way.length) local.way = way;
+      return known;
+    }
     const number = this.#locals.length;
     this.#byKey.set(key, number);
-    this.#locals.push({ view, edges: new Map(), from, input, argument, reads });
+    this.#locals.push({ view, edges: new Map(), way });
     return number;
   }
 
@@ -170,20 +183,18 @@ export class Automaton {
 
   /** Takes out a live copy that stands at `local`. */
   #at(local: number): LiveHart {
-    const path: Local[] = [];
+    const steps: Way[] = [];
     let at = local;
-    let live: LiveHart | undefined;
-    for (;;) {
-      live = this.#live.get(at);
-      if (live !== undefined || at === 0) break;
-      const step = this.#locals[at]!;
-      path.push(step);
-      at = step.from;
+    let live = this.#take(at);
+    while (live === undefined && at !== 0) {
+      const { way } = this.#locals[at]!;
+      steps.push(way);
+      at = way.from;
+      live = this.#take(at);
     }
-    if (live === undefined) live = this.#fresh();
-    else this.#live.delete(at);
-    for (let i = path.length - 1; i >= 0; i--) {
-      const { input, argument, reads } = path[i]!;
+    live ??= this.#fresh();
+    for (let i = steps.length - 1; i >= 0; i--) {
+      const { input, argument, reads } = steps[i]!;
       live.tape.begin(reads);
       live.perform(input, argument);
       this.ran++;
@@ -196,12 +207,24 @@ export class Automaton {
     return this.#build();
   }
 
+  /** Takes out a live copy that stands at `local`, if there is one. */
+  #take(local: number): LiveHart | undefined {
+    const copies = this.#live.get(local);
+    if (copies === undefined) return undefined;
+    if (copies.length === 1) this.#live.delete(local);
+    this.#kept--;
+    return copies.pop();
+  }
+
   #keep(local: number, live: LiveHart): void {
-    this.#live.delete(local);
-    this.#live.set(local, live);
-    if (this.#live.size <= LIVE) return;
+    const copies = this.#live.get(local) ?? [];
+    if (copies.length === LIVE_AT_ONE) return;
+    this.#live.delete(local); // the latest come last
+    this.#live.set(local, copies);
+    copies.push(live);
+    if (++this.#kept <= LIVE) return;
     const [oldest] = this.#live.keys();
-    this.#live.delete(oldest!);
+    this.#take(oldest!);
   }
 }
 
