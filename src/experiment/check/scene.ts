@@ -8,7 +8,7 @@ import { defect } from '../../base/assert.ts';
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
-import { hostView } from '../../check/invariant/view.ts';
+import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
 import { ASKED, type Checked } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
@@ -55,6 +55,8 @@ export interface SceneOptions {
   readonly entries?: number;
   /** How much harts forget of what they observed; all that code says they may unless given. */
   readonly forget?: Forgetting;
+  /** False: promises are asked anew in every state, though nothing that they read has changed. */
+  readonly remembers?: boolean;
   /** Wraps the live copies of harts, for who watches code as it runs. */
   readonly watch?: (live: LiveHart, hart: number) => LiveHart;
 }
@@ -83,7 +85,7 @@ export function buildScene(options: SceneOptions): Scene {
   const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
-  const { order, weaken, forget } = options;
+  const { order, weaken, forget, remembers } = options;
   const view = hostView(first.memory);
   const harts = new Harts({
     words,
@@ -100,7 +102,12 @@ export function buildScene(options: SceneOptions): Scene {
       return options.watch?.(live, hart) ?? live;
     },
     adversary: hardware,
-    judgement: new Judge(checked, hardware, view),
+    judgement: new Judge({
+      checked,
+      hardware,
+      view: (heard) => overheardView(first.memory, heard),
+      remembers,
+    }),
     limits: (checked.repeated ?? ['run.enter']).map((label) => ({
       label,
       times: options.entries ?? 3,

@@ -19,6 +19,9 @@ import type { TouchRecord } from '../../runtime/touches.ts';
 
 /** The end of a branch: what the hart does when it reads these values. */
 export interface Leaf {
+  readonly isLeaf: true;
+  /** Its number among those of the hart. */
+  readonly number: number;
   /** (kind, a, b) of each effect, in order. */
   readonly effects: Int32Array;
   /** Words read and written, `word * 2 + wrote`, each once. */
@@ -39,15 +42,20 @@ export interface Leaf {
 
 /** A half-word that the hart reads next, and what follows by its value. */
 interface Branch {
+  readonly isLeaf: false;
   readonly index: number;
   readonly values: number[];
-  readonly below: (Branch | Leaf)[];
+  readonly below: Node[];
 }
+
+type Node = Branch | Leaf;
 
 interface Local {
   readonly view: HartView;
-  /** By input and argument. */
-  readonly edges: Map<number, Branch | Leaf>;
+  /** By input, for the argument 0. */
+  readonly inputs: (Node | undefined)[];
+  /** By `argument * INPUTS + input`, for others. */
+  readonly edges: Map<number, Node>;
   /** The shortest way here that is known: from where, by what, and what was read. */
   way: Way;
 }
@@ -62,16 +70,13 @@ interface Way {
   readonly reads: readonly number[];
 }
 
-const ARGUMENTS = 2 ** 40;
+const INPUTS = 8;
+const NO_INPUTS: readonly undefined[] = new Array<undefined>(INPUTS).fill(undefined);
 const FRAME_WORDS = FRAME_HALVES / 2;
 /** Live copies kept per hart, at the local states where code ran last. */
 const LIVE = 512;
 /** Of those, how many at one local state: points of rest are what many ways come to. */
 const LIVE_AT_ONE = 8;
-
-function isLeaf(node: Branch | Leaf): node is Leaf {
-  return 'effects' in node;
-}
 
 export class Automaton {
   readonly #build: () => LiveHart;
@@ -79,6 +84,7 @@ export class Automaton {
   readonly #byKey = new Map<string, number>();
   readonly #live = new Map<number, LiveHart[]>();
   #kept = 0; // copies in #live
+  #leaves = 0;
   /** Code steps run, those of replays included; and copies built. */
   ran = 0;
   built = 0;
@@ -101,14 +107,25 @@ export class Automaton {
 
   /** What the hart does in `local` on an input, given the words as they are now. */
   follow(local: number, input: number, argument: number, words: Int32Array): Leaf {
-    const key = input * ARGUMENTS + argument;
-    let node = this.#locals[local]!.edges.get(key);
+    let node = this.#edge(this.#locals[local]!, input, argument);
     while (node !== undefined) {
-      if (isLeaf(node)) return node;
-      const at: number = node.values.indexOf(words[node.index]!);
+      if (node.isLeaf) return node;
+      const { values } = node;
+      const value = words[node.index]!;
+      let at = values.length - 1;
+      while (at >= 0 && values[at] !== value) at--;
       node = at < 0 ? undefined : node.below[at];
     }
     return this.#explore(local, input, argument);
+  }
+
+  #edge({ inputs, edges }: Local, input: number, argument: number): Node | undefined {
+    return argument === 0 ? inputs[input] : edges.get(argument * INPUTS + input);
+  }
+
+  #setEdge({ inputs, edges }: Local, input: number, argument: number, node: Node): void {
+    if (argument === 0) inputs[input] = node;
+    else edges.set(argument * INPUTS + input, node);
   }
 
   /** Runs the code once more and remembers what it did. */
@@ -129,8 +146,17 @@ export class Automaton {
     this.#keep(next, live);
     const marks = marksOf(live);
     const touches = live.tape.touches.record;
-    const leaf = { ...leafOf(reads, effects), touches, marks, next, answer };
-    this.#insert(local, input * ARGUMENTS + argument, reads, leaf);
+    const number = this.#leaves++;
+    const leaf: Leaf = {
+      isLeaf: true,
+      number,
+      ...leafOf(reads, effects),
+      touches,
+      marks,
+      next,
+      answer,
+    };
+    this.#insert(local, input, argument, reads, leaf);
     return leaf;
   }
 
@@ -148,20 +174,26 @@ export class Automaton {
     }
     const number = this.#locals.length;
     this.#byKey.set(key, number);
-    this.#locals.push({ view, edges: new Map(), way });
+    this.#locals.push({ view, inputs: [...NO_INPUTS], edges: new Map(), way });
     return number;
   }
 
-  #insert(local: number, key: number, reads: readonly number[], leaf: Leaf): void {
-    const { edges } = this.#locals[local]!;
+  #insert(
+    local: number,
+    input: number,
+    argument: number,
+    reads: readonly number[],
+    leaf: Leaf,
+  ): void {
+    const from = this.#locals[local]!;
     if (reads.length === 0) {
-      edges.set(key, leaf);
+      this.#setEdge(from, input, argument, leaf);
       return;
     }
-    let branch = edges.get(key) as Branch | undefined;
+    let branch = this.#edge(from, input, argument) as Branch | undefined;
     if (branch === undefined) {
-      branch = { index: reads[0]!, values: [], below: [] };
-      edges.set(key, branch);
+      branch = branchAt(reads[0]!);
+      this.#setEdge(from, input, argument, branch);
     }
     for (let i = 0; ; i += 2) {
       if (branch.index !== reads[i]) defect('Automaton', 'the same values led to another word');
@@ -171,7 +203,7 @@ export class Automaton {
         branch = branch.below[known] as Branch;
         continue;
       }
-      const below: Branch | Leaf = isLast ? leaf : { index: reads[i + 2]!, values: [], below: [] };
+      const below = isLast ? leaf : branchAt(reads[i + 2]!);
       branch.values.push(reads[i + 1]!);
       branch.below.push(below);
       if (isLast) return;
@@ -226,6 +258,10 @@ export class Automaton {
     const [oldest] = this.#live.keys();
     this.#take(oldest!);
   }
+}
+
+function branchAt(index: number): Branch {
+  return { isLeaf: false, index, values: [], below: [] };
 }
 
 const NO_MARKS: readonly Mark[] = [];

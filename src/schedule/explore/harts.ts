@@ -57,6 +57,10 @@ export class Harts implements Explored {
   /** Whether any state so far had a hart held at a limit. */
   wasHeld = false;
   #leaf: Leaf | undefined; // of the last move
+  #changes = 0; // moves taken or taken back
+  #hashedAt = -1; // changes when the state was hashed last
+  #low = 0;
+  #high = 0;
   /** What each hart did before anything was explored. */
   readonly started: Leaf[] = [];
 
@@ -170,39 +174,31 @@ export class Harts implements Explored {
   // --- moves ---------------------------------------------------------------------------------
 
   moves(): readonly Move[] {
+    // The array keeps its storage, which it would lose if its length were set to 0.
     const found = this.#moves;
-    found.length = 0;
+    let count = 0;
     for (let hart = 0; hart < this.count; hart++) {
       const view = this.view(hart);
       if (view.offer === Offer.crashed) continue;
       const actor = hart * ACTORS;
-      this.#codeMoves(hart, view, actor, found);
-      if (this.#queued[hart] !== 0) found.push(moveOf(actor + SIGNALS, 0));
-      if (view.buffered > 0) found.push(moveOf(actor + BUFFER, 0));
+      const alternatives = this.#alternatives(hart, view);
+      for (let i = 0; i < alternatives; i++) found[count++] = moveOf(actor, i);
+      if (this.#queued[hart] !== 0) found[count++] = moveOf(actor + SIGNALS, 0);
+      if (view.buffered > 0) found[count++] = moveOf(actor + BUFFER, 0);
       const fills = this.#adversary.fills(this.#caches[hart]!, view).length;
-      for (let i = 0; i < fills; i++) found.push(moveOf(actor + FILLS, i));
+      for (let i = 0; i < fills; i++) found[count++] = moveOf(actor + FILLS, i);
     }
+    if (found.length !== count) found.length = count;
     return found;
   }
 
-  #codeMoves(hart: number, view: HartView, actor: number, found: Move[]): void {
-    if (this.#isHeld(hart, view.label)) return;
-    switch (view.offer) {
-      case Offer.none:
-        return;
-      case Offer.choose:
-        for (let i = 0; i < view.choices; i++) found.push(moveOf(actor, i));
-        return;
-      case Offer.wait:
-        if (this.#follow(hart, Input.probe, 0).answer === 1) found.push(moveOf(actor, 0));
-        return;
-      default: {
-        found.push(moveOf(actor, 0));
-        if (view.translation === undefined) return;
-        const cached = this.#adversary.usable(this.#caches[hart]!, view.translation);
-        for (let i = 0; i < cached.length; i++) found.push(moveOf(actor, i + 1));
-      }
-    }
+  /** In how many ways the code of a hart can go on. */
+  #alternatives(hart: number, view: HartView): number {
+    if (view.offer === Offer.none || this.#isHeld(hart, view.label)) return 0;
+    if (view.offer === Offer.choose) return view.choices;
+    if (view.offer === Offer.wait) return this.#follow(hart, Input.probe, 0).answer;
+    if (view.translation === undefined) return 1;
+    return 1 + this.#adversary.usable(this.#caches[hart]!, view.translation).length;
   }
 
   /** Whether a hart has come to the limit of the act that it offers. */
@@ -229,6 +225,7 @@ export class Harts implements Explored {
   }
 
   take(move: Move): void {
+    this.#changes++;
     const actor = actorOf(move);
     const hart = this.taskOf(actor);
     const kind = actor % ACTORS;
@@ -265,6 +262,7 @@ export class Harts implements Explored {
   }
 
   undo(): void {
+    this.#changes++;
     this.#journal.back();
     this.#leaf = undefined; // the move that led here is asked about no more
   }
@@ -372,28 +370,60 @@ export class Harts implements Explored {
   // --- state -----------------------------------------------------------------------------------
 
   get hashLow(): number {
-    let hash = this.#journal.hashLow;
-    for (let h = 0; h < this.count; h++) {
-      hash ^= scramble(this.view(h).keyLow, this.#adversary.hashLow(this.#caches[h]!), h);
-      hash ^= scramble(this.#queues.hash(this.#queued[h]!), 0x51ed, h + 64);
-    }
-    for (let i = 0; i < this.#passed.length; i++) hash ^= scramble(this.#passed[i]!, 0x77, i + 128);
-    return hash;
+    if (this.#hashedAt !== this.#changes) this.#hash();
+    return this.#low;
   }
 
   get hashHigh(): number {
-    let hash = this.#journal.hashHigh;
+    if (this.#hashedAt !== this.#changes) this.#hash();
+    return this.#high;
+  }
+
+  /** Both lanes of the present state. */
+  #hash(): void {
+    let low = this.#journal.hashLow;
+    let high = this.#journal.hashHigh;
     for (let h = 0; h < this.count; h++) {
-      hash ^= scramble(this.view(h).keyHigh, this.#adversary.hashHigh(this.#caches[h]!), h + 7);
-      hash ^= scramble(this.#queues.hash(this.#queued[h]!), 0x2f0b, h + 71);
+      const { keyLow, keyHigh } = this.view(h);
+      const set = this.#caches[h]!;
+      low ^= scramble(keyLow, this.#adversary.hashLow(set), h);
+      high ^= scramble(keyHigh, this.#adversary.hashHigh(set), h + 7);
+      const queued = this.#queued[h]!;
+      if (queued === 0) continue;
+      const queue = this.#queues.hash(queued);
+      low ^= scramble(queue, 0x51ed, h + 64);
+      high ^= scramble(queue, 0x2f0b, h + 71);
     }
-    for (let i = 0; i < this.#passed.length; i++) hash ^= scramble(this.#passed[i]!, 0xb3, i + 135);
-    return hash;
+    for (let i = 0; i < this.#passed.length; i++) {
+      const passed = this.#passed[i]!;
+      if (passed === 0) continue;
+      low ^= scramble(passed, 0x77, i + 128);
+      high ^= scramble(passed, 0xb3, i + 135);
+    }
+    this.#low = low;
+    this.#high = high;
+    this.#hashedAt = this.#changes;
   }
 
   /** Hash of the words alone, folded to 53 bits: what all adversaries must agree on at the end. */
   get wordsHash(): number {
     return (this.#journal.hashLow >>> 0) * 2 ** 21 + (this.#journal.hashHigh >>> 11);
+  }
+
+  // --- words that promises are about ------------------------------------------------------------
+
+  /** From now on a half-word counts in the hash of watched words; whether it did not before. */
+  watch(index: number): boolean {
+    return this.#journal.watch(index);
+  }
+
+  /** Hash of the watched words as they are: equal contents have equal lanes. */
+  get watchedLow(): number {
+    return this.#journal.watchedLow;
+  }
+
+  get watchedHigh(): number {
+    return this.#journal.watchedHigh;
   }
 
   // --- promises --------------------------------------------------------------------------------
