@@ -56,14 +56,14 @@ interface Local {
   readonly inputs: (Node | undefined)[];
   /** By `argument * INPUTS + input`, for others. */
   readonly edges: Map<number, Node>;
-  /** The shortest way here that is known: from where, by what, and what was read. */
-  way: Way;
+  /** The last steps of ways here, that of a shortest one first. */
+  readonly ways: Way[];
+  /** Steps from the start by that one, at most: it may have become shorter since. */
+  distance: number;
 }
 
-/** The last step of a way to a local state. */
+/** A step to a local state: from where, by what, and what was read. */
 interface Way {
-  /** Steps from the start, at most: that of `from` may have become shorter since. */
-  readonly length: number;
   readonly from: number;
   readonly input: number;
   readonly argument: number;
@@ -77,12 +77,17 @@ const FRAME_WORDS = FRAME_HALVES / 2;
 const LIVE = 512;
 /** Of those, how many at one local state: points of rest are what many ways come to. */
 const LIVE_AT_ONE = 8;
+/** Ways kept to a local state, and local states looked at for a live copy before one is built. */
+const WAYS = 16;
+const LOOKS = 100;
 
 export class Automaton {
   readonly #build: () => LiveHart;
   readonly #locals: Local[] = [];
   readonly #byKey = new Map<string, number>();
   readonly #live = new Map<number, LiveHart[]>();
+  /** Of a search for a live copy: local states met, each with the step from it that was followed. */
+  readonly #seen = new Map<number, { readonly way: Way; readonly to: number } | undefined>();
   #kept = 0; // copies in #live
   #leaves = 0;
   /** Code steps run, those of replays included; and copies built. */
@@ -92,7 +97,7 @@ export class Automaton {
   constructor(build: () => LiveHart) {
     this.#build = build;
     const first = this.#fresh();
-    this.#add(first.view(), { length: 0, from: -1, input: 0, argument: 0, reads: [] });
+    this.#add(first.view(), 0, undefined);
     this.#keep(0, first);
   }
 
@@ -140,8 +145,8 @@ export class Automaton {
     if (input === Input.probe) {
       if (effects.length !== 0) defect('Automaton', 'a probe changed something');
     } else {
-      const length = this.#locals[local]!.way.length + 1;
-      next = this.#add(live.view(), { length, from: local, input, argument, reads });
+      const distance = this.#locals[local]!.distance + 1;
+      next = this.#add(live.view(), distance, { from: local, input, argument, reads });
     }
     this.#keep(next, live);
     const marks = marksOf(live);
@@ -160,21 +165,18 @@ export class Automaton {
     return leaf;
   }
 
-  /**
-   * The local state of a view, met by a way. Ways go through ever shorter ones, so following them
-   * back comes to the start.
-   */
-  #add(view: HartView, way: Way): number {
+  /** The local state of a view, met by a way of `distance` steps. */
+  #add(view: HartView, distance: number, way: Way | undefined): number {
     const key = `${view.keyLow},${view.keyHigh}`;
     const known = this.#byKey.get(key);
     if (known !== undefined) {
-      const local = this.#locals[known]!;
-      if (way.length < local.way.length) local.way = way;
+      if (way !== undefined) addWay(this.#locals[known]!, distance, way);
       return known;
     }
     const number = this.#locals.length;
     this.#byKey.set(key, number);
-    this.#locals.push({ view, inputs: [...NO_INPUTS], edges: new Map(), way });
+    const ways = way === undefined ? [] : [way];
+    this.#locals.push({ view, inputs: [...NO_INPUTS], edges: new Map(), ways, distance });
     return number;
   }
 
@@ -216,22 +218,45 @@ export class Automaton {
   /** Takes out a live copy that stands at `local`. */
   #at(local: number): LiveHart {
     const steps: Way[] = [];
-    let at = local;
-    let live = this.#take(at);
-    while (live === undefined && at !== 0) {
-      const { way } = this.#locals[at]!;
-      steps.push(way);
-      at = way.from;
-      live = this.#take(at);
-    }
-    live ??= this.#fresh();
-    for (let i = steps.length - 1; i >= 0; i--) {
-      const { input, argument, reads } = steps[i]!;
+    const live = this.#take(local) ?? this.#nearest(local, steps) ?? this.#fromStart(local, steps);
+    for (const { input, argument, reads } of steps) {
       live.tape.begin(reads);
       live.perform(input, argument);
       this.ran++;
     }
     return live;
+  }
+
+  /**
+   * Takes out the live copy that is the fewest known steps away, and says which: `local` is looked
+   * for backwards, breadth first. Undefined if the start is as near, or it would take long.
+   */
+  #nearest(local: number, steps: Way[]): LiveHart | undefined {
+    const seen = this.#seen;
+    seen.clear();
+    seen.set(local, undefined);
+    let looked = 0;
+    for (const at of seen.keys()) {
+      if (at === 0 || looked++ > LOOKS) return undefined;
+      for (const way of this.#locals[at]!.ways) {
+        if (seen.has(way.from)) continue;
+        seen.set(way.from, { way, to: at });
+        const live = this.#take(way.from);
+        if (live === undefined) continue;
+        for (let step = seen.get(way.from); step !== undefined; step = seen.get(step.to)) {
+          steps.push(step.way);
+        }
+        return live;
+      }
+    }
+    return undefined;
+  }
+
+  /** A new copy; the way goes through ever nearer states, and so comes to the start. */
+  #fromStart(local: number, steps: Way[]): LiveHart {
+    for (let at = local; at !== 0; at = steps.at(-1)!.from) steps.push(this.#locals[at]!.ways[0]!);
+    steps.reverse();
+    return this.#take(0) ?? this.#fresh();
   }
 
   #fresh(): LiveHart {
@@ -257,6 +282,17 @@ export class Automaton {
     if (++this.#kept <= LIVE) return;
     const [oldest] = this.#live.keys();
     this.#take(oldest!);
+  }
+}
+
+/** A shorter way comes first; of the others some are kept. */
+function addWay(local: Local, distance: number, way: Way): void {
+  if (distance < local.distance) {
+    local.distance = distance;
+    local.ways.unshift(way);
+    if (local.ways.length > WAYS) local.ways.pop();
+  } else if (local.ways.length < WAYS) {
+    local.ways.push(way);
   }
 }
 
