@@ -3,8 +3,8 @@
  * links others, which the smallest tables of `kpop check` do not have.
  */
 import { describe, expect, test } from 'vitest';
-import { kpop } from '../../src/design/kpop.ts';
 import { chooseAxes } from '../../src/design/index.ts';
+import { kpop } from '../../src/design/kpop.ts';
 import { buildScene, type Scene } from '../../src/experiment/check/scene.ts';
 import { type HostStep, host, type Litmus } from '../../src/litmus/litmus.ts';
 import type { MemoryOrder } from '../../src/machine/explored/acts.ts';
@@ -15,8 +15,19 @@ const deeper = { ...kpop, explored: { secondStage: { levels: 3, indexBits: 1 } }
 /** All that one entry of the root serves: two leaf tables and the one above them. */
 const subtree = host('remove-tables', 0, 4);
 
-function against(steps: readonly HostStep[], mapped: Litmus['mapped'] = { first: 0, end: 3 }): Litmus {
-  return { id: 'x', title: '', source: '', pages: 8, mapped, guests: [], hosts: [[subtree], steps] };
+function against(
+  steps: readonly HostStep[],
+  mapped: Litmus['mapped'] = { first: 0, end: 3 },
+): Litmus {
+  return {
+    id: 'x',
+    title: '',
+    source: '',
+    pages: 8,
+    mapped,
+    guests: [],
+    hosts: [[subtree], steps],
+  };
 }
 
 const litmus = {
@@ -30,8 +41,13 @@ const litmus = {
 };
 type Name = keyof typeof litmus;
 
-function sceneOf(name: Name, order: MemoryOrder, weaken: readonly Weakening[] = []): Scene {
-  return buildScene({ choice: chooseAxes(deeper, undefined), litmus: litmus[name], order, weaken });
+function sceneOf(
+  name: Name,
+  order: MemoryOrder,
+  weaken: readonly Weakening[] = [],
+  axes?: string,
+): Scene {
+  return buildScene({ choice: chooseAxes(deeper, axes), litmus: litmus[name], order, weaken });
 }
 
 describe('a table page that links others is removed', () => {
@@ -43,10 +59,14 @@ describe('a table page that links others is removed', () => {
     expect(report.exhausted).toBe(true);
   });
 
+  test('under one lock for all entries: nobody takes it twice', { timeout: 60_000 }, () => {
+    const { message, exhausted } = exploreStateful(sceneOf('map', 'tso', [], 'lock=vm').harts, {});
+    expect([message, exhausted]).toEqual(['', true]);
+  });
+
   test.each<[string, Weakening['how'], Name, string]>([
-    ['kpop.entry.lock', 'drop', 'map', 'kpop.revoked'],
+    ['kpop.entry.lock', 'drop', 'map', 'kpop.composed'],
     ['kpop.remove.unlink', 'drop', 'whole', 'kpop.composed'],
-    ['kpop.remove.label', 'drop', 'whole', 'kpop.finished'],
   ])('without %s (%s), against %s: breaks %s', (label, how, name, promise) => {
     const { harts } = sceneOf(name, 'sc', [{ label, how }]);
     const { message } = exploreStateful(harts, { steps: 400_000 });
