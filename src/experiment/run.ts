@@ -117,8 +117,9 @@ export function runOne(task: Task): Run {
 }
 
 function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride } = plan;
-  return { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+  const { pagesPerVcpu, stride, spaces } = plan;
+  const hostThreads = plan.withdrawn === undefined ? 0 : 1;
+  return { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {

@@ -37,6 +37,7 @@ export const HARDWARE = [
   'exception',
   'cpuid',
   'instruction',
+  'systemCall',
 ] as const;
 
 /** Units of software work, counted where the work is done. */
@@ -51,6 +52,7 @@ export const SOFTWARE = [
   'objectAllocated',
   'zeroPage',
   'guestFaultWork',
+  'copyPage',
 ] as const;
 
 export type HardwareAct = (typeof HARDWARE)[number];
