@@ -86,7 +86,7 @@ export class Automaton {
   readonly #locals: Local[] = [];
   readonly #byKey = new Map<string, number>();
   readonly #live = new Map<number, LiveHart[]>();
-  /** Of a search for a live copy: local states met, each with the step from it that was followed. */
+  /** Of a search for a live copy: local states met, each with the step from it that leads on. */
   readonly #seen = new Map<number, { readonly way: Way; readonly to: number } | undefined>();
   #kept = 0; // copies in #live
   #leaves = 0;

@@ -3,9 +3,6 @@
  * have cached there, and the interrupts in flight to it. A move looks up what the hart does in its
  * automaton and applies it to the words; taking it back undoes the words from a journal. No code
  * runs for what was seen before.
- *
- * Actors of hart h: 4h its code, 4h + 1 the delivery of interrupts, 4h + 2 its store buffer,
- * 4h + 3 what its hardware caches by itself.
  */
 import { defect } from '../../base/assert.ts';
 import {
@@ -18,17 +15,13 @@ import {
   Offer,
 } from '../../runtime/hart.ts';
 import { Automaton, type Leaf } from './automaton.ts';
+import { ACTORS, BUFFER, CODE, FILLS, labelOf, SIGNALS, sentenceOf } from './harts-moves.ts';
 import type { HartsOptions, Judgement, Limit } from './harts-options.ts';
 import { Journal } from './journal.ts';
 import { SignalQueues } from './signals.ts';
 import { actorOf, alternativeOf, type Explored, type Move, moveOf } from './system.ts';
 import { type Touched, TouchedWords } from './touched.ts';
 
-const CODE = 0;
-const SIGNALS = 1;
-const BUFFER = 2;
-const FILLS = 3;
-const ACTORS = 4;
 const NO_FRAMES = new Int32Array(0);
 const NO_MARKS: readonly Mark[] = [];
 
@@ -238,7 +231,7 @@ export class Harts implements Explored {
     const argument = this.#argument(hart, input, alternativeOf(move), before);
     const leaf = this.#follow(hart, input, argument);
     this.#leaf = leaf;
-    this.#journal.begin(move, this.#labelOf(kind, before));
+    this.#journal.begin(move, labelOf(kind, before));
     this.#touched.begin(leaf.touched);
     this.#touched.local(hart);
     if (kind === CODE) this.#count(hart, before.label);
@@ -474,14 +467,10 @@ export class Harts implements Explored {
 
   describe(move: Move): string {
     const hart = this.taskOf(actorOf(move));
-    const view = this.view(hart);
     const kind = actorOf(move) % ACTORS;
-    if (kind === SIGNALS) return `cpu${hart} interrupt arrives`;
-    if (kind === FILLS) return `cpu${hart} caches what a walk finds`;
-    if (kind === BUFFER) return `cpu${hart} oldest store leaves the buffer`;
-    const chosen = alternativeOf(move);
-    const how = view.offer === Offer.choose ? ` = ${chosen}` : this.#cachedUse(hart, chosen, view);
-    return `cpu${hart} ${view.context}: ${view.label}${how}`;
+    const view = this.view(hart);
+    const by = kind === CODE ? this.#cachedUse(hart, alternativeOf(move), view) : '';
+    return sentenceOf(hart, kind, view, alternativeOf(move), by);
   }
 
   #cachedUse(hart: number, alternative: number, view: HartView): string {
@@ -493,17 +482,10 @@ export class Harts implements Explored {
 
   nameOf(move: Move): string {
     const hart = this.taskOf(actorOf(move));
-    const kind = actorOf(move) % ACTORS;
-    const label = this.#labelOf(kind, this.view(hart));
+    const label = labelOf(actorOf(move) % ACTORS, this.view(hart));
     const alternative = alternativeOf(move);
     const nth = this.#journal.countOf((m) => this.taskOf(actorOf(m)) === hart, label);
     return `cpu${hart}:${label}#${nth}${alternative === 0 ? '' : `=${alternative}`}`;
-  }
-
-  #labelOf(kind: number, view: HartView): string {
-    if (kind === SIGNALS) return '!irq';
-    if (kind === FILLS) return '!fill';
-    return kind === BUFFER ? '!store' : view.label;
   }
 }
 
