@@ -16,8 +16,9 @@ import {
 } from '../../runtime/hart.ts';
 import { Automaton, type Leaf } from './automaton.ts';
 import { ACTORS, BUFFER, CODE, FILLS, labelOf, SIGNALS, sentenceOf } from './harts-moves.ts';
-import type { HartsOptions, Judgement, Limit } from './harts-options.ts';
+import type { HartsOptions, Judgement } from './harts-options.ts';
 import { Journal } from './journal.ts';
+import { Limits } from './limits.ts';
 import { SignalQueues } from './signals.ts';
 import { actorOf, alternativeOf, type Explored, type Move, moveOf } from './system.ts';
 import { type Touched, TouchedWords } from './touched.ts';
@@ -39,16 +40,12 @@ export class Harts implements Explored {
   readonly #local: Int32Array;
   readonly #caches: Int32Array;
   readonly #queued: Int32Array;
-  /** Per hart and limit: how often the label was performed. */
-  readonly #passed: Int32Array;
-  readonly #limits: readonly Limit[];
+  readonly #limits: Limits;
   readonly #touched = new TouchedWords();
   readonly #watching = new TouchedWords();
   readonly #moves: Move[] = [];
   /** What code said before anything was explored. */
   readonly startMarks: Mark[] = [];
-  /** Whether any state so far had a hart held at a limit. */
-  wasHeld = false;
   #leaf: Leaf | undefined; // of the last move
   #changes = 0; // moves taken or taken back
   #hashedAt = -1; // changes when the state was hashed last
@@ -71,9 +68,8 @@ export class Harts implements Explored {
     this.#local = new Int32Array(options.harts);
     this.#caches = new Int32Array(options.harts).fill(options.adversary.nothing);
     this.#queued = new Int32Array(options.harts);
-    this.#limits = options.limits ?? [];
-    this.#passed = new Int32Array(options.harts * this.#limits.length);
-    const registers = [this.#local, this.#caches, this.#queued, this.#passed];
+    this.#limits = new Limits(options.limits ?? [], options.harts);
+    const registers = [this.#local, this.#caches, this.#queued, this.#limits.passed];
     this.#journal = new Journal(options.words, registers, options.likenesses);
     for (let hart = 0; hart < this.count; hart++) this.#start(hart);
   }
@@ -112,6 +108,11 @@ export class Harts implements Explored {
   /** What hardware may have cached at a hart: a set of the adversary. */
   cached(hart: number): number {
     return this.#caches[hart]!;
+  }
+
+  /** Whether any state so far had a hart held at a limit. */
+  get wasHeld(): boolean {
+    return this.#limits.wasHeld;
   }
 
   /** Signals in flight to a hart, the oldest first. */
@@ -187,30 +188,11 @@ export class Harts implements Explored {
 
   /** In how many ways the code of a hart can go on. */
   #alternatives(hart: number, view: HartView): number {
-    if (view.offer === Offer.none || this.#isHeld(hart, view.label)) return 0;
+    if (view.offer === Offer.none || this.#limits.isHeld(hart, view.label)) return 0;
     if (view.offer === Offer.choose) return view.choices;
     if (view.offer === Offer.wait) return this.#follow(hart, Input.probe, 0).answer;
     if (view.translation === undefined) return 1;
     return 1 + this.#adversary.usable(this.#caches[hart]!, view.translation).length;
-  }
-
-  /** Whether a hart has come to the limit of the act that it offers. */
-  #isHeld(hart: number, label: string): boolean {
-    for (let i = 0; i < this.#limits.length; i++) {
-      const { label: limited, times } = this.#limits[i]!;
-      if (limited !== label || this.#passed[hart * this.#limits.length + i]! < times) continue;
-      this.wasHeld = true;
-      return true;
-    }
-    return false;
-  }
-
-  #count(hart: number, label: string): void {
-    for (let i = 0; i < this.#limits.length; i++) {
-      if (this.#limits[i]!.label !== label) continue;
-      const at = hart * this.#limits.length + i;
-      this.#passed[at] = this.#passed[at]! + 1;
-    }
   }
 
   #follow(hart: number, input: number, argument: number): Leaf {
@@ -234,7 +216,7 @@ export class Harts implements Explored {
     this.#journal.begin(move, labelOf(kind, before));
     this.#touched.begin(leaf.touched);
     this.#touched.local(hart);
-    if (kind === CODE) this.#count(hart, before.label);
+    if (kind === CODE) this.#limits.count(hart, before.label);
     if (kind === SIGNALS) {
       this.#queued[hart] = this.#queues.shift(this.#queued[hart]!);
       this.#touched.queue(hart);
@@ -352,7 +334,8 @@ export class Harts implements Explored {
     const hart = this.taskOf(actor);
     const kind = actor % ACTORS;
     const view = this.view(hart);
-    const waits = kind === CODE && view.offer === Offer.wait && !this.#isHeld(hart, view.label);
+    const waits =
+      kind === CODE && view.offer === Offer.wait && !this.#limits.isHeld(hart, view.label);
     this.#watching.begin(waits ? this.#follow(hart, Input.probe, 0).touched : NO_FRAMES);
     this.#watching.local(hart);
     if (kind === SIGNALS) this.#watching.queue(hart);
@@ -387,11 +370,11 @@ export class Harts implements Explored {
       low ^= scramble(queue, 0x51ed, h + 64);
       high ^= scramble(queue, 0x2f0b, h + 71);
     }
-    for (let i = 0; i < this.#passed.length; i++) {
-      const passed = this.#passed[i]!;
-      if (passed === 0) continue;
-      low ^= scramble(passed, 0x77, i + 128);
-      high ^= scramble(passed, 0xb3, i + 135);
+    const { passed } = this.#limits;
+    for (let i = 0; i < passed.length; i++) {
+      if (passed[i] === 0) continue;
+      low ^= scramble(passed[i]!, 0x77, i + 128);
+      high ^= scramble(passed[i]!, 0xb3, i + 135);
     }
     this.#low = low;
     this.#high = high;
@@ -431,7 +414,8 @@ export class Harts implements Explored {
 
   /** Whether a hart is held at a limit: then no end is an end. */
   get isCut(): boolean {
-    for (let h = 0; h < this.count; h++) if (this.#isHeld(h, this.view(h).label)) return true;
+    for (let h = 0; h < this.count; h++)
+      if (this.#limits.isHeld(h, this.view(h).label)) return true;
     return false;
   }
 
