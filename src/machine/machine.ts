@@ -12,12 +12,14 @@ import { Op, type Routine } from '../runtime/act.ts';
 import { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import type { TraceSink } from '../runtime/trace.ts';
+import { ChargedLines } from './charged-lines.ts';
 import { Cost } from './cost.ts';
 import { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import type { WalkedFormat } from './format/judge.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
-import { Lines } from './lines.ts';
+import type { Ledger } from './ledger.ts';
+import { type LinePrices, Lines } from './lines.ts';
 import { Memory } from './memory.ts';
 import { GuestOnTheSpot, HostOnTheSpot } from './on-the-spot.ts';
 import { runPrivate } from './perform-access.ts';
@@ -38,6 +40,8 @@ export interface MachineOptions {
   readonly trace: TraceSink;
   /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
   readonly softwareScale?: number;
+  /** Writes down what every clock is made of; takes time of the simulator's own. */
+  readonly ledger?: Ledger;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
   /** Who has which cache line; the preset's prices decide unless given. */
@@ -57,6 +61,7 @@ export class Machine implements Engine {
   readonly processors: readonly Processor[];
   readonly cost: Cost;
   readonly lines: Lines;
+  readonly ledger: Ledger | undefined;
   readonly waiters: Waiters;
   readonly translator: Translator;
   readonly trace: TraceSink;
@@ -83,13 +88,22 @@ export class Machine implements Engine {
     });
     this.processors = this.cpus;
     const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
-    const transfer = (from: number, to: number): number => this.cost.transfer(from, to);
+    const linePrices: LinePrices = {
+      l1: l1Hit,
+      rmw: rmwLocal,
+      llc: llcHit,
+      transfer: (from, to) => this.cost.transfer(from, to),
+    };
+    this.ledger = options.ledger;
     this.lines =
       options.lines ??
-      new Lines(this.memory, cpus, { l1: l1Hit, rmw: rmwLocal, llc: llcHit, transfer });
+      (this.ledger === undefined
+        ? new Lines(this.memory, cpus, linePrices)
+        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger));
     this.waiters = new Waiters(this.memory);
     this.translator = new Translator(this, options.secondStage, options.nestedStage);
-    this.lookahead = this.cost.hardware.ipiSameSocket;
+    const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;
+    this.lookahead = Math.min(ipiSameSocket, ipiCrossSocket);
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);
     this.#hostSpot = new HostOnTheSpot(this);
