@@ -11,6 +11,7 @@ import type { FramePool, StatePromise } from '../check/promise.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
+import { virtOf } from '../hypervisor/virt/index.ts';
 import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
 import type { Geometry } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -27,6 +28,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Files of a guest whose processes have areas; undefined: none has. */
+  readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
    * Guests without a kernel: so many pages of guest-physical memory from 0 on, which programs touch
    * directly. What an exploration uses.
@@ -171,5 +174,6 @@ export function hostPlatform(machine: Machine): Platform {
   const region = { base, limit };
   const boot = machine.memory;
   const cpus = machine.cpus.length;
-  return { name: 'l0', arena, frames: new Frames(arena, region, cpus), cpus, boot };
+  const frames = new Frames(arena, region, cpus);
+  return { name: 'l0', arena, frames, cpus, boot, virt: virtOf(machine.preset) };
 }

@@ -23,13 +23,14 @@ import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { ignorePmlFull, pmlLogging } from '../hypervisor/pml.ts';
 import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
-import { ExitReason } from '../machine/exit.ts';
+import { VIRTUALISATIONS } from '../hypervisor/virt/index.ts';
+import type { Virtualisation } from '../hypervisor/virt/virt.ts';
 import { type Geometry, pagesAt } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, startVcpus } from './host.ts';
 import {
   type Axes,
   type Demand,
@@ -102,7 +103,7 @@ export const tdp: Design = {
     });
     const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
     const virtualIpis = conditions.apicv === 'on';
-    addVcpus(vm, guest.contexts, { root: mmu.root, vpid: 1, virtualIpis }, exits);
+    addVcpus(vm, guest.contexts, blocksOf(mmu, 1, virtualIpis), exits);
     if (mmu.logging?.by === 'pml') {
       const entries = demand.barePages === undefined ? {} : { entries: EXPLORED_PML };
       vm.logging = pmlLogging(platform, vm, mmu.logging.slots, entries);
@@ -133,7 +134,8 @@ function loggingOf(
   axes: Axes,
   memory: readonly PageRange[],
 ): TdpLogging | undefined {
-  const by = axes['log'] === 'protect' ? 'protect' : 'pml';
+  const canLog = platform.virt.exits.logFull !== undefined; // AMD's processors have no such log
+  const by = axes['log'] === 'protect' || !canLog ? 'protect' : 'pml';
   const split = axes['split'] === 'eager' ? 'eager' : 'fault';
   return demand.logs === true ? { slots: new Memslots(platform, memory), by, split } : undefined;
 }
@@ -190,16 +192,17 @@ export function tdpOwner(mmu: TdpMmu): Owner {
   };
 }
 
-/** What any owner does about its guest's exits. */
-export function hostExits(violation: ExitHandler, vmcall: ExitHandler): ExitTable {
-  return new Map<number, ExitHandler>([
-    [ExitReason.externalInterrupt, ignoreInterrupt],
-    [ExitReason.eptViolation, violation],
-    [ExitReason.cpuid, emulateCpuid],
-    [ExitReason.msrWrite, emulateIcr],
-    [ExitReason.vmcall, vmcall],
-    [ExitReason.pmlFull, ignorePmlFull],
-  ]);
+/** What any owner does about its guest's exits, whichever vendor's numbers they have. */
+export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitTable {
+  const of = ({ exits }: Virtualisation): (readonly [number, ExitHandler])[] => [
+    [exits.interrupt, ignoreInterrupt],
+    [exits.fault, violation],
+    [exits.cpuid, emulateCpuid],
+    [exits.msrWrite, emulateIcr],
+    [exits.hypercall, hypercall],
+    ...(exits.logFull === undefined ? [] : [[exits.logFull, ignorePmlFull] as const]),
+  ];
+  return new Map(VIRTUALISATIONS.flatMap(of));
 }
 
 /** Bytes of the tables reachable from the root; `toHost` says where the MMU's memory lies. */

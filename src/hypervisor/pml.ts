@@ -29,15 +29,15 @@ export function pmlLogging(
   const start = entries - 1;
   const buffers = vm.vcpus.map(({ own }) => {
     const buffer = platform.arena.frames(1);
-    platform.boot.write(fieldAt(own.vmcs, Field.pmlAddress), buffer * FRAME_BYTES);
-    platform.boot.write(fieldAt(own.vmcs, Field.pmlIndex), start);
+    platform.boot.write(fieldAt(own.block, Field.pmlAddress), buffer * FRAME_BYTES);
+    platform.boot.write(fieldAt(own.block, Field.pmlIndex), start);
     return buffer * FRAME_BYTES;
   });
   return {
     *update(cpu: Context, v: Vcpu): Routine<void> {
-      if (v.loaded !== v.own.vmcs) {
-        yield vmptrld(cpu, v.own.vmcs, 'pml.load-vmcs');
-        v.loaded = v.own.vmcs;
+      if (v.loaded !== v.own.block) {
+        yield vmptrld(cpu, v.own.block, 'pml.load-vmcs');
+        v.loaded = v.own.block;
       }
       const logs = yield* slots.anyLogs(cpu);
       const others = num(yield vmread(cpu, Field.secondaryControls, 'pml.controls')) & ~ENABLE_PML;

@@ -1,6 +1,7 @@
 /** The workload of a live migration: guest memory is logged while the guest writes to it. */
 import { LOG_PASS, rewrite } from '../guest/program/dirty.ts';
-import { countOf, MOST_PAGES, pages, SPARE } from './basic.ts';
+import { pages } from './basic.ts';
+import { countOf, MOST_PAGES, SPARE } from './limits.ts';
 import type { Plan, Workload } from './workload.ts';
 
 export const dirtyLog: Workload = {

@@ -6,7 +6,9 @@ import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
 import { dirtyLog } from './dirty-log.ts';
+import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
+import { reclaim, touchShared } from './sharing.ts';
 import { type Logged, type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
 export const workloads: readonly Workload[] = [
@@ -16,6 +18,13 @@ export const workloads: readonly Workload[] = [
   dirtyLog,
   cpuid,
   munmap,
+  touchShared,
+  reclaim,
+  churn,
+  remap,
+  fork,
+  exec,
+  syscall,
   trace,
   programs,
 ];
