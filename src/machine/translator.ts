@@ -8,8 +8,6 @@
  */
 
 import type { Cpu } from './cpu.ts';
-import { ExitReason } from './exit.ts';
-import { EPT_DEFAULTS, ept } from './format/ept.ts';
 import { MANUAL_4 } from './format/format.ts';
 import {
   type Access,
@@ -60,6 +58,18 @@ class GuestPhysicalCache implements NestedCache {
   }
 }
 
+/** Formats of a machine's tables. */
+export interface Tables {
+  /** Of the second stage; the vendor's, with the manual's geometry, unless given. */
+  readonly secondStage?: WalkedFormat | undefined;
+  /** The same under guests of guests; explorations give those smaller tables. */
+  readonly nestedStage?: WalkedFormat | undefined;
+  /** Levels of the manual's tables: of the second stage, and of guests' own. */
+  readonly levels?: { readonly second: number; readonly first: number } | undefined;
+}
+
+const DEFAULT_LEVELS = { second: MANUAL_4.levels, first: MANUAL_4.levels };
+
 /** What walks the tables of one second-stage format. */
 interface Walkers {
   readonly nested: NestedWalker;
@@ -84,20 +94,21 @@ export class Translator {
   /** #PF error code of the last `linear` that said 'guest'. */
   guestFaultCode = 0;
 
-  constructor(machine: Machine, secondStage?: WalkedFormat, nestedStage?: WalkedFormat) {
+  constructor(machine: Machine, { secondStage, nestedStage, levels = DEFAULT_LEVELS }: Tables) {
     const { maxPhyBits } = machine.preset;
+    const { indexBits } = MANUAL_4;
+    const second = { levels: levels.second, indexBits };
     this.#m = machine;
-    this.secondStage =
-      secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.secondStage = secondStage ?? machine.vendor.secondStage(second, maxPhyBits);
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
+    this.firstStage = x86_64({ levels: levels.first, indexBits }, { maxPhyBits });
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
     const { memory } = machine;
     const isExplored = memory.frameLimit < Number.POSITIVE_INFINITY;
     this.#residence = isExplored ? undefined : new Residence(memory);
-    this.#groupBits = 2 ** MANUAL_4.indexBits;
+    this.#groupBits = 2 ** indexBits;
   }
 
   #walkersOf(format: WalkedFormat): Walkers {
@@ -115,7 +126,7 @@ export class Translator {
   /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
   guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
-    const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+    const space = cpu.guestPhysicalSpace(guest.regime.tag);
     let frame = cpu.tlb.lookup(space, page, 1 << access);
     if (frame < 0) frame = this.#walkSecond(cpu, guest, space, at, access);
     return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
@@ -124,7 +135,7 @@ export class Translator {
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
-    const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
+    const outcome = walker.walk(guest.regime.root, page, access, USER);
     cpu.now += walker.references * this.#m.cost.hardware.walkReference;
     if (outcome !== OK) {
       cpu.tlb.dropPage(space, page);
@@ -159,24 +170,24 @@ export class Translator {
   }
 
   #lookForFrame(cpu: Cpu | undefined, guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root, tag } = guest.regime;
     let frame = -1;
     if (cpu !== undefined) {
-      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(ep4ta), page, 1 << access);
+      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(tag), page, 1 << access);
     }
     if (frame < 0 && this.#residence !== undefined) {
-      frame = this.#residence.find(ep4ta, page, access);
+      frame = this.#residence.find(root, page, access);
     }
     return frame < 0 ? this.#walkToPeek(guest, page, access) : frame;
   }
 
   #walkToPeek(guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root } = guest.regime;
     const { peek: walker, top } = this.#of(guest);
     walker.reset();
-    const outcome = walker.descend(top, ep4ta, ALL_RIGHTS, page, access, USER);
+    const outcome = walker.descend(top, root, ALL_RIGHTS, page, access, USER);
     if (outcome !== OK) return -1;
-    this.#residence?.keep(ep4ta, page, access, walker);
+    this.#residence?.keep(root, page, access, walker);
     return walker.pfn;
   }
 
@@ -190,7 +201,7 @@ export class Translator {
     if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
     const walker = this.#of(guest).nested;
     this.#cache.cpu = cpu;
-    this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
+    this.#cache.space = cpu.guestPhysicalSpace(regime.tag);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
     cpu.now += walker.references * this.#m.cost.hardware.walkReference;
     if (outcome === OK) {
@@ -226,7 +237,7 @@ export class Translator {
   ): Outcome {
     const { regime } = guest;
     const host = cpu.tlb.structure(space, Math.floor(page / this.#groupBits));
-    if (host < 0) return walker.walk(regime.cr3, regime.ep4ta, page, access, USER);
+    if (host < 0) return walker.walk(regime.cr3, regime.root, page, access, USER);
     const start = {
       level: 0,
       pfn: cpu.tlb.structureGuestFrame,
@@ -234,7 +245,7 @@ export class Translator {
       rights: cpu.tlb.rights,
       hostRights: ALL_RIGHTS,
     };
-    return walker.walkFrom(start, regime.ep4ta, page, access, USER);
+    return walker.walkFrom(start, regime.root, page, access, USER);
   }
 
   #keepStructure(cpu: Cpu, walker: NestedWalker, space: number, page: number): void {
@@ -249,7 +260,7 @@ export class Translator {
 
   #violation(cpu: Cpu, outcome: Outcome, code: number, gpa: number, linear: number): void {
     exitToHost(this.#m, cpu, {
-      reason: outcome === 2 ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+      reason: this.#m.vendor.violation(outcome),
       qualification: code,
       guestPhysical: gpa,
       guestLinear: linear,

@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { presets } from './index.ts';
-import { HARDWARE, type Price, SOFTWARE } from './price.ts';
+import { COMMON, OF_VENDOR, type Price, SOFTWARE } from './price.ts';
 
 const FROZEN: Readonly<Record<string, string>> = {
   'intel-cascade-lake': '047ff1f3b7f5d8c887c3d15e48b8522b0add2d65c613cfadad39fe2257811736',
@@ -28,7 +28,9 @@ describe.each(presets.map((preset) => [preset.id, preset] as const))('%s', (id, 
   const prices = Object.entries(preset.prices) as [string, Price][];
 
   it('prices exactly the hardware acts and units of software work that exist', () => {
-    expect(prices.map(([name]) => name).sort()).toEqual([...HARDWARE, ...SOFTWARE].sort());
+    expect(prices.map(([name]) => name).sort()).toEqual(
+      [...COMMON, ...OF_VENDOR[preset.vendor], ...SOFTWARE].sort(),
+    );
   });
 
   it.each(prices)('%s: sourced, low <= value <= high, wide if assumed', (_name, price) => {

@@ -14,19 +14,16 @@ export interface Price {
   readonly source: string;
 }
 
-/** Hardware acts. */
-export const HARDWARE = [
+/** Hardware acts of every machine. */
+export const COMMON = [
   'vmExit',
   'vmEntry',
-  'vmcsAccess',
-  'vmcsLoad',
-  'invept',
-  'invvpid',
   'invlpg',
   'loadCr3',
   'ipiSend',
   'ipiSameSocket',
   'ipiCrossSocket',
+  'lineSameCluster',
   'lineSameSocket',
   'lineCrossSocket',
   'l1Hit',
@@ -38,6 +35,14 @@ export const HARDWARE = [
   'cpuid',
   'instruction',
 ] as const;
+
+/** Those of one vendor's processors. `asidFlush`: what TLB_CONTROL adds to VMRUN. */
+export const OF_VENDOR = {
+  intel: ['vmcsAccess', 'vmcsLoad', 'invept', 'invvpid'],
+  amd: ['vmload', 'vmsave', 'globalInterruptFlag', 'asidFlush', 'invlpga', 'invlpgb', 'tlbsync'],
+} as const;
+
+export const HARDWARE = [...COMMON, ...OF_VENDOR.intel, ...OF_VENDOR.amd] as const;
 
 /** Units of software work, counted where the work is done. */
 export const SOFTWARE = [
@@ -53,7 +58,9 @@ export const SOFTWARE = [
   'guestFaultWork',
 ] as const;
 
+export type VendorId = keyof typeof OF_VENDOR;
 export type HardwareAct = (typeof HARDWARE)[number];
+type CommonAct = (typeof COMMON)[number];
 export type SoftwareUnit = (typeof SOFTWARE)[number];
 
 /** Index of a unit, as `Context.spend` takes it. */
@@ -65,13 +72,18 @@ export const Unit = Object.fromEntries(SOFTWARE.map((name, i) => [name, i])) as 
 export interface Preset {
   readonly id: string;
   readonly title: string;
+  /** Whose processors: VMX and EPT, or SVM and NPT. */
+  readonly vendor: VendorId;
   /** Cycles per second of the clock that all prices count. */
   readonly hertz: number;
   readonly cpusPerSocket: number;
+  /** CPUs that share a last-level cache, if fewer than a socket's. */
+  readonly cpusPerCluster?: number;
   readonly maxPhyBits: number;
   readonly tlb: { readonly sets: number; readonly ways: number; readonly structures: number };
   readonly leavesOut: string;
-  readonly prices: Readonly<Record<HardwareAct | SoftwareUnit, Price>>;
+  readonly prices: Readonly<Record<CommonAct | SoftwareUnit, Price>> &
+    Readonly<Partial<Record<HardwareAct, Price>>>;
 }
 
 export function assumed(value: number, low: number, high: number, source: string): Price {
