@@ -35,6 +35,10 @@ export function assemble(choice: Choice, site: Site): System {
     cpus: site.cpus,
     trace: site.trace,
     softwareScale: site.softwareScale,
+    levels: {
+      second: Number(site.conditions.levels ?? 4),
+      first: Number(site.conditions.guestLevels ?? 4),
+    },
   });
   return choice.design.build(machine, site.demand, choice.axes, site.conditions);
 }

@@ -28,6 +28,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Files of a guest whose processes have areas; undefined: none has. */
+  readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
    * Guests without a kernel: so many pages of guest-physical memory from 0 on, which programs touch
    * directly. What an exploration uses.
@@ -41,6 +43,9 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
+  readonly levels?: '4' | '5';
+  readonly guestLevels?: '4' | '5';
 }
 
 export interface System {

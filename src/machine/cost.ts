@@ -6,12 +6,15 @@ import { HARDWARE, type HardwareAct, type Preset, SOFTWARE } from './preset/pric
 
 export type Hardware = Readonly<Record<HardwareAct, number>>;
 
+const MOST_CPUS = 1024;
+
 export class Cost {
   readonly hardware: Hardware;
   /** Cycles per software unit, by unit index. */
   readonly software: Float64Array;
-  readonly #cpusPerSocket: number;
-  readonly #cpusPerCluster: number;
+  /** Socket of each CPU, and its cluster there. */
+  readonly #socket = new Uint16Array(MOST_CPUS);
+  readonly #cluster = new Uint16Array(MOST_CPUS);
 
   constructor(preset: Preset, softwareScale = 1) {
     // An act that the machine does not have has no price: a time that it entered would show it.
@@ -21,19 +24,22 @@ export class Cost {
     this.software = Float64Array.from(SOFTWARE, (name) => {
       return preset.prices[name].value * softwareScale;
     });
-    this.#cpusPerSocket = preset.cpusPerSocket;
-    this.#cpusPerCluster = preset.cpusPerCluster ?? preset.cpusPerSocket;
+    const { cpusPerSocket, cpusPerCluster = cpusPerSocket, dealtTo } = preset;
+    for (let cpu = 0; cpu < MOST_CPUS; cpu++) {
+      this.#socket[cpu] = dealtTo === undefined ? Math.floor(cpu / cpusPerSocket) : cpu % dealtTo;
+      const inSocket = dealtTo === undefined ? cpu % cpusPerSocket : Math.floor(cpu / dealtTo);
+      this.#cluster[cpu] = Math.floor(inSocket / cpusPerCluster);
+    }
   }
 
   sameSocket(a: number, b: number): boolean {
-    return Math.floor(a / this.#cpusPerSocket) === Math.floor(b / this.#cpusPerSocket);
+    return this.#socket[a] === this.#socket[b];
   }
 
   transfer(from: number, to: number): number {
     if (from === to) return 0;
     if (!this.sameSocket(from, to)) return this.hardware.lineCrossSocket;
-    const per = this.#cpusPerCluster;
-    const isSameCluster = Math.floor(from / per) === Math.floor(to / per);
+    const isSameCluster = this.#cluster[from] === this.#cluster[to];
     return isSameCluster ? this.hardware.lineSameCluster : this.hardware.lineSameSocket;
   }
 

@@ -2,7 +2,7 @@
  * Machine instructions as acts. A context of any level offers the same ones; whether an instruction
  * is executed or is itself a VM exit is decided by the machine from the mode it is executed in.
  */
-import { type Act, FIRST_INSTRUCTION } from '../runtime/act.ts';
+import { type Act, FIRST_INSTRUCTION, type Word } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { GuestContext } from './guest.ts';
 
@@ -30,20 +30,24 @@ export const Instruction = {
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
   /** SVM: runs a guest from the VMCB in frame `at`. */
-  vmrun: FIRST_INSTRUCTION + 16,
+  vmrun: FIRST_INSTRUCTION + 32,
   /** SVM: loads and saves the hidden state that VMRUN leaves alone. */
-  vmload: FIRST_INSTRUCTION + 17,
-  vmsave: FIRST_INSTRUCTION + 18,
+  vmload: FIRST_INSTRUCTION + 33,
+  vmsave: FIRST_INSTRUCTION + 34,
   /** SVM: the global interrupt flag. */
-  stgi: FIRST_INSTRUCTION + 19,
-  clgi: FIRST_INSTRUCTION + 20,
+  stgi: FIRST_INSTRUCTION + 35,
+  clgi: FIRST_INSTRUCTION + 36,
   /** SVM: drops one linear page of an ASID. */
-  invlpga: FIRST_INSTRUCTION + 21,
+  invlpga: FIRST_INSTRUCTION + 37,
   /** Drops an ASID's translations on all CPUs, nested ones included; over with the TLBSYNC. */
-  invlpgb: FIRST_INSTRUCTION + 22,
-  tlbsync: FIRST_INSTRUCTION + 23,
+  invlpgb: FIRST_INSTRUCTION + 38,
+  tlbsync: FIRST_INSTRUCTION + 39,
   /** A stretch of a program's own instructions that touch nothing new. */
   work: FIRST_INSTRUCTION + 14,
+  /** REP MOVS of a whole page. */
+  copyFrame: FIRST_INSTRUCTION + 16,
+  /** SYSCALL and SYSRET: a program enters its kernel and returns; no exit in any mode. */
+  systemCall: FIRST_INSTRUCTION + 17,
 } as const;
 
 export const VECTOR_KICK = 0xf2;
@@ -165,6 +169,21 @@ export function work(cpu: Context, count: number, label: string): Act {
 /** Sets all words of frame `pfn` of the context's own memory to zero. */
 export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
   return cpu.instruct(Instruction.zeroFrame, pfn, 0, 0, undefined, label);
+}
+
+/** Copies all words of frame `from` of the guest's memory to frame `to`. */
+export function copyFrame(cpu: Context, from: number, to: number, label: string): Act {
+  return cpu.instruct(Instruction.copyFrame, to, 0, 0, from, label);
+}
+
+/** A program's way into its kernel and back. */
+export function systemCall(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.systemCall, 0, 0, 0, undefined, label);
+}
+
+/** #PF error code of an access that faulted in the guest's own tables; 0: it went through. */
+export function faultCode(word: Word): number {
+  return word.ok ? 0 : word.lo;
 }
 
 /** Fields to move between two frames, one of which is a VMCS. */

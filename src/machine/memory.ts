@@ -123,6 +123,17 @@ export class Memory {
     this.words.fill(0, at, at + (1 << HALVES_SHIFT));
   }
 
+  /** Gives every word of frame `to` the value it has in `from`; a frame nobody wrote is zero. */
+  copyFrame(from: number, to: number): void {
+    if (!this.isMaterialised(from)) {
+      this.zeroFrame(to);
+      return;
+    }
+    const target = this.placeFrame(to);
+    const source = this.base(from);
+    this.words.copyWithin(target, source, source + (1 << HALVES_SHIFT));
+  }
+
   /** Materialised frame numbers in ascending order. */
   frames(): number[] {
     const near: number[] = [];

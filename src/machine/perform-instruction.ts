@@ -1,7 +1,7 @@
 /**
  * Machine instructions. In root mode they execute; in guest mode each either executes on the
  * guest's own state (MOV to CR3, INVLPG), on the shadow VMCS or the virtual APIC where the control
- * block enables that, or is a VM exit whose handler reads the offered act as the instruction's operands.
+ * block enables that, or is a VM exit whose handler reads the offered act as the operands.
  */
 import { defect } from '../base/assert.ts';
 import type { Act, Word } from '../runtime/act.ts';
@@ -9,7 +9,7 @@ import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
 import type { Cpu } from './cpu.ts';
-import { WRITE } from './format/judge.ts';
+import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import { type FieldCopy, Instruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
@@ -23,7 +23,8 @@ import { enterGuest, exitToHost } from './world-switch.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
-const { cpuid, access, zeroFrame, copyFields, ring, work, vmrun } = Instruction;
+const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
+const { vmrun } = Instruction;
 const { advanced } = Outcome;
 
 export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
@@ -122,6 +123,12 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
     case work:
       cpu.now += act.hi * price.instruction;
       break;
+    case systemCall:
+      cpu.now += price.systemCall;
+      break;
+    case copyFrame:
+      if (!copyWithin(m, cpu, guest, act)) return advanced; // it exited
+      break;
     case vmread:
     case vmwrite:
       if (regime.shadowVmcs === 0 || !isShadowed(act.at)) return trap(m, cpu, guest, act);
@@ -176,6 +183,21 @@ export function zero(m: Machine, cpu: Cpu, pfn: number): void {
   if (!m.memory.isMaterialised(pfn)) return;
   m.memory.zeroFrame(pfn);
   m.lines.own(cpu.id, m.memory.place(pfn * FRAME_BYTES), FRAME_BYTES / 4);
+}
+
+/** Copies a page of the guest's memory; false if either page is missing and the guest exited. */
+function copyWithin(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): boolean {
+  const from = m.translator.guestPhysical(cpu, guest, (act.operand as number) * FRAME_BYTES, READ);
+  if (from < 0) return false;
+  const to = m.translator.guestPhysical(cpu, guest, act.at * FRAME_BYTES, WRITE);
+  if (to < 0) return false;
+  cpu.now += m.cost.software[Unit.copyPage]!;
+  m.trace.event(Event.copy, cpu.id, cpu.now, to / FRAME_BYTES, FRAME_BYTES);
+  m.memory.copyFrame(from / FRAME_BYTES, to / FRAME_BYTES);
+  if (m.memory.isMaterialised(to / FRAME_BYTES)) {
+    m.lines.own(cpu.id, m.memory.place(to), FRAME_BYTES / 4);
+  }
+  return true;
 }
 
 function flushPcid(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): void {

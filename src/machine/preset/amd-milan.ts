@@ -19,6 +19,7 @@ export const amdMilan: Preset = {
   cpusPerSocket: 128,
   cpusPerCluster: 16,
   maxPhyBits: 48,
+  levels: 4,
   tlb: { sets: 256, ways: 8, structures: 64 },
   leavesOut:
     'SMT siblings share nothing and are as far apart as cores; no capacity misses, no fabric or ' +
@@ -131,6 +132,18 @@ export const amdMilan: Preset = {
       750,
       840,
       'A7: 13.7 GB/s in 4 KiB units (AMD Milan, folio-zero series v4), 0.299 us at 2.65 GHz',
+    ),
+    systemCall: assumed(
+      138,
+      69,
+      276,
+      `A8: SYSCALL and SYSRET 138 cycles on Zen 3 (EuroSys22), ${R}`,
+    ),
+    copyPage: assumed(
+      1060,
+      265,
+      2120,
+      `A7: memcpy of 4 KiB 0.1-0.2 us cached, 0.4-0.8 us uncached, ${R}`,
     ),
     guestFaultWork: assumed(
       1000,

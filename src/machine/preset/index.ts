@@ -4,8 +4,9 @@ import { suggestion } from '../../base/nearest.ts';
 import { amdMilan } from './amd-milan.ts';
 import { intelCascadeLake } from './intel-cascade-lake.ts';
 import type { Preset } from './price.ts';
+import { twoSockets } from './two-sockets.ts';
 
-export const presets: readonly Preset[] = [intelCascadeLake, amdMilan];
+export const presets: readonly Preset[] = [intelCascadeLake, amdMilan, ...twoSockets];
 export const DEFAULT_PRESET: string = intelCascadeLake.id;
 
 export function findPreset(id: string): Preset {

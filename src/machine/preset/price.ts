@@ -34,6 +34,7 @@ export const COMMON = [
   'exception',
   'cpuid',
   'instruction',
+  'systemCall',
 ] as const;
 
 /** Those of one vendor's processors. `asidFlush`: what TLB_CONTROL adds to VMRUN. */
@@ -56,6 +57,7 @@ export const SOFTWARE = [
   'objectAllocated',
   'zeroPage',
   'guestFaultWork',
+  'copyPage',
 ] as const;
 
 export type VendorId = keyof typeof OF_VENDOR;
@@ -79,7 +81,11 @@ export interface Preset {
   readonly cpusPerSocket: number;
   /** CPUs that share a last-level cache, if fewer than a socket's. */
   readonly cpusPerCluster?: number;
+  /** Sockets to which CPUs are dealt in turn; unless given, one is filled after the other. */
+  readonly dealtTo?: number;
   readonly maxPhyBits: number;
+  /** Most levels of tables that its processors walk. */
+  readonly levels: number;
   readonly tlb: { readonly sets: number; readonly ways: number; readonly structures: number };
   readonly leavesOut: string;
   readonly prices: Readonly<Record<CommonAct | SoftwareUnit, Price>> &
