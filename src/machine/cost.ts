@@ -2,7 +2,31 @@
  * A preset's prices as plain numbers for the hot path, and its distances between CPUs. A scale on
  * software work serves the reports that repeat every run with all software units at 0 and at 2x.
  */
-import { HARDWARE, type HardwareAct, type Preset, SOFTWARE } from './preset/price.ts';
+import type { Ledger } from './ledger.ts';
+import {
+  Charge,
+  FIRST_UNIT,
+  HARDWARE,
+  type HardwareAct,
+  PRICES,
+  type Preset,
+} from './preset/price.ts';
+
+/** What `pay` needs of a machine and of a CPU. */
+interface Payer {
+  readonly cost: Cost;
+  readonly ledger: Ledger | undefined;
+}
+interface Clock {
+  readonly id: number;
+  now: number;
+}
+
+/** Moves a CPU's clock by a price, given by its index, as often as it is due. */
+export function pay(m: Payer, cpu: Clock, price: number, count = 1): void {
+  if (m.ledger !== undefined) m.ledger.charge(cpu.id, cpu.now, price, count);
+  cpu.now += m.cost.of[price]! * count;
+}
 
 export type Hardware = Readonly<Record<HardwareAct, number>>;
 
@@ -10,6 +34,8 @@ const MOST_CPUS = 1024;
 
 export class Cost {
   readonly hardware: Hardware;
+  /** Cycles of every price, by its index in PRICES. */
+  readonly of: Float64Array;
   /** Cycles per software unit, by unit index. */
   readonly software: Float64Array;
   /** Socket of each CPU, and its cluster there. */
@@ -21,9 +47,11 @@ export class Cost {
     this.hardware = Object.fromEntries(
       HARDWARE.map((name) => [name, preset.prices[name]?.value ?? Number.NaN]),
     ) as Hardware;
-    this.software = Float64Array.from(SOFTWARE, (name) => {
-      return preset.prices[name].value * softwareScale;
+    this.of = Float64Array.from(PRICES, (name, i) => {
+      const value = preset.prices[name]?.value ?? Number.NaN;
+      return i < FIRST_UNIT ? value : value * softwareScale;
     });
+    this.software = this.of.subarray(FIRST_UNIT);
     const { cpusPerSocket, cpusPerCluster = cpusPerSocket, dealtTo } = preset;
     for (let cpu = 0; cpu < MOST_CPUS; cpu++) {
       this.#socket[cpu] = dealtTo === undefined ? Math.floor(cpu / cpusPerSocket) : cpu % dealtTo;
@@ -37,13 +65,22 @@ export class Cost {
   }
 
   transfer(from: number, to: number): number {
-    if (from === to) return 0;
-    if (!this.sameSocket(from, to)) return this.hardware.lineCrossSocket;
-    const isSameCluster = this.#cluster[from] === this.#cluster[to];
-    return isSameCluster ? this.hardware.lineSameCluster : this.hardware.lineSameSocket;
+    return from === to ? 0 : this.of[this.transferPrice(from, to)]!;
   }
 
   ipi(from: number, to: number): number {
     return this.sameSocket(from, to) ? this.hardware.ipiSameSocket : this.hardware.ipiCrossSocket;
+  }
+
+  /** Index of the price of a line's transfer between two CPUs; -1 if they are one. */
+  transferPrice(from: number, to: number): number {
+    if (from === to) return -1;
+    if (!this.sameSocket(from, to)) return Charge.lineCrossSocket;
+    const isSameCluster = this.#cluster[from] === this.#cluster[to];
+    return isSameCluster ? Charge.lineSameCluster : Charge.lineSameSocket;
+  }
+
+  ipiPrice(from: number, to: number): number {
+    return this.sameSocket(from, to) ? Charge.ipiSameSocket : Charge.ipiCrossSocket;
   }
 }

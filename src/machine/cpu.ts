@@ -22,8 +22,6 @@ export class Cpu extends Processor {
   guest: GuestContext | undefined;
   /** Frame of the current VMCS, or of the VMCB that VMRUN named last. */
   block = 0;
-  /** When the last INVLPGB of this CPU is over on all CPUs. */
-  broadcast = 0;
   /** Arrivals not yet looked at, earliest first; ties in order of sending. */
   readonly inFlight: InFlight[] = [];
   /** What arrived while the host ran, and waits for it to unmask (or for the next VM entry). */

@@ -1,7 +1,8 @@
 /**
  * VM exits: basic exit reasons of the Intel SDM (vol. 3, appendix C) and exit codes of the AMD APM
- * (vol. 2, appendix C), and what the processor records about one. The guest-state area stays in the guest context; what a handler reads lies in
- * the VMCS or VMCB. No number of one vendor's is another's here, so one table names them all.
+ * (vol. 2, appendix C), and what the processor records about one. The guest-state area stays in the
+ * guest context; what a handler reads lies in the VMCS or VMCB. No number of one vendor's is one of
+ * the other's here, so one table names them all.
  */
 
 export const ExitReason = {

@@ -1,8 +1,8 @@
 /**
- * The machine: performs the acts that contexts offer, on words, TLBs, control blocks and interrupts, at the
- * prices of a preset. It is the engine of the timed scheduler. What an act means depends only on
- * the mode of the CPU: in root mode an address is host-physical and every instruction executes; in
- * guest mode an address is guest-physical and a privileged instruction is a VM exit.
+ * The machine: performs the acts that contexts offer, on words, TLBs, control blocks and interrupts,
+ * at the prices of a preset. It is the engine of the timed scheduler. What an act means depends only
+ * on the mode of the CPU: in root mode an address is host-physical and every instruction executes;
+ * in guest mode an address is guest-physical and a privileged instruction is a VM exit.
  *
  * Order: an act takes effect at the CPU's local time when its turn comes; schedulers call `perform`
  * in ascending order of that time.
@@ -12,10 +12,12 @@ import { Op, type Routine } from '../runtime/act.ts';
 import { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import type { TraceSink } from '../runtime/trace.ts';
+import { ChargedLines } from './charged-lines.ts';
 import { Cost } from './cost.ts';
 import { Cpu } from './cpu.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
-import { Lines } from './lines.ts';
+import type { Ledger } from './ledger.ts';
+import { type LinePrices, Lines } from './lines.ts';
 import { Memory } from './memory.ts';
 import { GuestOnTheSpot, HostOnTheSpot } from './on-the-spot.ts';
 import { runPrivate } from './perform-access.ts';
@@ -39,6 +41,8 @@ export interface MachineOptions extends Tables {
   readonly trace: TraceSink;
   /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
   readonly softwareScale?: number;
+  /** Writes down what every clock is made of; takes time of the simulator's own. */
+  readonly ledger?: Ledger;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
   /** The TLB of a CPU; the preset's unless given. */
@@ -53,6 +57,7 @@ export class Machine implements Engine {
   readonly processors: readonly Processor[];
   readonly cost: Cost;
   readonly lines: Lines;
+  readonly ledger: Ledger | undefined;
   readonly waiters: Waiters;
   readonly translator: Translator;
   readonly trace: TraceSink;
@@ -80,15 +85,21 @@ export class Machine implements Engine {
     });
     this.processors = this.cpus;
     const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
-    this.lines = new Lines(this.memory, cpus, {
+    const linePrices: LinePrices = {
       l1: l1Hit,
       rmw: rmwLocal,
       llc: llcHit,
       transfer: (from, to) => this.cost.transfer(from, to),
-    });
+    };
+    this.ledger = options.ledger;
+    this.lines =
+      this.ledger === undefined
+        ? new Lines(this.memory, cpus, linePrices)
+        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger);
     this.waiters = new Waiters(this.memory);
     this.translator = new Translator(this, options);
-    this.lookahead = this.cost.hardware.ipiSameSocket;
+    const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;
+    this.lookahead = Math.min(ipiSameSocket, ipiCrossSocket);
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);
     this.#hostSpot = new HostOnTheSpot(this);

@@ -12,6 +12,7 @@
 import { defect } from '../base/assert.ts';
 import type { Frame } from '../runtime/context.ts';
 import { Event } from '../runtime/trace.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { SvmExit } from './exit.ts';
 import { READ, WRITE } from './format/judge.ts';
@@ -20,6 +21,7 @@ import type { GuestContext } from './guest.ts';
 import { Instruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
+import { Charge } from './preset/price.ts';
 import type { Vendor } from './vendor.ts';
 import { AVIC_ENABLE, asidOf, TlbControl, V_GIF_ENABLE, VIRTUAL_VMLOAD, Vmcb } from './vmcb.ts';
 import type { ExitInformation } from './world-switch.ts';
@@ -50,7 +52,7 @@ function drop(m: Machine, cpu: Cpu, asid: number, control: number): void {
   if (control === TlbControl.none) return;
   if (control === TlbControl.all) cpu.tlb.dropAll();
   else cpu.tlb.dropAsid(asid); // there are no global pages here
-  cpu.now += m.cost.hardware.asidFlush;
+  pay(m, cpu, Charge.asidFlush);
   m.trace.event(Event.flush, cpu.id, cpu.now, Instruction.vmrun, asid);
 }
 
@@ -88,20 +90,19 @@ export const amd: Vendor = {
 /** The instructions of SVM but VMRUN, in root mode; false if `op` is none of them. */
 export function performSvm(m: Machine, cpu: Cpu, frame: Frame): boolean {
   const { act } = frame;
-  const price = m.cost.hardware;
   switch (act.op) {
     case Instruction.vmload:
-      cpu.now += price.vmload;
+      pay(m, cpu, Charge.vmload);
       return true;
     case Instruction.vmsave:
-      cpu.now += price.vmsave;
+      pay(m, cpu, Charge.vmsave);
       return true;
     case Instruction.stgi:
     case Instruction.clgi:
-      cpu.now += price.globalInterruptFlag;
+      pay(m, cpu, Charge.globalInterruptFlag);
       return true;
     case Instruction.invlpga:
-      cpu.now += price.invlpga;
+      pay(m, cpu, Charge.invlpga);
       cpu.tlb.dropPageOfAsid(act.lo, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.lo);
       return true;
@@ -109,11 +110,18 @@ export function performSvm(m: Machine, cpu: Cpu, frame: Frame): boolean {
       invlpgb(m, cpu, act.at);
       return true;
     case Instruction.tlbsync:
-      cpu.now = Math.max(cpu.now, cpu.broadcast) + price.tlbsync;
+      pay(m, cpu, flightOf(m));
+      pay(m, cpu, Charge.tlbsync);
       return true;
     default:
       return false;
   }
+}
+
+/** The price of the way to another CPU that no CPU goes ahead of (`Machine.lookahead`). */
+function flightOf({ cost: { hardware } }: Machine): number {
+  const { ipiSameSocket, ipiCrossSocket } = hardware;
+  return ipiSameSocket <= ipiCrossSocket ? Charge.ipiSameSocket : Charge.ipiCrossSocket;
 }
 
 /**
@@ -121,8 +129,7 @@ export function performSvm(m: Machine, cpu: Cpu, frame: Frame): boolean {
  * after it is, and until then a CPU may use what it had: none goes ahead by more than `lookahead`.
  */
 function invlpgb(m: Machine, cpu: Cpu, asid: number): void {
-  cpu.now += m.cost.hardware.invlpgb;
-  cpu.broadcast = cpu.now + m.lookahead;
+  pay(m, cpu, Charge.invlpgb);
   for (const each of m.cpus) each.tlb.dropAsid(asid);
   m.trace.event(Event.flush, cpu.id, cpu.now, Instruction.invlpgb, asid);
 }
@@ -138,13 +145,13 @@ export function performVirtually(
   const { regime } = guest;
   const isGif = act.op === Instruction.stgi || act.op === Instruction.clgi;
   if (isGif && regime.virtualGif) {
-    cpu.now += m.cost.hardware.globalInterruptFlag;
+    pay(m, cpu, Charge.globalInterruptFlag);
     return 'done';
   }
   const isLoad = act.op === Instruction.vmload;
   if (!regime.virtualLoad || !(isLoad || act.op === Instruction.vmsave)) return 'traps';
   const access = isLoad ? READ : WRITE;
   if (m.translator.guestPhysical(cpu, guest, act.at * FRAME_BYTES, access) < 0) return 'exited';
-  cpu.now += isLoad ? m.cost.hardware.vmload : m.cost.hardware.vmsave;
+  pay(m, cpu, isLoad ? Charge.vmload : Charge.vmsave);
   return 'done';
 }

@@ -7,6 +7,7 @@
  * references of levels that the leaf-table cache saves as well).
  */
 
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { MANUAL_4 } from './format/format.ts';
 import {
@@ -24,6 +25,7 @@ import type { GuestContext } from './guest.ts';
 import { BELLS } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
+import { Charge } from './preset/price.ts';
 import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
@@ -136,7 +138,7 @@ export class Translator {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
     const outcome = walker.walk(guest.regime.root, page, access, USER);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome !== OK) {
       cpu.tlb.dropPage(space, page);
       this.#violation(cpu, outcome, walker.code, at, at);
@@ -203,7 +205,7 @@ export class Translator {
     this.#cache.cpu = cpu;
     this.#cache.space = cpu.guestPhysicalSpace(regime.tag);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome === OK) {
       const dirty = walker.dirty && access === WRITE;
       const rights = dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;

@@ -1,7 +1,7 @@
 /**
- * VM entry and VM exit. Entry loads the guest's regime from the control block (vmx.ts, svm.ts); exit
- * writes the exit information there and gives the CPU back to the host thread. The act that a guest offered stays
- * offered unless the host completes it: it is tried again at the next entry.
+ * VM entry and VM exit. Entry loads the guest's regime from the control block (vmx.ts, svm.ts);
+ * exit writes the exit information there and gives the CPU back to the host thread. The act that a
+ * guest offered stays offered unless the host completes it: it is tried again at the next entry.
  *
  * Leaves out: guest-state and host-state checks (software checks them where L0 emulates an entry),
  * MSR load lists, event injection through the control block (virtual interrupts are posted).
@@ -11,9 +11,11 @@ import type { Word } from '../runtime/act.ts';
 import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
+import { Charge } from './preset/price.ts';
 
 export interface ExitInformation {
   readonly reason: number;
@@ -29,7 +31,7 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
   if (guest.cpu >= 0) defect('enterGuest', `${guest.name} runs on CPU ${guest.cpu} already`);
   cpu.newRegime();
   m.vendor.load(m, cpu, guest);
-  cpu.now += m.cost.hardware.vmEntry;
+  pay(m, cpu, Charge.vmEntry);
   m.trace.event(Event.entry, cpu.id, cpu.now, cpu.exitReason, guest.level);
   cpu.guest = guest;
   cpu.current = guest;
@@ -49,7 +51,7 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
   const guest = cpu.guest ?? defect('exitToHost', `CPU ${cpu.id} is in root mode`);
   m.vendor.record(m, cpu, information);
   m.trace.event(Event.exit, cpu.id, cpu.now, information.reason, guest.level);
-  cpu.now += m.cost.hardware.vmExit;
+  pay(m, cpu, Charge.vmExit);
   cpu.exitReason = information.reason;
   if (guest.access.began >= 0) guest.access.leftGuest = true;
   guest.takePosted();

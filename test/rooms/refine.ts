@@ -1,5 +1,6 @@
 /**
- * Random MAPs and UNMAPs of L1 on the real L0 of KPOP: after each of them what hardware finds under L0's root is what an abstract map from L2 pages to L1 pages says.
+ * Random MAPs and UNMAPs of L1 on the real L0 of KPOP: after each of them what hardware finds under
+ * L0's root is what an abstract map from L2 pages to L1 pages says.
  */
 import { expect } from 'vitest';
 import {

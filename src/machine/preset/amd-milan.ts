@@ -23,16 +23,16 @@ export const amdMilan: Preset = {
   tlb: { sets: 256, ways: 8, structures: 64 },
   leavesOut:
     'SMT siblings share nothing and are as far apart as cores; no capacity misses, no fabric or ' +
-    'memory bandwidth contention, no predictor or buffer flushes of mitigations; no AVIC doorbell ' +
-    'errata; ASIDs never run out; whether INVLPGB reaches nested translations on every stepping ' +
+    'memory bandwidth contention, no predictor or buffer flushes of mitigations; no errata of ' +
+    'AVIC doorbells; ASIDs never run out; whether INVLPGB reaches nested translations on every stepping ' +
     'is unverified; VMRUN loads all fields whatever the clean bits say',
   prices: {
     vmExit: assumed(
       400,
       170,
       690,
-      'A1: pre-VMRUN to post-VMRUN 1344-1376 cycles with SEV-ES (its save area is larger, and the ' +
-        'world switch around it is in there); half of the 800 that remain here, the split is ours',
+      'A1: pre-VMRUN to post-VMRUN 1344-1376 cycles with SEV-ES (its save area is larger, and ' +
+        'the world switch around it is in there); half of the 800 that remain here, the split is ours',
     ),
     vmEntry: assumed(400, 170, 690, 'A1: the other half of the raw VMRUN and #VMEXIT'),
     vmload: assumed(100, 50, 200, `${NONE} for VMLOAD alone: 20 words of hidden state`),
@@ -61,8 +61,8 @@ export const amdMilan: Preset = {
       700,
       350,
       1400,
-      `A1: CPUID or hypercall exit on Zen 2-4 1200-2000 cycles, ${R}, minus VMRUN, #VMEXIT, VMLOAD ` +
-        'and VMSAVE; a lump that every exit of every design pays',
+      `A1: CPUID or hypercall exit on Zen 2-4 1200-2000 cycles, ${R}, minus VMRUN, #VMEXIT, ` +
+        'VMLOAD and VMSAVE; a lump that every exit of every design pays',
     ),
     invlpg: assumed(160, 80, 320, `A4: INVLPG 120-200 cycles, ${R}`),
     loadCr3: assumed(200, 100, 400, `A4: CR3 write with flush 200-300, without 100-200, ${R}`),

@@ -4,13 +4,15 @@
  * design.
  */
 
+export const PRICE_KINDS = ['measured', 'published', 'manual', 'assumed'] as const;
+
 /** Where a figure comes from; an assumed one spans at least a factor of 4 from low to high. */
 export interface Price {
   readonly value: number;
   readonly unit: 'cycles';
   readonly low: number;
   readonly high: number;
-  readonly kind: 'measured' | 'published' | 'manual' | 'assumed';
+  readonly kind: (typeof PRICE_KINDS)[number];
   readonly source: string;
 }
 
@@ -65,6 +67,19 @@ export type HardwareAct = (typeof HARDWARE)[number];
 type CommonAct = (typeof COMMON)[number];
 export type SoftwareUnit = (typeof SOFTWARE)[number];
 
+export type PriceName = HardwareAct | SoftwareUnit;
+
+/** All that is priced: hardware acts, then units of software work. */
+export const PRICES: readonly PriceName[] = [...HARDWARE, ...SOFTWARE];
+
+/** Index of a price in PRICES: what a ledger counts by. */
+export const Charge = Object.fromEntries(PRICES.map((name, i) => [name, i])) as Record<
+  PriceName,
+  number
+>;
+/** Index of the first unit of software work in PRICES. */
+export const FIRST_UNIT: number = HARDWARE.length;
+
 /** Index of a unit, as `Context.spend` takes it. */
 export const Unit = Object.fromEntries(SOFTWARE.map((name, i) => [name, i])) as Record<
   SoftwareUnit,
@@ -98,4 +113,17 @@ export function assumed(value: number, low: number, high: number, source: string
 
 export function published(value: number, low: number, high: number, source: string): Price {
   return { value, unit: 'cycles', low, high, kind: 'published', source };
+}
+
+/** The same machine with some prices at other values; their bounds and sources stay. */
+export function repriced(
+  preset: Preset,
+  values: Readonly<Partial<Record<PriceName, number>>>,
+): Preset {
+  const prices = Object.fromEntries(
+    Object.entries(preset.prices).map(([name, price]: [string, Price]) => {
+      return [name, { ...price, value: values[name as PriceName] ?? price.value }];
+    }),
+  ) as unknown as Preset['prices'];
+  return { ...preset, prices };
 }
