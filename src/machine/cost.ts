@@ -42,6 +42,23 @@ export class Cost {
   readonly #socket = new Uint16Array(MOST_CPUS);
   readonly #cluster = new Uint16Array(MOST_CPUS);
 
+  static readonly #known = new WeakMap<Preset, Map<number, Cost>>();
+
+  /** Prices do not change: one object for all machines of a preset. */
+  static of(preset: Preset, softwareScale: number): Cost {
+    let scales = Cost.#known.get(preset);
+    if (scales === undefined) {
+      scales = new Map();
+      Cost.#known.set(preset, scales);
+    }
+    let cost = scales.get(softwareScale);
+    if (cost === undefined) {
+      cost = new Cost(preset, softwareScale);
+      scales.set(softwareScale, cost);
+    }
+    return cost;
+  }
+
   constructor(preset: Preset, softwareScale = 1) {
     // An act that the machine does not have has no price: a time that it entered would show it.
     this.hardware = Object.fromEntries(

@@ -1,8 +1,9 @@
 /**
- * The machine: performs the acts that contexts offer, on words, TLBs, control blocks and interrupts,
- * at the prices of a preset. It is the engine of the timed scheduler. What an act means depends only
- * on the mode of the CPU: in root mode an address is host-physical and every instruction executes;
- * in guest mode an address is guest-physical and a privileged instruction is a VM exit.
+ * The machine: performs the acts that contexts offer, on words, TLBs, control blocks and
+ * interrupts, at the prices of a preset. It is the engine of the timed scheduler. What an act means
+ * depends only on the mode of the CPU: in root mode an address is host-physical and every
+ * instruction executes; in guest mode an address is guest-physical and a privileged instruction is
+ * a VM exit.
  *
  * Order: an act takes effect at the CPU's local time when its turn comes; schedulers call `perform`
  * in ascending order of that time.
@@ -45,6 +46,8 @@ export interface MachineOptions extends Tables {
   readonly ledger?: Ledger;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
+  /** Who has which cache line; the preset's prices decide unless given. */
+  readonly lines?: Lines;
   /** The TLB of a CPU; the preset's unless given. */
   readonly tlb?: (cpu: number) => Tlb;
 }
@@ -79,7 +82,7 @@ export class Machine implements Engine {
     this.vendor = preset.vendor === 'amd' ? amd : intel;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
-    this.cost = new Cost(preset, options.softwareScale ?? 1);
+    this.cost = Cost.of(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => {
       return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));
     });
@@ -93,9 +96,10 @@ export class Machine implements Engine {
     };
     this.ledger = options.ledger;
     this.lines =
-      this.ledger === undefined
+      options.lines ??
+      (this.ledger === undefined
         ? new Lines(this.memory, cpus, linePrices)
-        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger);
+        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger));
     this.waiters = new Waiters(this.memory);
     this.translator = new Translator(this, options);
     const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;

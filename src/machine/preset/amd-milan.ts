@@ -24,15 +24,15 @@ export const amdMilan: Preset = {
   leavesOut:
     'SMT siblings share nothing and are as far apart as cores; no capacity misses, no fabric or ' +
     'memory bandwidth contention, no predictor or buffer flushes of mitigations; no errata of ' +
-    'AVIC doorbells; ASIDs never run out; whether INVLPGB reaches nested translations on every stepping ' +
-    'is unverified; VMRUN loads all fields whatever the clean bits say',
+    'AVIC doorbells; ASIDs never run out; whether INVLPGB reaches nested translations on every ' +
+    'stepping is unverified; VMRUN loads all fields whatever the clean bits say',
   prices: {
     vmExit: assumed(
       400,
       170,
       690,
       'A1: pre-VMRUN to post-VMRUN 1344-1376 cycles with SEV-ES (its save area is larger, and ' +
-        'the world switch around it is in there); half of the 800 that remain here, the split is ours',
+        'the world switch around it is in there); half of the 800 that remain, the split is ours',
     ),
     vmEntry: assumed(400, 170, 690, 'A1: the other half of the raw VMRUN and #VMEXIT'),
     vmload: assumed(100, 50, 200, `${NONE} for VMLOAD alone: 20 words of hidden state`),

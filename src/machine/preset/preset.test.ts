@@ -13,7 +13,7 @@ import { COMMON, OF_VENDOR, type Price, SOFTWARE } from './price.ts';
 
 const FROZEN: Readonly<Record<string, string>> = {
   'intel-cascade-lake': '12c050bb9f468bedb647271bae569c397e5ef6d179c07b80ed5bec505eba9fbf',
-  'amd-milan': '8c30edc9224462ccb3ac871de30d6b9b59cb1b50df746d2bd7d068194f8be9fc',
+  'amd-milan': 'da91b4270631d9602e83816c45309a5a0462ad7c020f921bbe5efa39d3cd64cb',
 };
 /** Machines that differ from another in nothing but where their CPUs are. */
 const SAME_PRICES = /-2s$/;
