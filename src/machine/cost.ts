@@ -31,6 +31,23 @@ export class Cost {
   readonly software: Float64Array;
   readonly #cpusPerSocket: number;
 
+  static readonly #known = new WeakMap<Preset, Map<number, Cost>>();
+
+  /** Prices do not change: one object for all machines of a preset. */
+  static of(preset: Preset, softwareScale: number): Cost {
+    let scales = Cost.#known.get(preset);
+    if (scales === undefined) {
+      scales = new Map();
+      Cost.#known.set(preset, scales);
+    }
+    let cost = scales.get(softwareScale);
+    if (cost === undefined) {
+      cost = new Cost(preset, softwareScale);
+      scales.set(softwareScale, cost);
+    }
+    return cost;
+  }
+
   constructor(preset: Preset, softwareScale = 1) {
     const value = (name: keyof Preset['prices']): number => preset.prices[name].value;
     this.hardware = Object.fromEntries(

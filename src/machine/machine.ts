@@ -44,6 +44,8 @@ export interface MachineOptions {
   readonly ledger?: Ledger;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
+  /** Who has which cache line; the preset's prices decide unless given. */
+  readonly lines?: Lines;
   /** The TLB of a CPU; the preset's unless given. */
   readonly tlb?: (cpu: number) => Tlb;
   /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
@@ -80,7 +82,7 @@ export class Machine implements Engine {
     this.preset = preset;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
-    this.cost = new Cost(preset, options.softwareScale ?? 1);
+    this.cost = Cost.of(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => {
       return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));
     });
@@ -94,9 +96,10 @@ export class Machine implements Engine {
     };
     this.ledger = options.ledger;
     this.lines =
-      this.ledger === undefined
+      options.lines ??
+      (this.ledger === undefined
         ? new Lines(this.memory, cpus, linePrices)
-        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger);
+        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger));
     this.waiters = new Waiters(this.memory);
     this.translator = new Translator(this, options.secondStage, options.nestedStage);
     const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;

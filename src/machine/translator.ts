@@ -26,7 +26,7 @@ import { x86_64 } from './format/x86-64.ts';
 import type { GuestContext } from './guest.ts';
 import { BELLS } from './instruction.ts';
 import type { Machine } from './machine.ts';
-import { FRAME_BYTES } from './memory.ts';
+import { FRAME_BYTES, type Memory } from './memory.ts';
 import { Charge } from './preset/price.ts';
 import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
@@ -62,13 +62,50 @@ class GuestPhysicalCache implements NestedCache {
   }
 }
 
-/** What walks the tables of one second-stage format. */
-interface Walkers {
-  readonly nested: NestedWalker;
-  readonly second: Walker;
-  readonly peek: Walker;
+/** What walks the tables of one second-stage format, each made when it is first needed. */
+class Walkers {
   /** Level of the root table. */
   readonly top: number;
+  readonly #make: () => NestedWalker;
+  readonly #memory: Memory;
+  readonly #format: WalkedFormat;
+  #nested: NestedWalker | undefined;
+  #second: Walker | undefined;
+  #peek: Walker | undefined;
+
+  constructor(memory: Memory, format: WalkedFormat, make: () => NestedWalker) {
+    this.top = format.geometry.levels - 1;
+    this.#memory = memory;
+    this.#format = format;
+    this.#make = make;
+  }
+
+  get nested(): NestedWalker {
+    this.#nested ??= this.#make();
+    return this.#nested;
+  }
+
+  get second(): Walker {
+    this.#second ??= new Walker(this.#memory, this.#format);
+    return this.#second;
+  }
+
+  get peek(): Walker {
+    this.#peek ??= new Walker(this.#memory, this.#format);
+    return this.#peek;
+  }
+}
+
+/** The first stage of guests, by the width of physical addresses: the same for all machines. */
+const FIRST_STAGES = new Map<number, ReturnType<typeof x86_64>>();
+
+function firstStageOf(maxPhyBits: number): ReturnType<typeof x86_64> {
+  let format = FIRST_STAGES.get(maxPhyBits);
+  if (format === undefined) {
+    format = x86_64(MANUAL_4, { maxPhyBits });
+    FIRST_STAGES.set(maxPhyBits, format);
+  }
+  return format;
 }
 
 export class Translator {
@@ -92,7 +129,7 @@ export class Translator {
     this.secondStage =
       secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
+    this.firstStage = firstStageOf(maxPhyBits);
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
@@ -104,10 +141,11 @@ export class Translator {
 
   #walkersOf(format: WalkedFormat): Walkers {
     const { memory } = this.#m;
-    const nested = new NestedWalker(memory, this.firstStage, format);
-    nested.cache = this.#cache;
-    const top = format.geometry.levels - 1;
-    return { nested, second: new Walker(memory, format), peek: new Walker(memory, format), top };
+    return new Walkers(memory, format, () => {
+      const nested = new NestedWalker(memory, this.firstStage, format);
+      nested.cache = this.#cache;
+      return nested;
+    });
   }
 
   #of(guest: GuestContext): Walkers {
