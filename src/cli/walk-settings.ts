@@ -144,7 +144,8 @@ function guestStage(
   }
   if (!second.isUnderGuests) {
     const why = second.hasPrivilege ? '' : ': its guests are not modelled';
-    throw new UsageError(`walk: a guest root needs a second stage as --format, npt or ept, not ${second.id}${why}`);
+    const needed = 'a guest root needs a second stage as --format, npt or ept';
+    throw new UsageError(`walk: ${needed}, not ${second.id}${why}`);
   }
   const [kind] = formatKind(options.guestFormat ?? dump.guestFormat ?? 'x86-64', '--guest-format');
   if (!kind.hasPrivilege) {

@@ -151,8 +151,8 @@ function armShape(kind: FormatKind, said: Said): Shape {
   const concatenated = 2 ** Math.max(0, rootBits - kind.indexBits);
   const isAsTheDumpSays = start === undefined && levels === undefined && asked === dumpBits;
   if (pages !== undefined && isAsTheDumpSays && pages !== concatenated) {
-    throw new UsageError(`${file}: ${ipaBits} bits from level ${startLevel} on need ${concatenated} \
-root tables, not ${pages}`);
+    const need = `${ipaBits} bits from level ${startLevel} on need ${concatenated} root tables`;
+    throw new UsageError(`${file}: ${need}, not ${pages}`);
   }
   const paBits = agreed(file, 'output address sizes', [number('pabits', 32, 52), vtcr?.paBits]);
   return {

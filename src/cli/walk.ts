@@ -253,7 +253,7 @@ export function addWalkOptions(command: Command): Command {
     .option('--levels <n>', 'number of table levels')
     .option(
       '--start-level <n>',
-      'level of the table at the root, 0 being that of 4 KiB pages; of arm-stage2 the manual’s number',
+      'level of the root table, 0 being that of 4 KiB pages; of arm-stage2 as the manual counts',
     )
     .option('--ipa-bits <n>', 'input address bits (arm-stage2)')
     .option('--ha [on|off]', 'VTCR_EL2.HA: hardware sets the Access flag (arm-stage2)')

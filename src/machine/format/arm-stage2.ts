@@ -201,42 +201,46 @@ const NOTHING = {
   mmuWritable: false,
 };
 
+const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
+
+function decodeBy(judge: Judge, params: ArmStage2Params, word: Word64, level: number): Entry {
+  const { lo, hi } = word;
+  const isValid = (lo & VALID) !== 0;
+  const isLeaf = level === 0 || (lo & TABLE) === 0;
+  const isReserved = isLeaf && (~lo & absentAt(level, true)) !== 0;
+  if (!isValid || isReserved) {
+    const frozen = lo === FROZEN.lo && hi === FROZEN.hi;
+    return { kind: frozen ? 'frozen' : 'empty', lo, hi, ...NOTHING };
+  }
+  const pfn = judge.frame(lo, hi, level, isLeaf);
+  if (!isLeaf) {
+    return { kind: 'table', lo, hi, ...NOTHING, ...EVERYTHING, pfn };
+  }
+  const rights = leafRights(lo >>> FIELDS.memoryAttributes[1]);
+  const { kept, added = 0 } = highRights(params, (hi >>> FROM_DBM) & 0xf, true);
+  const now = (rights & kept) | added;
+  return {
+    kind: 'leaf',
+    lo,
+    hi,
+    pfn,
+    read: (now & RIGHT_READ) !== 0,
+    write: (now & RIGHT_WRITE) !== 0,
+    execute: (now & RIGHT_EXECUTE) !== 0,
+    user: true,
+    accessed: (lo & ACCESSED) !== 0,
+    dirty: added !== 0 && (lo & WRITABLE) !== 0,
+    hostWritable: (hi & HOST_WRITABLE) !== 0,
+    mmuWritable: (hi & MMU_WRITABLE) !== 0,
+  };
+}
+
 export function armStage2(geometry: Geometry, given: Partial<ArmStage2Params> = {}): WalkedFormat {
   const params: ArmStage2Params = { ...ARM_STAGE2_DEFAULTS, ...given };
   if (params.dirtyState && !params.accessFlag) defect('arm-stage2', 'HD needs HA');
   const judge = armJudge(geometry, params);
 
-  const decode = (word: Word64, level: number): Entry => {
-    const { lo, hi } = word;
-    const isValid = (lo & VALID) !== 0;
-    const isLeaf = level === 0 || (lo & TABLE) === 0;
-    const isReserved = isLeaf && (~lo & absentAt(level, true)) !== 0;
-    if (!isValid || isReserved) {
-      const frozen = lo === FROZEN.lo && hi === FROZEN.hi;
-      return { kind: frozen ? 'frozen' : 'empty', lo, hi, ...NOTHING };
-    }
-    const pfn = judge.frame(lo, hi, level, isLeaf);
-    if (!isLeaf) {
-      return { kind: 'table', lo, hi, ...NOTHING, ...EVERYTHING, pfn };
-    }
-    const rights = leafRights(lo >>> FIELDS.memoryAttributes[1]);
-    const { kept, added = 0 } = highRights(params, (hi >>> FROM_DBM) & 0xf, true);
-    const now = (rights & kept) | added;
-    return {
-      kind: 'leaf',
-      lo,
-      hi,
-      pfn,
-      read: (now & RIGHT_READ) !== 0,
-      write: (now & RIGHT_WRITE) !== 0,
-      execute: (now & RIGHT_EXECUTE) !== 0,
-      user: true,
-      accessed: (lo & ACCESSED) !== 0,
-      dirty: added !== 0 && (lo & WRITABLE) !== 0,
-      hostWritable: (hi & HOST_WRITABLE) !== 0,
-      mmuWritable: (hi & MMU_WRITABLE) !== 0,
-    };
-  };
+  const decode = (word: Word64, level: number): Entry => decodeBy(judge, params, word, level);
 
   /** With HD a writable entry has DBM, and S2AP's write bit once it is dirty. */
   const writeBits = ({ rights, dirty }: LeafSpec): Word64 => {
@@ -286,8 +290,6 @@ export function armStage2(geometry: Geometry, given: Partial<ArmStage2Params> = 
     decode,
   };
 }
-
-const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
 
 /**
  * How the value of a live entry at `level` may become another one. `break-before-make`: invalid
