@@ -14,6 +14,17 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   tick: ['none'],
   apicv: ['on', 'off'],
   upper: ['present', 'absent'],
+  levels: ['4', '5'],
+  'guest-levels': ['4', '5'],
+};
+
+/** Those that the system is built by, and what they are called there. */
+const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
+  l1: 'l1',
+  apicv: 'apicv',
+  pages: 'pages',
+  levels: 'levels',
+  'guest-levels': 'guestLevels',
 };
 
 export interface ConditionOptions {
@@ -22,6 +33,8 @@ export interface ConditionOptions {
   readonly apicv?: string | undefined;
   readonly upper?: string | undefined;
   readonly pages?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface AskedConditions {
@@ -49,12 +62,22 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  for (const name of ['l1', 'apicv', 'upper', 'pages'] as const) {
-    const value = options[name];
+  const { l1, apicv, upper, pages, levels, guestLevels } = options;
+  for (const [name, value] of Object.entries({
+    l1,
+    apicv,
+    upper,
+    pages,
+    levels,
+    'guest-levels': guestLevels,
+  })) {
     if (value !== undefined) take(name, value, `--${name}`);
   }
   const system = Object.fromEntries(
-    [...given].filter(([name]) => name === 'l1' || name === 'apicv' || name === 'pages'),
+    [...given].flatMap(([name, value]) => {
+      const known = OF_SYSTEM[name];
+      return known === undefined ? [] : [[known, value]];
+    }),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };
 }

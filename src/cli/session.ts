@@ -27,6 +27,8 @@ export interface SessionOptions {
   readonly apicv?: string | undefined;
   readonly pages?: string | undefined;
   readonly upper?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface Session {

@@ -45,8 +45,11 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
-  /** Pages of the host that back guest memory, where a slot has room for whole ones. */
-  readonly pages: HostPages;
+  /** Pages of the host behind a slot that has room for whole ones; 4 KiB unless given. */
+  readonly pages?: HostPages;
+  /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
+  readonly levels?: '4' | '5';
+  readonly guestLevels?: '4' | '5';
 }
 
 export type HostPages = '4k' | '2m' | '1g';

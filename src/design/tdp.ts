@@ -159,8 +159,8 @@ function logOf(mmu: TdpMmu): DirtyLog {
 }
 
 /** What a host page of that size is to a second stage; undefined for the smallest. */
-export function hugeSize(geometry: Geometry, pages: HostPages): HugeSize | undefined {
-  if (pages === '4k') return undefined;
+export function hugeSize(geometry: Geometry, pages: HostPages | undefined): HugeSize | undefined {
+  if (pages === undefined || pages === '4k') return undefined;
   const level = pages === '2m' ? 1 : 2;
   return { level, pages: pagesAt(geometry, level) };
 }

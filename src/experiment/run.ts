@@ -71,7 +71,7 @@ export function planOf({ choice, work, vcpus, cpus, recordings, conditions }: Ta
   return plan;
 }
 
-function checkPages({ design }: Choice, { pages }: Conditions): void {
+function checkPages({ design }: Choice, { pages = '4k' }: Conditions): void {
   const able = design.pages ?? ['4k'];
   if (able.includes(pages)) return;
   badInput(
@@ -150,10 +150,19 @@ function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined)
       ...task.choice.design.leavesOut,
       ...task.work.workload.leavesOut,
       `machine: ${preset.leavesOut}`,
+      ...deeperThan(preset, conditions),
     ],
     assumes: assumptionsOf(task),
     locksNotModelled: LOCKS_NOT_MODELLED,
   };
+}
+
+/** A machine that is given deeper tables than it has. */
+function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string[] {
+  const asked = Math.max(Number(levels ?? 4), Number(guestLevels ?? 4));
+  if (asked <= preset.levels) return [];
+  const has = `${preset.id} has tables of ${preset.levels} levels`;
+  return [`machine: ${has}; this one would be a later part with the same prices`];
 }
 
 function demandOf(plan: Plan, vcpus: number): Demand {
@@ -181,12 +190,14 @@ function seat(task: Task, plan: Plan, system: System): void {
 /** The counting conditions of DESIGN.md section 5, as they held. */
 function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
   return {
-    pages: task.conditions.pages,
+    pages: task.conditions.pages ?? '4k',
     l1: task.conditions.l1,
     'fault-around': 1,
     tick: 'none',
     apicv: task.conditions.apicv,
     upper: plan.stride === 1 ? 'present' : 'absent',
+    levels: task.conditions.levels ?? '4',
+    'guest-levels': task.conditions.guestLevels ?? '4',
   };
 }
 
