@@ -17,8 +17,8 @@ import type { Vcpu, VcpuLogging, Vm } from './vcpu.ts';
 const FRAME_BYTES = 4096;
 
 /**
- * Gives every vCPU a buffer that holds `entries` pages before it is full: all that the manual allows
- * unless a small program under exploration is to fill it.
+ * Gives every vCPU a buffer that holds `entries` pages before it is full: all that the manual
+ * allows unless a small program under exploration is to fill it.
  */
 export function pmlLogging(
   platform: Platform,

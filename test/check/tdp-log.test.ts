@@ -1,6 +1,6 @@
 /**
- * Dirty logging loses no write: the litmus programs hold in every interleaving, and what is weakened
- * is caught. Those that take long are left to `kpop check`.
+ * Dirty logging loses no write: the litmus programs hold in every interleaving, and what is
+ * weakened is caught. Those that take long are left to `kpop check`.
  */
 import { expect, test } from 'vitest';
 import { caught, explored } from './explored.ts';

@@ -11,7 +11,7 @@
  *
  * Source: kvm_mmu_slot_apply_flags (x86.c), kvm_get_dirty_log_protect (kvm_main.c),
  * clear_dirty_pt_masked (tdp_mmu.c), vmx_flush_pml_buffer (vmx.c): facts; primer/x86.md 2.6.
- * Leaves out: manual protection (KVM_CLEAR_DIRTY_LOG) and initially-all-set bitmaps, the dirty ring.
+ * Leaves out: manual protection (KVM_CLEAR_DIRTY_LOG), initially-all-set bitmaps, the dirty ring.
  */
 import { defect } from '../../../base/assert.ts';
 import type { Entry } from '../../../machine/format/format.ts';
