@@ -6,7 +6,7 @@ import { defect } from '../base/assert.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
-import { type ExitTable, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import { type ExitTable, type Running, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -20,8 +20,8 @@ const FRAME_BYTES = 4096;
 
 /** What the VMCSs of a VM's vCPUs have in common. */
 export interface VmcsOptions {
-  /** Frame of the second-stage root, in the hypervisor's own memory. */
-  readonly root: number;
+  /** Frame of the second-stage root, in the hypervisor's own memory; undefined: EPT is off. */
+  readonly root: number | undefined;
   /** VPID of the first vCPU. */
   readonly vpid: number;
   readonly virtualIpis: boolean;
@@ -33,7 +33,7 @@ export function makeVmcs(platform: Platform, index: number, options: VmcsOptions
   const put = (field: number, value: number): void => {
     platform.boot.write(fieldAt(vmcs, field), value);
   };
-  put(Field.eptp, options.root * FRAME_BYTES + EPTP_FLAGS);
+  put(Field.eptp, options.root === undefined ? 0 : options.root * FRAME_BYTES + EPTP_FLAGS);
   put(Field.vpid, options.vpid + index);
   put(Field.tertiaryControls, options.virtualIpis ? IPI_VIRTUALISATION : 0);
   return vmcs;
@@ -45,10 +45,12 @@ export function addVcpus(
   guests: readonly GuestContext[],
   options: VmcsOptions,
   exits: ExitTable,
+  prepare?: Running['prepare'],
 ): void {
   guests.forEach((guest, i) => {
     guest.homeCpu = i;
-    new Vcpu(vm, i, i, running(guest, makeVmcs(vm.platform, i, options), exits));
+    const vmcs = makeVmcs(vm.platform, i, options);
+    new Vcpu(vm, i, i, { ...running(guest, vmcs, exits), prepare });
   });
 }
 

@@ -58,7 +58,7 @@ function leaveGuestMode(cpu: Context, v: Vcpu): Act {
 
 function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
-  if ((requests & REQUEST_FLUSH) !== 0) yield inveptAll(cpu, 'run.flush');
+  if ((requests & REQUEST_FLUSH) !== 0) yield (v.vm.flushAll ?? inveptAll)(cpu, 'run.flush');
   if ((requests & REQUEST_DEAD) === 0) return;
   v.active.guest.kill();
   v.own.guest.kill();

@@ -57,6 +57,8 @@ export interface Vm {
   readonly name: string;
   readonly platform: Platform;
   readonly vcpus: Vcpu[];
+  /** Drops all that a CPU may have cached of the VM; INVEPT of all contexts unless given. */
+  readonly flushAll?: (cpu: Context, label: string) => Act;
 }
 
 export class Vcpu {

@@ -12,7 +12,13 @@ import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
-import { type FieldCopy, Instruction } from './instruction.ts';
+import {
+  type FieldCopy,
+  type GateCall,
+  GENERAL_PROTECTION,
+  INVALID_OPCODE,
+  Instruction,
+} from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { performAccess } from './perform-access.ts';
@@ -23,7 +29,7 @@ import { enterGuest, exitToHost } from './world-switch.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
-const { cpuid, access, zeroFrame, copyFields, ring, work } = Instruction;
+const { cpuid, access, zeroFrame, copyFields, ring, work, gate } = Instruction;
 const { advanced } = Outcome;
 
 export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
@@ -60,7 +66,8 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       break;
     case invvpid:
       cpu.now += price.invvpid;
-      cpu.tlb.invvpid(act.at);
+      if (act.lo === 1) cpu.tlb.invvpid(act.at);
+      else cpu.tlb.invvpidAll();
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
     case sendIpi: {
@@ -102,16 +109,20 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       break;
     }
     case loadCr3:
+      if (regime.shadowRoot !== 0) return trap(m, cpu, guest, act);
       cpu.now += price.loadCr3;
       regime.cr3 = act.at;
       regime.pcid = act.lo;
       if (act.hi === 1) flushPcid(m, cpu, guest, act);
       break;
     case invlpg:
+      if (regime.shadowRoot !== 0) return trap(m, cpu, guest, act);
       cpu.now += price.invlpg;
       m.translator.invlpg(cpu, guest, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
       break;
+    case gate:
+      return throughGate(m, cpu, guest, act);
     case work:
       cpu.now += act.hi * price.instruction;
       break;
@@ -180,7 +191,10 @@ const REASON: Readonly<Record<number, number>> = {
   [Instruction.vmptrld]: ExitReason.vmptrld,
   [Instruction.invept]: ExitReason.invept,
   [Instruction.invvpid]: ExitReason.invvpid,
+  [Instruction.invlpg]: ExitReason.invlpg,
+  [Instruction.loadCr3]: ExitReason.crAccess,
   [Instruction.sendIpi]: ExitReason.msrWrite,
+  [Instruction.out]: ExitReason.io,
   [Instruction.vmcall]: ExitReason.vmcall,
   [Instruction.cpuid]: ExitReason.cpuid,
 };
@@ -188,6 +202,10 @@ const REASON: Readonly<Record<number, number>> = {
 /** The instruction is privileged here: it becomes an exit, its act the operands. */
 function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
   const reason = REASON[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  if (act.op === Instruction.out && guest.deprivileged) {
+    exitToHost(m, cpu, { reason: ExitReason.exception, vector: GENERAL_PROTECTION });
+    return advanced;
+  }
   if (act.op === Instruction.vmcall) {
     guest.registers[0] = act.at;
     (act.operand as readonly number[]).forEach((value, i) => {
@@ -195,6 +213,34 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
     });
   }
   exitToHost(m, cpu, { reason });
+  return advanced;
+}
+
+/**
+ * A program's way into supervisor code: where that is not run by hardware, #UD exits; where it is,
+ * its privileged instruction exits if the hypervisor's tables are what hardware walks.
+ *
+ * Leaves out: the native handler under EPT (no recording of it is compared).
+ */
+function throughGate(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
+  if (guest.regime.shadowRoot === 0) {
+    defect('throughGate', 'a gate of a guest whose own tables are walked');
+  }
+  if (guest.deprivileged) {
+    exitToHost(m, cpu, { reason: ExitReason.exception, vector: INVALID_OPCODE });
+    return advanced;
+  }
+  cpu.now += m.cost.hardware.exception;
+  const { deed } = act.operand as GateCall;
+  if (deed === 'read-cr3') {
+    const { word } = guest.top;
+    const at = guest.regime.cr3 * FRAME_BYTES;
+    word.lo = at | 0;
+    word.hi = Math.floor(at / 2 ** 32);
+    guest.top.state = 'done';
+    return advanced;
+  }
+  exitToHost(m, cpu, { reason: deed === 'invlpg' ? ExitReason.invlpg : ExitReason.crAccess });
   return advanced;
 }
 

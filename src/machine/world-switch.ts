@@ -13,7 +13,7 @@ import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
 import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
-import type { GuestContext } from './guest.ts';
+import type { GuestContext, Regime } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { Field, IPI_VIRTUALISATION } from './vmcs.ts';
@@ -23,6 +23,9 @@ export interface ExitInformation {
   readonly qualification?: number;
   readonly guestPhysical?: number;
   readonly guestLinear?: number;
+  /** Vector of an exception, and its error code. */
+  readonly vector?: number;
+  readonly errorCode?: number;
 }
 
 /** VMLAUNCH/VMRESUME in root mode. */
@@ -52,9 +55,19 @@ function loadRegime(m: Machine, cpu: Cpu, guest: GuestContext): void {
   const at = memory.base(cpu.vmcs);
   regime.ep4ta = Math.floor(memory.valueAt(at + 2 * Field.eptp) / FRAME_BYTES);
   regime.vpid = memory.valueAt(at + 2 * Field.vpid);
+  if (regime.ep4ta === 0) loadShadow(m, cpu, regime, at);
   regime.shadowVmcs = memory.valueAt(at + 2 * Field.linkPointer);
   const controls = memory.valueAt(at + 2 * Field.tertiaryControls);
   regime.virtualIpis = (controls & IPI_VIRTUALISATION) !== 0;
+}
+
+/** EPT is off: the hypervisor's own tables are in CR3, and an exception may be injected. */
+function loadShadow(m: Machine, cpu: Cpu, regime: Regime, at: number): void {
+  const { memory } = m;
+  regime.shadowRoot = Math.floor(memory.valueAt(at + 2 * Field.guestCr3) / FRAME_BYTES);
+  if (memory.valueAt(at + 2 * Field.entryInterruption) === 0) return;
+  memory.setValueAt(at + 2 * Field.entryInterruption, 0);
+  cpu.now += m.cost.hardware.exception;
 }
 
 /** VM exit: the guest's act stays offered. */
@@ -66,9 +79,12 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
   memory.setValueAt(at + 2 * Field.exitQualification, information.qualification ?? 0);
   memory.setValueAt(at + 2 * Field.exitGuestPhysical, information.guestPhysical ?? 0);
   memory.setValueAt(at + 2 * Field.exitGuestLinear, information.guestLinear ?? 0);
-  memory.setValueAt(at + 2 * Field.exitInterruption, 0);
+  memory.setValueAt(at + 2 * Field.exitInterruption, information.vector ?? 0);
   memory.setValueAt(at + 2 * Field.exitIdtVectoring, 0);
   memory.setValueAt(at + 2 * Field.exitInstructionLength, 3);
+  if (information.vector !== undefined) {
+    memory.setValueAt(at + 2 * Field.exitInterruptionError, information.errorCode ?? 0);
+  }
   m.trace.event(Event.exit, cpu.id, cpu.now, information.reason, guest.level);
   cpu.now += m.cost.hardware.vmExit;
   cpu.exitReason = information.reason;
