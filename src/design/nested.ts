@@ -17,7 +17,7 @@ import { VECTOR_CALL, vmcall } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, nothing, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { buildNestedHost, L1_GEOMETRY } from './nested-checked.ts';
 import { addNestedVcpus, nestedVm } from './nested-host.ts';
@@ -89,7 +89,7 @@ function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
     faultLock: 'read',
   });
   const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
-  addVcpus(vm, guest.contexts, { root: mmu.root, vpid: 1, virtualIpis: false }, exits);
+  addVcpus(vm, guest.contexts, blocksOf(mmu, 1, false), exits);
   mmu.rcu = attachRcu(platform, [vm]);
   vm.vcpus.forEach((v, i) => {
     const context = l1.contexts[i]!;

@@ -11,6 +11,7 @@ import type { FramePool, StatePromise } from '../check/promise.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
+import { virtOf } from '../hypervisor/virt/index.ts';
 import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
 import type { Geometry } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -117,6 +118,8 @@ export interface Axis {
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
+  /** Values that build the same as another one where a check builds it, and which one that is. */
+  readonly alike?: Readonly<Record<string, string>>;
 }
 
 export interface Design {
@@ -147,5 +150,6 @@ export function hostPlatform(machine: Machine): Platform {
   const region = { base, limit };
   const boot = machine.memory;
   const cpus = machine.cpus.length;
-  return { name: 'l0', arena, frames: new Frames(arena, region, cpus), cpus, boot };
+  const frames = new Frames(arena, region, cpus);
+  return { name: 'l0', arena, frames, cpus, boot, virt: virtOf(machine.preset) };
 }

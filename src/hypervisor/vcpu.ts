@@ -9,6 +9,7 @@ import type { Act, Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { atomic, atomicLine, layout } from '../runtime/layout.ts';
 import type { Platform } from './platform.ts';
+import type { Virtualisation } from './virt/virt.ts';
 
 /** KVM keeps mode and requests side by side in `struct kvm_vcpu`; the call words are per CPU. */
 export const VcpuWords = layout('vcpu', {
@@ -32,13 +33,13 @@ export type ExitHandler = (cpu: Context, v: Vcpu) => Routine<void>;
 export type ExitTable = ReadonlyMap<number, ExitHandler>;
 
 /**
- * What a vCPU runs: a guest context with its VMCS and the handlers of its exits. Objects that
- * have all fields, in this order, are of one kind to the compiler, and the run loop is faster.
+ * What a vCPU runs: a guest context with its control block and the handlers of its exits. Objects
+ * that have all fields, in this order, are of one kind to the compiler, and the run loop is faster.
  */
 export interface Running {
   readonly guest: GuestContext;
-  /** Frame of its VMCS in the hypervisor's own memory. */
-  readonly vmcs: number;
+  /** Frame of its control block, VMCS or VMCB, in the hypervisor's own memory. */
+  readonly block: number;
   readonly exits: ExitTable;
   /** Work before an entry that may take locks, sleep or wait: interrupts are on. */
   readonly prepare?: ((cpu: Context, v: Vcpu) => Routine<void>) | undefined;
@@ -49,16 +50,14 @@ export interface Running {
 }
 
 /** A guest around whose entries nothing is to be done. */
-export function running(guest: GuestContext, vmcs: number, exits: ExitTable): Running {
-  return { guest, vmcs, exits, prepare: undefined, beforeEntry: undefined, afterExit: undefined };
+export function running(guest: GuestContext, block: number, exits: ExitTable): Running {
+  return { guest, block, exits, prepare: undefined, beforeEntry: undefined, afterExit: undefined };
 }
 
 export interface Vm {
   readonly name: string;
   readonly platform: Platform;
   readonly vcpus: Vcpu[];
-  /** Drops all that a CPU may have cached of the VM; INVEPT of all contexts unless given. */
-  readonly flushAll?: (cpu: Context, label: string) => Act;
 }
 
 export class Vcpu {
@@ -67,10 +66,12 @@ export class Vcpu {
   /** Seat of the thread that runs it; threads do not migrate in this step. */
   readonly seat: number;
   readonly words: number;
+  /** The processor that this hypervisor runs guests with. */
+  readonly virt: Virtualisation;
   /** What the vCPU itself is: the guest of this hypervisor. */
   readonly own: Running;
   active: Running;
-  /** The VMCS that was made current last. */
+  /** The control block that was loaded last. */
   loaded = 0;
 
   constructor(vm: Vm, index: number, seat: number, own: Running) {
@@ -79,6 +80,7 @@ export class Vcpu {
     this.index = index;
     this.seat = seat;
     this.words = vm.platform.arena.place(VcpuWords);
+    this.virt = vm.platform.virt;
     this.own = own;
     this.active = own;
     vm.vcpus.push(this);

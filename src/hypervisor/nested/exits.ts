@@ -11,7 +11,7 @@ import { Field } from '../../machine/vmcs.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
-import { accessOf, beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
+import { beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
 import { fetchShadow, setNestedLeaf } from '../mmu/shadow/fetch.ts';
 import type { GuestStep } from '../mmu/shadow/tables.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
@@ -41,7 +41,7 @@ function* hostInterrupt(): Routine<void> {
 function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const hardware = num(yield vmread(cpu, Field.exitQualification, 'nested.violation.why'));
   const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'nested.violation.where'));
-  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: accessOf(hardware) };
+  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: v.virt.accessOf(hardware) };
   const refused = yield* shadowFault(cpu, v, vm, fault);
   if (refused === undefined) return;
   const { reason, rights } = refused;

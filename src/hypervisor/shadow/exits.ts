@@ -122,7 +122,7 @@ function* emulateStore(
   }
   yield* vm.mmu.topUp(cpu);
   const isDone = yield* trackedStore(cpu, v, vm, gfn * FRAME_BYTES + (want.address % FRAME_BYTES));
-  if (isDone) yield* advance(cpu);
+  if (isDone) yield* advance(cpu, v);
 }
 
 /** Data is written to what was a table once: nothing that writes tables, so it is none any more. */
@@ -165,7 +165,7 @@ function* invalidatePage(cpu: Context, v: Vcpu, vm: ShadowVm): Routine<void> {
 
 function* writePort(cpu: Context, v: Vcpu, exits: ShadowExits): Routine<void> {
   cpu.spend(Unit.controlChecked, DECODE_CHECKS);
-  yield* advance(cpu);
+  yield* advance(cpu, v);
   yield* toUserSpace(cpu, v, exits);
 }
 

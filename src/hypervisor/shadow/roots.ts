@@ -104,12 +104,12 @@ export function* prepareRoot(cpu: Context, v: Vcpu, vm: ShadowVm): Routine<void>
     yield* syncRoot(cpu, vm, own.root.page);
   }
   const cr3 = own.root.table * FRAME_BYTES;
-  if (cpu.read(fieldAt(v.own.vmcs, Field.guestCr3)) !== cr3) {
+  if (cpu.read(fieldAt(v.own.block, Field.guestCr3)) !== cr3) {
     yield vmwrite(cpu, Field.guestCr3, cr3, 'shadow.root.cr3');
   }
   if (!own.needsFlush) return;
   own.needsFlush = false;
-  yield invvpid(cpu, cpu.read(fieldAt(v.own.vmcs, Field.vpid)), 'shadow.root.flush');
+  yield invvpid(cpu, cpu.read(fieldAt(v.own.block, Field.vpid)), 'shadow.root.flush');
 }
 
 export function cr3Of(v: Vcpu): Cr3 {
