@@ -17,6 +17,7 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomicLine, layout } from '../../runtime/layout.ts';
 import type { Process } from '../common/process.ts';
+import type { DirectMap } from './direct-map.ts';
 
 const FRAME_BYTES = 4096;
 const PCIDS = 4095;
@@ -37,12 +38,15 @@ export interface KernelOptions {
   readonly format: TableFormat;
   readonly vcpus: readonly GuestContext[];
   readonly data: PageSource;
+  /** The map of all memory that the kernel's own stores go through, where it needs one. */
+  readonly direct: DirectMap | undefined;
 }
 
 export class GuestKernel {
   readonly frames: Frames;
   readonly format: TableFormat;
   readonly vcpus: readonly GuestContext[];
+  readonly #direct: DirectMap | undefined;
   readonly #data: PageSource;
   readonly #calls: number;
   readonly #users: number; // one word per address space tag
@@ -53,6 +57,7 @@ export class GuestKernel {
     this.format = options.format;
     this.vcpus = options.vcpus;
     this.#data = options.data;
+    this.#direct = options.direct;
     this.#calls = options.arena.take(options.vcpus.length * CallWords.bytes);
     this.#users = options.arena.take(options.vcpus.length * LINE_BYTES);
     this.#pcids = options.arena.take(options.vcpus.length * LINE_BYTES);
@@ -63,9 +68,24 @@ export class GuestKernel {
     return { called: base + CallWords.at.called, answered: base + CallWords.at.answered };
   }
 
+  /** The boot CPU, once the kernel's words are resident: paging on, if the kernel has a map. */
+  *boot(cpu: GuestContext): Routine<void> {
+    if (this.#direct === undefined) return;
+    yield* this.#direct.build(cpu, () => this.#newTable(cpu));
+    yield* this.leaveProcess(cpu);
+  }
+
+  /** Runs in no process's address space from here on. */
+  *leaveProcess(cpu: GuestContext): Routine<void> {
+    yield loadCr3(cpu, this.#direct?.root ?? 0, 0, 'keep', 'kernel.exit.leave');
+  }
+
   /** Makes an empty address space and switches to it. */
   *exec(cpu: GuestContext): Routine<Process> {
+    // Its first: paging is off until now.
+    if (this.#direct !== undefined && cpu.regime.cr3 === 0) yield* this.leaveProcess(cpu);
     const root = yield* this.#newTable(cpu);
+    if (this.#direct !== undefined) yield* this.#direct.share(cpu, root);
     const tags = this.#pcids + cpu.seat * LINE_BYTES;
     const pcid = (cpu.read(tags) % PCIDS) + 1;
     cpu.write(tags, pcid);

@@ -84,7 +84,7 @@ export function* exitProcess(
   process: Process,
   areas: readonly Area[],
 ): Routine<number[]> {
-  yield loadCr3(cpu, 0, 0, 'keep', 'kernel.exit.leave');
+  yield* kernel.leaveProcess(cpu);
   const frames: number[] = [];
   const top = { table: process.root, level: kernel.format.geometry.levels - 1, firstPage: 0 };
   yield* dismantle(kernel, cpu, top, areas, frames);

@@ -105,6 +105,10 @@ export function* prepareRoot(cpu: Context, v: Vcpu, vm: ShadowVm): Routine<void>
   }
   const cr3 = own.root.table * FRAME_BYTES;
   if (cpu.read(fieldAt(v.own.block, Field.guestCr3)) !== cr3) {
+    if (v.loaded !== v.own.block) {
+      yield v.virt.load(cpu, v.own.block, 'shadow.root.load-vmcs');
+      v.loaded = v.own.block;
+    }
     yield vmwrite(cpu, Field.guestCr3, cr3, 'shadow.root.cr3');
   }
   if (!own.needsFlush) return;
