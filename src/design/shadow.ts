@@ -8,6 +8,7 @@ import { badInput } from '../base/bad-input.ts';
 import type { GuestImage } from '../guest/common/image.ts';
 import { DirectMap } from '../guest/kernel/direct-map.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import { stopVcpus } from '../hypervisor/flush/stop.ts';
 import { MmuWords, type PageRange } from '../hypervisor/mmu/common.ts';
 import { ShadowMmu } from '../hypervisor/mmu/shadow/mmu.ts';
 import { Role } from '../hypervisor/mmu/shadow/page.ts';
@@ -190,7 +191,8 @@ function userSpaceOf(vm: ShadowVm, image: GuestImage): UserSpace {
       if (deed.kind === 'phase') cpu.note(Event.phase, deed.number, 0);
       else if (deed.kind === 'discard') yield* shadowUnmap(cpu, vm, [deed.frames], 'free');
       else {
-        for (const { own } of vm.vm.vcpus) own.guest.kill();
+        yield* stopVcpus(cpu, vm.vm, v);
+        v.own.guest.kill();
         yield* shadowTeardown(cpu, vm);
       }
     }

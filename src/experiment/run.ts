@@ -12,7 +12,7 @@ import type { Preset } from '../machine/preset/price.ts';
 import { Counters } from '../measure/counters.ts';
 import { Digest } from '../measure/digest.ts';
 import type { Run } from '../measure/result.ts';
-import { fanOut } from '../runtime/trace.ts';
+import { fanOut, type TraceSink } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
 import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
 import type { Plan, Recordings } from '../workload/workload.ts';
@@ -64,8 +64,8 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
   return plan;
 }
 
-export function runOne(task: Task): Run {
-  const plan = planOf(task);
+/** `also`: who else is told of every event. */
+export function runOne(task: Task, also?: TraceSink, plan = planOf(task)): Run {
   const demand = demandOf(plan, task.vcpus);
   const cpus = task.cpus ?? cpusFor(demand);
   const counters = new Counters({
@@ -77,7 +77,8 @@ export function runOne(task: Task): Run {
   const { preset, softwareScale, conditions } = task;
   // The other prices of software work serve a ratio only: nobody asks what exactly happened.
   const digest = softwareScale === 1 ? new Digest() : undefined;
-  const trace = digest === undefined ? counters : fanOut([counters, digest]);
+  const sinks = [counters, digest, also].filter((sink) => sink !== undefined);
+  const trace = sinks.length === 1 ? counters : fanOut(sinks);
   const system = assemble(task.choice, { preset, cpus, trace, softwareScale, demand, conditions });
   seat(task, plan, system);
   const { stuck } = runTimed(system.machine);
@@ -118,7 +119,8 @@ export function runOne(task: Task): Run {
 
 function demandOf(plan: Plan, vcpus: number): Demand {
   const { pagesPerVcpu, stride } = plan;
-  return { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+  const demand = { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+  return plan.image === undefined ? demand : { ...demand, image: plan.image };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {

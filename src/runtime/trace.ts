@@ -78,7 +78,10 @@ export const Tracepoint = {
   zapAllFast: 44,
   /** a = vector, b = error code, or -1. */
   injException: 45,
-  /** a = instruction pointer, b = 1 if it could not be emulated; more: its first eight bytes. */
+  /**
+   * a = instruction pointer, b = its length * 2, + 1 if it could not be emulated; more: its first
+   * eight bytes.
+   */
   emulateInsn: 46,
   /** a = port, b = value. */
   pio: 47,

@@ -6,6 +6,7 @@ import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
 import { programs, trace } from './recorded.ts';
+import { shadowGuestWorkload } from './shadow-guest.ts';
 import { type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
 export const workloads: readonly Workload[] = [
@@ -16,6 +17,7 @@ export const workloads: readonly Workload[] = [
   munmap,
   trace,
   programs,
+  shadowGuestWorkload,
 ];
 
 /** A workload with its parameters. */

@@ -114,11 +114,30 @@ export function* fetchInstruction(
   return bytes;
 }
 
+/** Lengths of the instructions that are known, by the bytes that they begin with. */
+const LENGTHS: readonly (readonly [code: string, length: number])[] = [
+  ['48 83 04 24', 5],
+  ['4c 89 1f', 3],
+  ['0f', 3],
+  ['ff', 2],
+  ['48 cf', 2],
+  ['ee', 1],
+];
+
+function lengthOf(bytes: readonly number[]): number {
+  const code = codeOfBytes(bytes);
+  return LENGTHS.find(([begin]) => code.startsWith(begin))?.[1] ?? bytes.length;
+}
+
+function codeOfBytes(bytes: readonly number[]): string {
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+}
+
 function noteInstruction(cpu: Context, rip: number, bytes: readonly number[], failed: 0 | 1): void {
   const half = (from: number): number =>
     bytes.slice(from, from + 4).reduceRight((sum, byte) => sum * 256 + byte, 0);
   cpu.note(Tracepoint.more, half(0), half(4));
-  cpu.note(Tracepoint.emulateInsn, rip, failed);
+  cpu.note(Tracepoint.emulateInsn, rip, failed + 2 * lengthOf(bytes));
 }
 
 /** A program went through its gate: #UD, the handler, and back with what is in RDI then. */
@@ -172,7 +191,7 @@ function* step(
   registers: Registers,
 ): Routine<boolean> {
   const bytes = yield* fetchInstruction(cpu, v, vm, registers.rip, SUPERVISOR);
-  const code = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  const code = codeOfBytes(bytes);
   if (code.startsWith('48 83 04 24')) {
     yield* addToStack(cpu, v, vm, registers.rsp, bytes[4]!);
     registers.rip += 5;
