@@ -1,6 +1,6 @@
 /**
- * `kpop import` of ftrace text: how often each event of KVM happened in each phase; with `--against`
- * beside what the same guest program causes under a design.
+ * `kpop import` of ftrace text: how often each event of KVM happened in each phase; with
+ * `--against` beside what the same guest program causes under a design.
  */
 import { type Choice, designs, parseDesign } from '../design/index.ts';
 import { type Against, holdAgainst, type Row } from '../experiment/against.ts';

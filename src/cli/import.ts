@@ -104,7 +104,8 @@ async function readRecording(
 function foreign(file: string, head: Uint8Array): UsageError {
   const begin = head.length === 0 ? 'it is empty' : `it begins with ${shorten(head)}`;
   return new UsageError(
-    `${file}: neither valgrind lackey text, ftrace text, a .pg or .ft page list, nor a kpop trace: ${begin}`,
+    `${file}: neither valgrind lackey text, ftrace text, a .pg or .ft page list, ` +
+      `nor a kpop trace: ${begin}`,
   );
 }
 

@@ -143,8 +143,8 @@ function addImport(program: Command): void {
   program
     .command('import')
     .description(
-      'turn a recording (valgrind lackey text, page lists) into a trace file; count the events of ' +
-        'an ftrace text by phase',
+      'turn a recording (valgrind lackey text, page lists) into a trace file; ' +
+        'count the events of an ftrace text by phase',
     )
     .argument('<file>', 'the recording, gzipped or not; - for standard input')
     .option('--out <trace>', 'the file to write (default: <name>.kpt.gz in this folder)')

@@ -182,7 +182,9 @@ function install(machine: Machine, vm: ShadowVm, guest: GuestVm, image: GuestIma
   });
 }
 
-/** What user space does after the guest's OUTs: the deeds of the image, one list after the other. */
+/**
+ * What user space does after the guest's OUTs: the deeds of the image, one list after the other.
+ */
 function userSpaceOf(vm: ShadowVm, image: GuestImage): UserSpace {
   let next = 0; // private to the thread of vCPU 0
   return function* userSpace(cpu, v): Routine<void> {

@@ -27,8 +27,8 @@ const EXPLAINED: readonly { phase: string; event: string; why: string }[] = [
     phase: 'phase=teardown',
     event: 'kvm_unmap_hva_range',
     why:
-      'user space unmaps the pages of kvm_run at its end; the notifier hears of every range of the ' +
-      'process, though no memory of the guest lies there, and the model has no such pages',
+      'user space unmaps the pages of kvm_run at its end; the notifier hears of every range of ' +
+      'its process, though no memory of the guest lies there, and the model has no such pages',
   },
 ];
 
@@ -43,7 +43,9 @@ export interface Against {
   readonly notModelled: readonly string[];
 }
 
-/** `phases`: what the recording holds; events that it never has, because they were off, are none. */
+/**
+ * `phases`: what the recording holds; events that it never has, because they were off, are none.
+ */
 export function holdAgainst(
   recording: string,
   phases: readonly PhaseCounts[],
@@ -85,7 +87,9 @@ function simulate(choice: Choice, marks: readonly string[]): readonly PhaseCount
   return counter.result();
 }
 
-/** Runs the guest program that the marks of a recording name; `sink` is told of all that happens. */
+/**
+ * Runs the guest program that the marks of a recording name; `sink` is told of all that happens.
+ */
 export function runMarks(choice: Choice, marks: readonly string[], sink: TraceSink): void {
   const task: Task = {
     choice,

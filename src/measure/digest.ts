@@ -1,7 +1,7 @@
 /**
- * The digest of a run: a 64-bit hash of all trace events but tracepoints in their order, and of the final memory
- * that the caller absorbs. Two lanes of 32 bits in the manner of MurmurHash3; equal runs have equal
- * digests on every host. It tells runs apart; it resists no adversary.
+ * The digest of a run: a 64-bit hash of all trace events but tracepoints in their order, and of the
+ * final memory that the caller absorbs. Two lanes of 32 bits in the manner of MurmurHash3; equal
+ * runs have equal digests on every host. It tells runs apart; it resists no adversary.
  */
 import { FIRST_TRACEPOINT, type TraceSink } from '../runtime/trace.ts';
 

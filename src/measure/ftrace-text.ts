@@ -55,7 +55,8 @@ export class FtraceText implements TraceSink {
       return;
     }
     if (kind === Event.phase) {
-      return this.#add(cpu, cycle, 'tracing_mark_write', this.#names.phases[a] ?? `phase ${a}`);
+      this.#add(cpu, cycle, 'tracing_mark_write', this.#names.phases[a] ?? `phase ${a}`);
+      return;
     }
     const name = TRACEPOINT_NAMES[kind];
     if (name === undefined) return;

@@ -1,7 +1,7 @@
 /**
- * The text that tracefs gives (`trace` and `trace_pipe`, trace-cmd report): one event a line, `task-pid
- * [cpu] flags seconds: event: fields`; comment lines begin with #. Phases are what was written to
- * `trace_marker`.
+ * The text that tracefs gives (`trace` and `trace_pipe`, trace-cmd report): one event a line,
+ * `task-pid [cpu] flags seconds: event: fields`; comment lines begin with #. Phases are what was
+ * written to `trace_marker`.
  */
 import { badInput } from '../base/bad-input.ts';
 import { PhaseCounter, type PhaseCounts } from './tracepoints.ts';

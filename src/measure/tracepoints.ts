@@ -43,9 +43,9 @@ export class PhaseCounter implements TraceSink {
   }
 
   event(kind: number, _cpu: number, _cycle: number, a: number): void {
-    if (kind === Event.phase) return this.mark(this.#names[a] ?? `phase ${a}`);
     const name = TRACEPOINT_NAMES[kind];
-    if (name !== undefined) this.count(name);
+    if (kind === Event.phase) this.mark(this.#names[a] ?? `phase ${a}`);
+    else if (name !== undefined) this.count(name);
   }
 
   mark(phase: string): void {

@@ -1,6 +1,6 @@
 /**
- * The guest in the recordings of real KVM (data/traces/kvm): its phases, as the marks in a recording
- * name them, and the workload that runs them.
+ * The guest in the recordings of real KVM (data/traces/kvm): its phases, as the marks in a
+ * recording name them, and the workload that runs them.
  */
 import { badInput } from '../base/bad-input.ts';
 import { type Command, type Phase, shadowGuest } from '../guest/program/shadow-guest.ts';

@@ -36,8 +36,9 @@ function eventsOf(text: string): string[] {
 }
 
 /**
- * At the end user space unmaps the pages of `kvm_run` as well. The notifier of KVM hears of any range
- * of the process, and says so; no memory of the guest lies there, and the model has no such pages.
+ * At the end user space unmaps the pages of `kvm_run` as well. The notifier of KVM hears of any
+ * range of the process, and says so; no memory of the guest lies there, and the model has no such
+ * pages.
  */
 const KVM_RUN_UNMAPPED = {
   phase: 'phase=teardown',

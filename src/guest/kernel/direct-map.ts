@@ -38,7 +38,9 @@ export class DirectMap {
     return Math.floor(FIRST * 2 ** geometry.indexBits) * pagesAt(geometry, top);
   }
 
-  /** Builds the tables while the kernel still runs without paging; `newTable` gives a zeroed one. */
+  /**
+   * Builds the tables while the kernel still runs without paging; `newTable` gives a zeroed one.
+   */
   *build(cpu: Context, newTable: () => Routine<number>): Routine<void> {
     const format = this.#format;
     const { geometry } = format;

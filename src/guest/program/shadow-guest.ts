@@ -1,7 +1,7 @@
 /**
  * The guest in the recordings of data/traces/kvm: a program without an operating system that edits
- * its own page tables through a map of its memory, and goes through a gate for what needs privilege.
- * Its commands come one after the other; after each it tells its host by an OUT.
+ * its own page tables through a map of its memory, and goes through a gate for what needs
+ * privilege. Its commands come one after the other; after each it tells its host by an OUT.
  *
  * Source: data/traces/kvm/README.md (commands), and the recordings (which words a command uses, and
  * where its instructions lie).
@@ -167,16 +167,24 @@ function* atRandom(
   command: Extract<Command, { does: 'random' }>,
 ): Routine<void> {
   const { va, pages, accesses, writePercent } = command;
-  let x = BigInt(command.seed);
+  const state = { lo: command.seed | 0, hi: Math.floor(command.seed / 2 ** 32) | 0 };
   for (let i = 0; i < accesses; i++) {
-    x = BigInt.asUintN(64, x ^ (x << 13n));
-    x ^= x >> 7n;
-    x = BigInt.asUintN(64, x ^ (x << 17n));
-    const page = Number(x % BigInt(pages));
-    const kind = Number((x >> 40n) % 100n) < writePercent ? WRITE : READ;
+    nextRandom(state);
+    const page = ((state.hi >>> 0) * (2 ** 32 % pages) + (state.lo >>> 0)) % pages;
+    const kind = (state.hi >>> 8) % 100 < writePercent ? WRITE : READ;
     yield accessAt(cpu, va + page * FRAME_BYTES, kind, 'guest.random');
   }
   cpu.note(Event.operation, accesses, 0);
+}
+
+/** x ^= x << 13; x ^= x >> 7; x ^= x << 17, on halves of 64 bits. */
+function nextRandom(x: { lo: number; hi: number }): void {
+  x.hi ^= (x.hi << 13) | (x.lo >>> 19);
+  x.lo ^= x.lo << 13;
+  x.lo ^= (x.lo >>> 7) | (x.hi << 25);
+  x.hi ^= x.hi >>> 7;
+  x.hi ^= (x.hi << 17) | (x.lo >>> 15);
+  x.lo ^= x.lo << 17;
 }
 
 /** Goes through the gate; RDI afterwards. The instruction behind it is fetched again. */

@@ -1,6 +1,6 @@
 /**
- * Memory of the guest in the recordings of data/traces/kvm before it runs: tables that map it one to
- * one, descriptor tables, and the bytes of the few instructions that a host emulates.
+ * Memory of the guest in the recordings of data/traces/kvm before it runs: tables that map it one
+ * to one, descriptor tables, and the bytes of the few instructions that a host emulates.
  *
  * Source: data/traces/kvm/README.md (layout); the recordings themselves (bytes at their addresses,
  * accesses to descriptor tables).
@@ -91,7 +91,7 @@ export function imageWords(): ImageWord[] {
     entry(HUGE_DIRECTORY, (frame - SLOT.first) / ENTRIES, frame, HUGE_FLAGS);
   }
   for (const [at, bytes] of Object.entries(CODE)) {
-    bytes.forEach((byte, i) => putByte(words, Number(at) + i, byte));
+    for (const [i, byte] of bytes.entries()) putByte(words, Number(at) + i, byte);
   }
   const gate = 16 * 6; // of #UD: present, for programs too, an interrupt gate
   words.set(IDT + gate, {

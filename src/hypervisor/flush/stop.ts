@@ -10,8 +10,8 @@ import type { Context } from '../../runtime/context.ts';
 import { hasEnded, isInGuest, REQUEST_DEAD, type Vcpu, type Vm } from '../vcpu.ts';
 
 /**
- * Returns when no vCPU thread of `vm` runs or will ever run any more; `but`: the thread that asks, if
- * it is one of them.
+ * Returns when no vCPU thread of `vm` runs or will ever run any more; `but`: the thread that asks,
+ * if it is one of them.
  */
 export function* stopVcpus(cpu: Context, vm: Vm, but?: Vcpu): Routine<void> {
   const others = vm.vcpus.filter((v) => v !== but);

@@ -1,6 +1,6 @@
 /**
- * Exits of a guest whose tables are shadowed: every page fault, every load of CR3, every INVLPG; and
- * where the host runs no supervisor code, the gates of its programs.
+ * Exits of a guest whose tables are shadowed: every page fault, every load of CR3, every INVLPG;
+ * and where the host runs no supervisor code, the gates of its programs.
  *
  * Source: arch/x86/kvm/vmx/vmx.c without EPT; arch/x86/kvm/mmu/mmu.c, kvm_mmu_page_fault (facts).
  */

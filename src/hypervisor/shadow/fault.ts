@@ -2,8 +2,8 @@
  * A page fault of a guest whose tables are shadowed: the guest's own tables say whether it is the
  * guest's business; otherwise the shadow is filled, and the guest tries again.
  *
- * Source: arch/x86/kvm/mmu/paging_tmpl.h, page_fault; mmu.c, direct_page_fault (facts; primer/x86.md
- * 3.2).
+ * Source: arch/x86/kvm/mmu/paging_tmpl.h, page_fault; mmu.c, direct_page_fault (facts;
+ * primer/x86.md 3.2).
  */
 import { indexAt } from '../../machine/format/format.ts';
 import { WRITE } from '../../machine/format/judge.ts';

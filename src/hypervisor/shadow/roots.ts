@@ -28,7 +28,9 @@ export interface Cr3 {
   readonly pcid: number;
 }
 
-/** MOV to CR3 of the guest. Without `keep` the tag's translations must be as of now from here on. */
+/**
+ * MOV to CR3 of the guest. Without `keep` the tag's translations must be as of now from here on.
+ */
 export function* switchRoot(
   cpu: Context,
   v: Vcpu,

@@ -1,5 +1,6 @@
 /**
- * What a hypervisor keeps for a guest whose own long-mode tables it shadows: KVM without EPT or NPT.
+ * What a hypervisor keeps for a guest whose own long-mode tables it shadows: KVM without EPT or
+ * NPT.
  *
  * Source: arch/x86/kvm/mmu/mmu.c (facts; primer/x86.md section 3).
  */

@@ -1,6 +1,6 @@
 /**
- * A guest's write to a table that is shadowed and may not be written to directly: the instruction is
- * emulated, and what mirrored the entry is dropped. A table that is written to again and again
+ * A guest's write to a table that is shadowed and may not be written to directly: the instruction
+ * is emulated, and what mirrored the entry is dropped. A table that is written to again and again
  * without being used is no longer taken for one.
  *
  * Source: arch/x86/kvm/mmu/mmu.c, kvm_mmu_track_write, detect_write_flooding (facts; primer/x86.md

@@ -29,7 +29,9 @@ const ACCESS_UNIT = 2 ** 46;
 /** What an SP above level 0 adds to its guest frame's count: such a table may never be written. */
 export const UPPER = 2 ** 20;
 
-/** The note of an entry: the guest page of a leaf or the header of a child, and the rights given. */
+/**
+ * The note of an entry: the guest page of a leaf or the header of a child, and the rights given.
+ */
 export function noteOf(target: number, access: number): number {
   return target + 1 + access * ACCESS_UNIT;
 }
@@ -285,7 +287,7 @@ export class ShadowMmu {
     return Role.isInvalid(role) || cpu.read(page + StateAt.generation) !== this.generation(cpu);
   }
 
-  // --- entries ------------------------------------------------------------------------------------
+  // --- entries ---------------------------------------------------------------------------------
 
   /** Address of an entry that hardware walks. */
   entry(cpu: Context, of: EntryOf): number {

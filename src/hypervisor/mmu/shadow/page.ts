@@ -2,8 +2,8 @@
  * A shadow page (SP): the words of its header, and the role that tells SPs of one guest table
  * apart.
  *
- * Source: arch/x86/include/asm/kvm_host.h, union kvm_mmu_page_role; arch/x86/kvm/mmu/mmu_internal.h,
- * struct kvm_mmu_page (facts; primer/x86.md 3.1).
+ * Source: arch/x86/include/asm/kvm_host.h, union kvm_mmu_page_role;
+ * arch/x86/kvm/mmu/mmu_internal.h, struct kvm_mmu_page (facts; primer/x86.md 3.1).
  * Leaves out: quadrants and 4-byte entries (32-bit guests), smm, passthrough.
  */
 import { atomic, atomicLine, layout, plain, plainLine } from '../../../runtime/layout.ts';

@@ -3,8 +3,8 @@
  * entry is read for good, its table is write-protected and TLBs are flushed: otherwise the guest
  * could change it after the look and before the next flush, unseen.
  *
- * Source: arch/x86/kvm/mmu/mmu.c, mmu_sync_children, kvm_sync_page; paging_tmpl.h, sync_spte (facts;
- * primer/x86.md 3.3).
+ * Source: arch/x86/kvm/mmu/mmu.c, mmu_sync_children, kvm_sync_page; paging_tmpl.h, sync_spte
+ * (facts; primer/x86.md 3.3).
  * Leaves out: batches and lock breaks of a long sync.
  */
 import { Unit } from '../../../machine/preset/price.ts';
@@ -19,8 +19,8 @@ import { clearChild, markedChildren, tryToUnsync } from './unsync.ts';
 import { zapEntry } from './zap.ts';
 
 /**
- * Whether the tables under a root may be out of step. Without the lock: the marks were stored before
- * a table could be written to, and are read after whatever told this CPU of such a write.
+ * Whether the tables under a root may be out of step. Without the lock: the marks were stored
+ * before a table could be written to, and are read after whatever told this CPU of such a write.
  */
 export function* isOutOfStep(cpu: Context, root: number): Routine<boolean> {
   if (num(yield cpu.load(root + StateAt.unsyncChildren, 'shadow.sync.look')) !== 0) return true;
@@ -53,8 +53,8 @@ export function* syncChildren(
 }
 
 /**
- * The SPs below `parent` that are out of step. Marks that lead to none any more are cleared. Returns
- * whether there are any.
+ * The SPs below `parent` that are out of step. Marks that lead to none any more are cleared.
+ * Returns whether there are any.
  */
 function* collect(cpu: Context, mmu: ShadowMmu, parent: number, into: number[]): Routine<boolean> {
   let any = false;
