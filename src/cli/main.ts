@@ -62,6 +62,8 @@ function build(): Command {
   return program;
 }
 
+const SENSITIVITY_HELP = 'also run again at both ends of every price that matters';
+
 function addList(program: Command): void {
   program
     .command('list')
@@ -77,6 +79,7 @@ function addRun(program: Command): void {
     .argument('<design>', 'an id, an id with axes, or a file that exports a design')
     .option('--vcpus <n>', 'vCPUs of the guest', '1')
     .option('--trace <file>', 'also write the events as text, as tracefs gives it')
+    .option('--sensitivity', SENSITIVITY_HELP)
     .option('--json', 'print one JSON document, kpop.run/1')
     .action(ending(runRun));
 }
@@ -86,6 +89,7 @@ function addCompare(program: Command): void {
     .description('run several designs on equal work, also with software work at 0 and at 2x')
     .argument('<designs...>', 'the first is what the others are compared with')
     .option('--vcpus <list>', 'numbers of vCPUs, as 1,2,4', '1')
+    .option('--sensitivity', SENSITIVITY_HELP)
     .option('--json', 'print one JSON document, kpop.compare/1')
     .option('--html <file>', 'also write a report as one HTML file')
     .action(ending(runCompare));

@@ -3,7 +3,9 @@
  * and its final words can be visited, the system has its vCPUs ready for programs.
  */
 import { roleText } from '../hypervisor/mmu/shadow/page.ts';
+import { Cost } from '../machine/cost.ts';
 import { EXIT_NAMES } from '../machine/exit.ts';
+import { Ledger } from '../machine/ledger.ts';
 import { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, type Memory } from '../machine/memory.ts';
 import type { Preset } from '../machine/preset/price.ts';
@@ -20,6 +22,8 @@ export interface Site {
   readonly softwareScale: number;
   readonly demand: Demand;
   readonly conditions: Conditions;
+  /** To be told what the clocks are made of; it wants the trace as well. */
+  readonly ledger?: Ledger;
 }
 
 /** What the numbers in trace events mean. */
@@ -36,8 +40,14 @@ export function assemble(choice: Choice, site: Site): System {
     cpus: site.cpus,
     trace: site.trace,
     softwareScale: site.softwareScale,
+    ...(site.ledger === undefined ? {} : { ledger: site.ledger }),
   });
   return choice.design.build(machine, site.demand, choice.axes, site.conditions);
+}
+
+/** A ledger for a machine of this kind. */
+export function openLedger(preset: Preset, cpus: number, softwareScale: number): Ledger {
+  return new Ledger(new Cost(preset, softwareScale), cpus);
 }
 
 /** Shows every frame that was ever written, in ascending order, its number first. */

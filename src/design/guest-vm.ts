@@ -10,7 +10,7 @@ import { Frames } from '../alloc/frames.ts';
 import { badInput } from '../base/bad-input.ts';
 import type { GuestImage } from '../guest/common/image.ts';
 import { DirectMap } from '../guest/kernel/direct-map.ts';
-import { GuestKernel } from '../guest/kernel/kernel.ts';
+import { GuestKernel, spaceBytes } from '../guest/kernel/kernel.ts';
 import { kernelServices } from '../guest/kernel/services.ts';
 import { answerShootdown } from '../guest/kernel/unmap.ts';
 import type { Environment } from '../guest/program/environment.ts';
@@ -46,7 +46,10 @@ export function buildGuestVm(
   }
   if (demand.barePages !== undefined) return bareGuest(machine, demand, level, demand.barePages);
   const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
-  const words = pool * 8 + dataWords(demand) + vcpus * KERNEL_WORDS_PER_VCPU;
+  const spaces = demand.spaces && { ...demand.spaces, dataPages: vcpus * demand.pagesPerVcpu };
+  const kernelWords = vcpus * KERNEL_WORDS_PER_VCPU;
+  const own = spaces === undefined ? 0 : spaceBytes(spaces, vcpus);
+  const words = pool * 8 + dataWords(demand) + kernelWords + own;
   const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus * REPORT_PAGES;
   const arena = new Arena(1, arenaFrames);
   const region = { base: arenaFrames, limit: arenaFrames + pool };
@@ -59,6 +62,7 @@ export function buildGuestVm(
     format: machine.translator.firstStage,
     vcpus: contexts,
     data,
+    spaces,
     direct:
       reach === 'second stage'
         ? undefined
@@ -81,8 +85,8 @@ export function buildGuestVm(
     vcpus,
     hostThreads: demand.hostThreads,
   }));
-  const own = { first: 0, end: region.limit };
-  return { contexts, environments, memory: [own, ...data.ranges] };
+  const kernelMemory = { first: 0, end: region.limit };
+  return { contexts, environments, memory: [kernelMemory, ...data.ranges] };
 }
 
 /** A guest that brings everything along: its contexts and where its memory is. */

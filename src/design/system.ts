@@ -29,6 +29,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Files of a guest whose processes have areas; undefined: none has. */
+  readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
    * Guests without a kernel: so many pages of guest-physical memory from 0 on, which programs touch
    * directly. What an exploration uses.

@@ -2,22 +2,61 @@
  * A preset's prices as plain numbers for the hot path, and its distances between CPUs. A scale on
  * software work serves the reports that repeat every run with all software units at 0 and at 2x.
  */
-import { type HardwareAct, type Preset, SOFTWARE } from './preset/price.ts';
+import type { Ledger } from './ledger.ts';
+import { Charge, FIRST_UNIT, type HardwareAct, PRICES, type Preset } from './preset/price.ts';
+
+/** What `pay` needs of a machine and of a CPU. */
+interface Payer {
+  readonly cost: Cost;
+  readonly ledger: Ledger | undefined;
+}
+interface Clock {
+  readonly id: number;
+  now: number;
+}
+
+/** Moves a CPU's clock by a price, given by its index, as often as it is due. */
+export function pay(m: Payer, cpu: Clock, price: number, count = 1): void {
+  if (m.ledger !== undefined) m.ledger.charge(cpu.id, cpu.now, price, count);
+  cpu.now += m.cost.of[price]! * count;
+}
 
 export type Hardware = Readonly<Record<HardwareAct, number>>;
 
 export class Cost {
   readonly hardware: Hardware;
+  /** Cycles of every price, by its index in PRICES. */
+  readonly of: Float64Array;
   /** Cycles per software unit, by unit index. */
   readonly software: Float64Array;
   readonly #cpusPerSocket: number;
+
+  static readonly #known = new WeakMap<Preset, Map<number, Cost>>();
+
+  /** Prices do not change: one object for all machines of a preset. */
+  static of(preset: Preset, softwareScale: number): Cost {
+    let scales = Cost.#known.get(preset);
+    if (scales === undefined) {
+      scales = new Map();
+      Cost.#known.set(preset, scales);
+    }
+    let cost = scales.get(softwareScale);
+    if (cost === undefined) {
+      cost = new Cost(preset, softwareScale);
+      scales.set(softwareScale, cost);
+    }
+    return cost;
+  }
 
   constructor(preset: Preset, softwareScale = 1) {
     const value = (name: keyof Preset['prices']): number => preset.prices[name].value;
     this.hardware = Object.fromEntries(
       Object.keys(preset.prices).map((name) => [name, value(name as HardwareAct)]),
     ) as Hardware;
-    this.software = Float64Array.from(SOFTWARE, (name) => value(name) * softwareScale);
+    this.of = Float64Array.from(PRICES, (name, i) => {
+      return i < FIRST_UNIT ? value(name) : value(name) * softwareScale;
+    });
+    this.software = this.of.subarray(FIRST_UNIT);
     this.#cpusPerSocket = preset.cpusPerSocket;
   }
 
@@ -32,5 +71,15 @@ export class Cost {
 
   ipi(from: number, to: number): number {
     return this.sameSocket(from, to) ? this.hardware.ipiSameSocket : this.hardware.ipiCrossSocket;
+  }
+
+  /** Index of the price of a line's transfer between two CPUs; -1 if they are one. */
+  transferPrice(from: number, to: number): number {
+    if (from === to) return -1;
+    return this.sameSocket(from, to) ? Charge.lineSameSocket : Charge.lineCrossSocket;
+  }
+
+  ipiPrice(from: number, to: number): number {
+    return this.sameSocket(from, to) ? Charge.ipiSameSocket : Charge.ipiCrossSocket;
   }
 }

@@ -2,7 +2,7 @@
  * Machine instructions as acts. A context of any level offers the same ones; whether an instruction
  * is executed or is itself a VM exit is decided by the machine from the mode it is executed in.
  */
-import { type Act, FIRST_INSTRUCTION } from '../runtime/act.ts';
+import { type Act, FIRST_INSTRUCTION, type Word } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { GuestContext } from './guest.ts';
 
@@ -30,10 +30,14 @@ export const Instruction = {
   ring: FIRST_INSTRUCTION + 13,
   /** A stretch of a program's own instructions that touch nothing new. */
   work: FIRST_INSTRUCTION + 14,
+  /** REP MOVS of a whole page. */
+  copyFrame: FIRST_INSTRUCTION + 16,
+  /** SYSCALL and SYSRET: a program enters its kernel and returns; no exit in any mode. */
+  systemCall: FIRST_INSTRUCTION + 17,
   /** UD2 by which a program asks supervisor code of its own guest for a privileged deed. */
-  gate: FIRST_INSTRUCTION + 16,
+  gate: FIRST_INSTRUCTION + 18,
   /** OUT of a byte to a port. */
-  out: FIRST_INSTRUCTION + 17,
+  out: FIRST_INSTRUCTION + 19,
 } as const;
 
 /** Vectors of exceptions. */
@@ -156,6 +160,21 @@ export function work(cpu: Context, count: number, label: string): Act {
 /** Sets all words of frame `pfn` of the context's own memory to zero. */
 export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
   return cpu.instruct(Instruction.zeroFrame, pfn, 0, 0, undefined, label);
+}
+
+/** Copies all words of frame `from` of the guest's memory to frame `to`. */
+export function copyFrame(cpu: Context, from: number, to: number, label: string): Act {
+  return cpu.instruct(Instruction.copyFrame, to, 0, 0, from, label);
+}
+
+/** A program's way into its kernel and back. */
+export function systemCall(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.systemCall, 0, 0, 0, undefined, label);
+}
+
+/** #PF error code of an access that faulted in the guest's own tables; 0: it went through. */
+export function faultCode(word: Word): number {
+  return word.ok ? 0 : word.lo;
 }
 
 /** Fields to move between two frames, one of which is a VMCS. */

@@ -12,12 +12,14 @@ import { Op, type Routine } from '../runtime/act.ts';
 import { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import type { TraceSink } from '../runtime/trace.ts';
+import { ChargedLines } from './charged-lines.ts';
 import { Cost } from './cost.ts';
 import { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import type { WalkedFormat } from './format/judge.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
-import { Lines } from './lines.ts';
+import type { Ledger } from './ledger.ts';
+import { type LinePrices, Lines } from './lines.ts';
 import { Memory } from './memory.ts';
 import { GuestOnTheSpot, HostOnTheSpot } from './on-the-spot.ts';
 import { runPrivate } from './perform-access.ts';
@@ -38,8 +40,12 @@ export interface MachineOptions {
   readonly trace: TraceSink;
   /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
   readonly softwareScale?: number;
+  /** Writes down what every clock is made of; takes time of the simulator's own. */
+  readonly ledger?: Ledger;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
+  /** Who has which cache line; the preset's prices decide unless given. */
+  readonly lines?: Lines;
   /** The TLB of a CPU; the preset's unless given. */
   readonly tlb?: (cpu: number) => Tlb;
   /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
@@ -55,6 +61,7 @@ export class Machine implements Engine {
   readonly processors: readonly Processor[];
   readonly cost: Cost;
   readonly lines: Lines;
+  readonly ledger: Ledger | undefined;
   readonly waiters: Waiters;
   readonly translator: Translator;
   readonly trace: TraceSink;
@@ -75,21 +82,28 @@ export class Machine implements Engine {
     this.preset = preset;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
-    this.cost = new Cost(preset, options.softwareScale ?? 1);
+    this.cost = Cost.of(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => {
       return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));
     });
     this.processors = this.cpus;
     const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
-    this.lines = new Lines(this.memory, cpus, {
+    const linePrices: LinePrices = {
       l1: l1Hit,
       rmw: rmwLocal,
       llc: llcHit,
       transfer: (from, to) => this.cost.transfer(from, to),
-    });
+    };
+    this.ledger = options.ledger;
+    this.lines =
+      options.lines ??
+      (this.ledger === undefined
+        ? new Lines(this.memory, cpus, linePrices)
+        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger));
     this.waiters = new Waiters(this.memory);
     this.translator = new Translator(this, options.secondStage, options.nestedStage);
-    this.lookahead = this.cost.hardware.ipiSameSocket;
+    const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;
+    this.lookahead = Math.min(ipiSameSocket, ipiCrossSocket);
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);
     this.#hostSpot = new HostOnTheSpot(this);

@@ -7,6 +7,7 @@
  * references of levels that the leaf-table cache saves as well).
  */
 
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { EPT_DEFAULTS, ept } from './format/ept.ts';
@@ -26,7 +27,8 @@ import { x86_64 } from './format/x86-64.ts';
 import type { GuestContext } from './guest.ts';
 import { BELLS, PAGE_FAULT } from './instruction.ts';
 import type { Machine } from './machine.ts';
-import { FRAME_BYTES } from './memory.ts';
+import { FRAME_BYTES, type Memory } from './memory.ts';
+import { Charge } from './preset/price.ts';
 import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
@@ -61,13 +63,50 @@ class GuestPhysicalCache implements NestedCache {
   }
 }
 
-/** What walks the tables of one second-stage format. */
-interface Walkers {
-  readonly nested: NestedWalker;
-  readonly second: Walker;
-  readonly peek: Walker;
+/** What walks the tables of one second-stage format, each made when it is first needed. */
+class Walkers {
   /** Level of the root table. */
   readonly top: number;
+  readonly #make: () => NestedWalker;
+  readonly #memory: Memory;
+  readonly #format: WalkedFormat;
+  #nested: NestedWalker | undefined;
+  #second: Walker | undefined;
+  #peek: Walker | undefined;
+
+  constructor(memory: Memory, format: WalkedFormat, make: () => NestedWalker) {
+    this.top = format.geometry.levels - 1;
+    this.#memory = memory;
+    this.#format = format;
+    this.#make = make;
+  }
+
+  get nested(): NestedWalker {
+    this.#nested ??= this.#make();
+    return this.#nested;
+  }
+
+  get second(): Walker {
+    this.#second ??= new Walker(this.#memory, this.#format);
+    return this.#second;
+  }
+
+  get peek(): Walker {
+    this.#peek ??= new Walker(this.#memory, this.#format);
+    return this.#peek;
+  }
+}
+
+/** The first stage of guests, by the width of physical addresses: the same for all machines. */
+const FIRST_STAGES = new Map<number, ReturnType<typeof x86_64>>();
+
+function firstStageOf(maxPhyBits: number): ReturnType<typeof x86_64> {
+  let format = FIRST_STAGES.get(maxPhyBits);
+  if (format === undefined) {
+    format = x86_64(MANUAL_4, { maxPhyBits });
+    FIRST_STAGES.set(maxPhyBits, format);
+  }
+  return format;
 }
 
 export class Translator {
@@ -92,7 +131,7 @@ export class Translator {
     this.secondStage =
       secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
+    this.firstStage = firstStageOf(maxPhyBits);
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
@@ -105,10 +144,11 @@ export class Translator {
 
   #walkersOf(format: WalkedFormat): Walkers {
     const { memory } = this.#m;
-    const nested = new NestedWalker(memory, this.firstStage, format);
-    nested.cache = this.#cache;
-    const top = format.geometry.levels - 1;
-    return { nested, second: new Walker(memory, format), peek: new Walker(memory, format), top };
+    return new Walkers(memory, format, () => {
+      const nested = new NestedWalker(memory, this.firstStage, format);
+      nested.cache = this.#cache;
+      return nested;
+    });
   }
 
   #of(guest: GuestContext): Walkers {
@@ -129,7 +169,7 @@ export class Translator {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
     const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome !== OK) {
       cpu.tlb.dropPage(space, page);
       this.#violation(cpu, outcome, walker.code, at, at);
@@ -250,7 +290,7 @@ export class Translator {
     this.#cache.cpu = cpu;
     this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome === OK) {
       const dirty = walker.dirty && access === WRITE;
       const rights = dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;

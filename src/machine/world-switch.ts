@@ -11,11 +11,13 @@ import type { Word } from '../runtime/act.ts';
 import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import type { GuestContext, Regime } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
+import { Charge } from './preset/price.ts';
 import { Field, IPI_VIRTUALISATION } from './vmcs.ts';
 
 export interface ExitInformation {
@@ -33,7 +35,7 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
   if (guest.finished) defect('enterGuest', `${guest.name} has no code`);
   if (guest.cpu >= 0) defect('enterGuest', `${guest.name} runs on CPU ${guest.cpu} already`);
   loadRegime(m, cpu, guest);
-  cpu.now += m.cost.hardware.vmEntry;
+  pay(m, cpu, Charge.vmEntry);
   m.trace.event(Event.entry, cpu.id, cpu.now, cpu.exitReason, guest.level);
   cpu.guest = guest;
   cpu.current = guest;
@@ -86,7 +88,7 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
     memory.setValueAt(at + 2 * Field.exitInterruptionError, information.errorCode ?? 0);
   }
   m.trace.event(Event.exit, cpu.id, cpu.now, information.reason, guest.level);
-  cpu.now += m.cost.hardware.vmExit;
+  pay(m, cpu, Charge.vmExit);
   cpu.exitReason = information.reason;
   if (guest.access.began >= 0) guest.access.leftGuest = true;
   guest.takePosted();

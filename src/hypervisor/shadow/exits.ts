@@ -114,7 +114,10 @@ function* emulateStore(
   gfn: number,
 ): Routine<void> {
   const { guest } = v.own;
-  if (guest.top.act.op === Instruction.access) return yield* unprotect(cpu, vm, gfn);
+  const { op } = guest.top.act;
+  if (op === Instruction.access || op === Instruction.copyFrame) {
+    return yield* unprotect(cpu, vm, gfn);
+  }
   cpu.spend(Unit.instructionEmulated, 1);
   if (guest.rip !== undefined) {
     yield* fetchInstruction(cpu, v, vm, guest.rip, want.privilege);

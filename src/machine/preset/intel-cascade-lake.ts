@@ -93,6 +93,19 @@ export const intelCascadeLake: Preset = {
       900,
       'A7: 13.7 GB/s in 4 KiB units (AMD Milan, folio-zero series v4), 0.30 us; no Intel source',
     ),
+    systemCall: published(
+      150,
+      113,
+      550,
+      'A8: getpid on bare metal 0.06 us without page-table isolation, which this part does not ' +
+        'need, 0.22 us with it (PVM SOSP23 table 2); low: SYSCALL and SYSRET alone',
+    ),
+    copyPage: assumed(
+      1000,
+      250,
+      2000,
+      `A7: memcpy of 4 KiB 0.1-0.2 us cached, 0.4-0.8 us uncached, ${R}`,
+    ),
     guestFaultWork: assumed(
       1000,
       500,
