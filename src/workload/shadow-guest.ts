@@ -5,6 +5,7 @@
 import { badInput } from '../base/bad-input.ts';
 import { type Command, type Phase, shadowGuest } from '../guest/program/shadow-guest.ts';
 import { HUGE_MAP, SMALL_MAP } from '../guest/program/shadow-image.ts';
+import type { Routine } from '../runtime/act.ts';
 import type { Parameter, Plan, Settings, Workload } from './workload.ts';
 
 /** What a mark says, and how it becomes a phase; `va` is where the phase before worked. */
@@ -184,10 +185,10 @@ export function planOf(marks: readonly string[], vcpus: number): Plan {
 }
 
 const NOTHING: Plan['program'] = {
-  *setUp() {
+  *setUp(): Routine<void> {
     // the image brings its own code
   },
-  *run() {
+  *run(): Routine<void> {
     // the same
   },
 };
