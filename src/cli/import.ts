@@ -35,6 +35,7 @@ const INTERRUPTED = 130;
 
 /** Converts `file`; returns the exit status: 0, or 130 after Ctrl-C (nothing is written then). */
 export async function runImport(file: string, options: ImportOptions): Promise<number> {
+  const out = options.against === undefined ? (options.out ?? defaultOut(file)) : '';
   // With a handler in place the signal waits for the event loop, so it never splits saveTrace.
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();
@@ -52,7 +53,6 @@ export async function runImport(file: string, options: ImportOptions): Promise<n
     const whole = startingWith(head, input);
     const trace = await readRecording(file, head, whole, options.filter ?? 16, stop.signal);
     if (trace === null) return INTERRUPTED;
-    const out = options.out ?? defaultOut(file);
     const bytes = saveTrace(out, trace);
     process.stdout.write(options.json === true ? json(out, bytes, trace) : text(out, bytes, trace));
     return 0;
