@@ -132,6 +132,8 @@ function simulating(command: Command): Command {
     .option('--conditions <list>', 'counting conditions, as l1=cold,apicv=off')
     .option('--l1 <state>', 'memory of L1 in L0: warm or cold')
     .option('--apicv <state>', 'APIC virtualisation: on or off')
+    .option('--levels <n>', 'levels of second-stage tables: 4 or 5')
+    .option('--guest-levels <n>', 'levels of tables of the guest itself: 4 or 5')
     .option('--upper <state>', 'upper second-stage tables of touched pages: present or absent')
     .addHelpText('after', DESIGN_HELP);
 }

@@ -40,6 +40,10 @@ export function assemble(choice: Choice, site: Site): System {
     cpus: site.cpus,
     trace: site.trace,
     softwareScale: site.softwareScale,
+    levels: {
+      second: Number(site.conditions.levels ?? 4),
+      first: Number(site.conditions.guestLevels ?? 4),
+    },
     ...(site.ledger === undefined ? {} : { ledger: site.ledger }),
   });
   return choice.design.build(machine, site.demand, choice.axes, site.conditions);

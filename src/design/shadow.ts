@@ -61,6 +61,9 @@ export const shadow: Design = {
   ],
   isolates: 'what mirroring the guest’s own tables costs, where no second stage exists',
   build(machine, demand, axes, conditions): System {
+    if (machine.vendor.id !== 'intel') {
+      badInput('design shadow is made of VMX without EPT: it needs a machine that has VMX');
+    }
     const platform: Platform = { ...hostPlatform(machine), virt: vmxWithoutEpt };
     const guest = guestOf(machine, demand, axes);
     const vm: Vm = { name: 'guest', platform, vcpus: [] };

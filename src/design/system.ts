@@ -46,6 +46,9 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
+  readonly levels?: '4' | '5';
+  readonly guestLevels?: '4' | '5';
 }
 
 export interface System {

@@ -142,10 +142,19 @@ function simulate(
       ...task.choice.design.leavesOut,
       ...task.work.workload.leavesOut,
       `machine: ${preset.leavesOut}`,
+      ...deeperThan(preset, conditions),
     ],
     assumes: assumptionsOf(task),
     locksNotModelled: LOCKS_NOT_MODELLED,
   };
+}
+
+/** A machine that is given deeper tables than it has. */
+function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string[] {
+  const asked = Math.max(Number(levels ?? 4), Number(guestLevels ?? 4));
+  if (asked <= preset.levels) return [];
+  const has = `${preset.id} has tables of ${preset.levels} levels`;
+  return [`machine: ${has}; this one would be a later part with the same prices`];
 }
 
 function demandOf(plan: Plan, vcpus: number): Demand {
@@ -175,6 +184,8 @@ function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
     tick: 'none',
     apicv: task.conditions.apicv,
     upper: plan.stride === 1 ? 'present' : 'absent',
+    levels: task.conditions.levels ?? '4',
+    'guest-levels': task.conditions.guestLevels ?? '4',
   };
 }
 

@@ -10,7 +10,6 @@
 import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
-import { EPT_DEFAULTS, ept } from './format/ept.ts';
 import { MANUAL_4 } from './format/format.ts';
 import {
   type Access,
@@ -63,6 +62,18 @@ class GuestPhysicalCache implements NestedCache {
   }
 }
 
+/** Formats of a machine's tables. */
+export interface Tables {
+  /** Of the second stage; the vendor's, with the manual's geometry, unless given. */
+  readonly secondStage?: WalkedFormat | undefined;
+  /** The same under guests of guests; explorations give those smaller tables. */
+  readonly nestedStage?: WalkedFormat | undefined;
+  /** Levels of the manual's tables: of the second stage, and of guests' own. */
+  readonly levels?: { readonly second: number; readonly first: number } | undefined;
+}
+
+const DEFAULT_LEVELS = { second: MANUAL_4.levels, first: MANUAL_4.levels };
+
 /** What walks the tables of one second-stage format, each made when it is first needed. */
 class Walkers {
   /** Level of the root table. */
@@ -97,14 +108,15 @@ class Walkers {
   }
 }
 
-/** The first stage of guests, by the width of physical addresses: the same for all machines. */
-const FIRST_STAGES = new Map<number, ReturnType<typeof x86_64>>();
+/** First stages of guests, by levels and width of physical addresses, for all machines. */
+const FIRST_STAGES = new Map<string, ReturnType<typeof x86_64>>();
 
-function firstStageOf(maxPhyBits: number): ReturnType<typeof x86_64> {
-  let format = FIRST_STAGES.get(maxPhyBits);
+function firstStageOf(levels: number, maxPhyBits: number): ReturnType<typeof x86_64> {
+  const key = `${levels} ${maxPhyBits}`;
+  let format = FIRST_STAGES.get(key);
   if (format === undefined) {
-    format = x86_64(MANUAL_4, { maxPhyBits });
-    FIRST_STAGES.set(maxPhyBits, format);
+    format = x86_64({ levels, indexBits: MANUAL_4.indexBits }, { maxPhyBits });
+    FIRST_STAGES.set(key, format);
   }
   return format;
 }
@@ -125,13 +137,14 @@ export class Translator {
   /** #PF error code of the last `linear` that said 'guest'. */
   guestFaultCode = 0;
 
-  constructor(machine: Machine, secondStage?: WalkedFormat, nestedStage?: WalkedFormat) {
+  constructor(machine: Machine, { secondStage, nestedStage, levels = DEFAULT_LEVELS }: Tables) {
     const { maxPhyBits } = machine.preset;
+    const { indexBits } = MANUAL_4;
+    const second = { levels: levels.second, indexBits };
     this.#m = machine;
-    this.secondStage =
-      secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.secondStage = secondStage ?? machine.vendor.secondStage(second, maxPhyBits);
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = firstStageOf(maxPhyBits);
+    this.firstStage = firstStageOf(levels.first, maxPhyBits);
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
@@ -139,7 +152,7 @@ export class Translator {
     this.#shadowWalker = new Walker(memory, this.firstStage);
     const isExplored = memory.frameLimit < Number.POSITIVE_INFINITY;
     this.#residence = isExplored ? undefined : new Residence(memory);
-    this.#groupBits = 2 ** MANUAL_4.indexBits;
+    this.#groupBits = 2 ** indexBits;
   }
 
   #walkersOf(format: WalkedFormat): Walkers {
@@ -159,7 +172,7 @@ export class Translator {
   guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
     if (guest.regime.shadowRoot !== 0) return this.#throughDirectMap(cpu, guest, at, access);
     const page = Math.floor(at * PER_BYTE);
-    const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+    const space = cpu.guestPhysicalSpace(guest.regime.tag);
     let frame = cpu.tlb.lookup(space, page, 1 << access);
     if (frame < 0) frame = this.#walkSecond(cpu, guest, space, at, access);
     return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
@@ -168,7 +181,7 @@ export class Translator {
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
-    const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
+    const outcome = walker.walk(guest.regime.root, page, access, USER);
     pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome !== OK) {
       cpu.tlb.dropPage(space, page);
@@ -203,7 +216,7 @@ export class Translator {
     if (cached >= 0) return cached;
     const walker = this.#shadowWalker;
     const outcome = walker.walk(guest.regime.shadowRoot, page, access, privilege);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome === OK) {
       const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
       cpu.tlb.insert(space, page, walker.pfn, rights);
@@ -248,24 +261,24 @@ export class Translator {
   }
 
   #lookForFrame(cpu: Cpu | undefined, guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root, tag } = guest.regime;
     let frame = -1;
     if (cpu !== undefined) {
-      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(ep4ta), page, 1 << access);
+      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(tag), page, 1 << access);
     }
     if (frame < 0 && this.#residence !== undefined) {
-      frame = this.#residence.find(ep4ta, page, access);
+      frame = this.#residence.find(root, page, access);
     }
     return frame < 0 ? this.#walkToPeek(guest, page, access) : frame;
   }
 
   #walkToPeek(guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root } = guest.regime;
     const { peek: walker, top } = this.#of(guest);
     walker.reset();
-    const outcome = walker.descend(top, ep4ta, ALL_RIGHTS, page, access, USER);
+    const outcome = walker.descend(top, root, ALL_RIGHTS, page, access, USER);
     if (outcome !== OK) return -1;
-    this.#residence?.keep(ep4ta, page, access, walker);
+    this.#residence?.keep(root, page, access, walker);
     return walker.pfn;
   }
 
@@ -288,7 +301,7 @@ export class Translator {
     }
     const walker = this.#of(guest).nested;
     this.#cache.cpu = cpu;
-    this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
+    this.#cache.space = cpu.guestPhysicalSpace(regime.tag);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
     pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome === OK) {
@@ -324,7 +337,7 @@ export class Translator {
   ): Outcome {
     const { regime } = guest;
     const host = cpu.tlb.structure(space, Math.floor(page / this.#groupBits));
-    if (host < 0) return walker.walk(regime.cr3, regime.ep4ta, page, access, USER);
+    if (host < 0) return walker.walk(regime.cr3, regime.root, page, access, USER);
     const start = {
       level: 0,
       pfn: cpu.tlb.structureGuestFrame,
@@ -332,7 +345,7 @@ export class Translator {
       rights: cpu.tlb.rights,
       hostRights: ALL_RIGHTS,
     };
-    return walker.walkFrom(start, regime.ep4ta, page, access, USER);
+    return walker.walkFrom(start, regime.root, page, access, USER);
   }
 
   #keepStructure(cpu: Cpu, walker: NestedWalker, space: number, page: number): void {
@@ -347,7 +360,7 @@ export class Translator {
 
   #violation(cpu: Cpu, outcome: Outcome, code: number, gpa: number, linear: number): void {
     exitToHost(this.#m, cpu, {
-      reason: outcome === 2 ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+      reason: this.#m.vendor.violation(outcome),
       qualification: code,
       guestPhysical: gpa,
       guestLinear: linear,
