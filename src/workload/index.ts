@@ -8,6 +8,7 @@ import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
 import { dirtyLog } from './dirty-log.ts';
 import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
+import { shadowGuestWorkload } from './shadow-guest.ts';
 import { reclaim, touchShared } from './sharing.ts';
 import { type Logged, type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
@@ -27,6 +28,7 @@ export const workloads: readonly Workload[] = [
   syscall,
   trace,
   programs,
+  shadowGuestWorkload,
 ];
 
 /** A workload with its parameters. */
