@@ -1,9 +1,9 @@
 /**
  * The fast page fault: a write to a page whose leaf is there and only lacks W, although the MMU may
  * give it, takes no lock. The tables may be removed under its feet (RCU keeps their frames), and
- * the leaf may be changed by anybody, so it is given W by one compare-and-swap of what was seen;
- * the page is marked afterwards, before the vCPU can write. Whoever writes through another CPU earlier
- * is reported in the next harvest.
+ * the leaf may be changed by anybody, so it is given W by one compare-and-swap of what was seen.
+ * The page is marked afterwards, before the vCPU can write; whoever writes through another CPU
+ * earlier is reported in the next harvest.
  *
  * Source: arch/x86/kvm/mmu/mmu.c, fast_page_fault (facts; primer/x86.md 2.3).
  * Leaves out: access tracking without A/D bits.
