@@ -6,6 +6,7 @@ import { tdpLogged } from '../check/invariant/tdp-log.ts';
 import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { tdpAge } from '../hypervisor/mmu/tdp/age.ts';
 import { harvestLog, startLogging, stopLogging } from '../hypervisor/mmu/tdp/dirty-log.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -31,6 +32,10 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     operations: {
       fault: (cpu, range) => faultAll(cpu, mmu, range),
       unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
+      'unmap-yield': (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free', true),
+      *age(cpu, range): Routine<void> {
+        yield* tdpAge(cpu, mmu, range);
+      },
       invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
       'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
