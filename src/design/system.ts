@@ -120,6 +120,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** Whose machines alone can have another value than the default. */
+  readonly vendor?: 'intel' | 'amd';
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
