@@ -1,6 +1,6 @@
 /**
- * L1 runs KVM on emulated VMX and EPT, or SVM and NPT: the same run loop and TDP MMU as `tdp`, over its own memory;
- * L0 emulates its entries and exits and shadows its EPT12.
+ * L1 runs KVM on emulated VMX and EPT, or SVM and NPT: the same run loop and TDP MMU as `tdp`, over
+ * its own memory; L0 emulates its entries and exits and shadows its tables.
  */
 import { OwnerCall } from '../abi/owner.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';

@@ -1,6 +1,6 @@
 /**
- * Around L0's entries of L2: the root of the shadow must be that of L1's tables, and L1's interrupts
- * come first. The same whether VMX or SVM is emulated (`NestedSide`).
+ * Around L0's entries of L2: the root of the shadow must be that of L1's tables, and interrupts for
+ * L1 come first. The same whether VMX or SVM is emulated (`NestedSide`).
  */
 
 import type { GuestContext } from '../../machine/guest.ts';

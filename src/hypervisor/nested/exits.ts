@@ -1,6 +1,6 @@
 /**
- * Exits of L2 while L1 runs it through emulated VMX or SVM: L0's own (interrupts, faults that the shadow
- * can answer), or L1's.
+ * Exits of L2 while L1 runs it through emulated VMX or SVM: L0's own (interrupts, faults that the
+ * shadow can answer), or L1's.
  */
 import { type Entry, indexAt } from '../../machine/format/format.ts';
 import { RESERVED } from '../../machine/format/judge.ts';

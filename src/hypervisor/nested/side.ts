@@ -23,7 +23,7 @@ export interface NestedSide {
   rootOf(cpu: Context, nested: NestedVcpu): number;
   /** Hardware is to run L2 on the tables rooted in host frame `table`. */
   useRoot(cpu: Context, nested: NestedVcpu, table: number, levels: number): void;
-  /** Delivers an exit of L2 to L1: an interrupt, what the last exit was, a fault that L1 handles. */
+  /** Delivers an exit of L2 to L1: an interrupt, what the last exit was, a fault that is L1's. */
   reflectInterrupt(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>;
   reflectInstruction(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>;
   reflectFault(cpu: Context, v: Vcpu, vm: NestedVm, fault: RefusedFault): Routine<void>;
