@@ -8,6 +8,7 @@ import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import type { NestedSide } from '../hypervisor/nested/side.ts';
 import type { NestedVm } from '../hypervisor/nested/state.ts';
 import { svmSide } from '../hypervisor/nested/svm.ts';
+import { ept12Tables } from '../hypervisor/nested/tables.ts';
 import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
 import { vmxSide } from '../hypervisor/nested/vmx.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
@@ -35,10 +36,18 @@ function sideOf(machine: Machine): NestedSide {
 
 export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
   const host = l1.vm.platform;
+  const shadow = new ShadowMmu({
+    platform: host,
+    format: machine.translator.nestedStage,
+    backing: l1.mmu.backing,
+    memory: [{ first: 0, end: l1.pages }],
+    header: 'small',
+  });
   const vm: NestedVm = {
     tdp: l1.mmu,
-    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.mmu.backing, l1.pages),
+    shadow,
     side: sideOf(machine),
+    tables: ept12Tables(l1.mmu, shadow),
     vmcsShadowing: axes['vmcs'] !== 'trapped',
     virtualGif: axes['svm'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',

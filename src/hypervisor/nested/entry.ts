@@ -8,7 +8,7 @@ import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { flushRemote } from '../flush/request-kick.ts';
-import { ShadowPage } from '../mmu/shadow/mmu.ts';
+import { ShadowPage } from '../mmu/shadow/page.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
 import { l2Exits } from './exits.ts';
 import { protectTables } from './protect.ts';

@@ -6,6 +6,7 @@
  * Source: arch/x86/kvm/vmx/nested.c (facts; primer/x86.md 4.1).
  */
 import type { ShadowMmu } from '../mmu/shadow/mmu.ts';
+import type { GuestTables } from '../mmu/shadow/tables.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
 import type { NestedSide } from './side.ts';
@@ -17,6 +18,8 @@ export interface NestedVm {
   readonly shadow: ShadowMmu;
   /** Which virtualisation extension L1 finds. */
   readonly side: NestedSide;
+  /** EPT12 as the shadow mirrors it. */
+  readonly tables: GuestTables;
   /** Whether VMREAD and VMWRITE of shadowed fields go without an exit. */
   readonly vmcsShadowing: boolean;
   /** SVM: whether STGI, CLGI, VMLOAD and VMSAVE of L1 go without an exit. */
