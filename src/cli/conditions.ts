@@ -11,15 +11,21 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   pages: ['4k'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
-  tick: ['none'],
+  tick: ['none', '100hz', '250hz', '1000hz'],
   apicv: ['on', 'off'],
+  eoi: ['pv', 'apic'],
   upper: ['present', 'absent'],
 };
+
+/** Those that a design builds its system by. */
+const OF_SYSTEM = ['l1', 'apicv', 'eoi', 'tick'] as const;
 
 export interface ConditionOptions {
   readonly conditions?: string | undefined;
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
+  readonly eoi?: string | undefined;
+  readonly tick?: string | undefined;
   readonly upper?: string | undefined;
 }
 
@@ -48,12 +54,12 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  for (const name of ['l1', 'apicv', 'upper'] as const) {
+  for (const name of [...OF_SYSTEM, 'upper'] as const) {
     const value = options[name];
     if (value !== undefined) take(name, value, `--${name}`);
   }
   const system = Object.fromEntries(
-    [...given].filter(([name]) => name === 'l1' || name === 'apicv'),
+    [...given].filter(([name]) => OF_SYSTEM.some((each) => each === name)),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };
 }

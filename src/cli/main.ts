@@ -127,6 +127,8 @@ function simulating(command: Command): Command {
     .option('--conditions <list>', 'counting conditions, as l1=cold,apicv=off')
     .option('--l1 <state>', 'memory of L1 in L0: warm or cold')
     .option('--apicv <state>', 'APIC virtualisation: on or off')
+    .option('--eoi <how>', 'end of interrupts: pv or apic')
+    .option('--tick <rate>', 'timer of the guest: none, 100hz, 250hz or 1000hz')
     .option('--upper <state>', 'upper second-stage tables of touched pages: present or absent')
     .addHelpText('after', DESIGN_HELP);
 }

@@ -9,7 +9,8 @@ import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
-import { emulateIcr } from '../hypervisor/emulate-icr.ts';
+import { emulateMsr } from '../hypervisor/emulate-msr.ts';
+import { emulateHalt } from '../hypervisor/interrupt.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -156,7 +157,9 @@ export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitT
     [exits.interrupt, ignoreInterrupt],
     [exits.fault, violation],
     [exits.cpuid, emulateCpuid],
-    [exits.msrWrite, emulateIcr],
+    [exits.msrWrite, emulateMsr],
+    [exits.msrRead, emulateMsr],
+    [exits.halt, emulateHalt],
     [exits.hypercall, hypercall],
   ];
   return new Map(VIRTUALISATIONS.flatMap(of));

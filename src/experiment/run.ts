@@ -29,7 +29,7 @@ const LOCKS_NOT_MODELLED = [
   'mmap_lock and page-table locks of the VMM’s address space, and of the guest’s processes',
 ];
 
-export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on' };
+export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on', eoi: 'pv' };
 
 export interface Task {
   readonly choice: Choice;
@@ -46,13 +46,14 @@ export interface Task {
 }
 
 /** What the workload needs; refuses what no machine can be built for, in one sentence. */
-export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
+export function planOf(task: Task): Plan {
+  const { work, vcpus, cpus, recordings } = task;
   if (!Number.isInteger(vcpus) || vcpus < 1)
     badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
   const most = `more than the ${MOST_CPUS} CPUs that a machine may have`;
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
-  const needed = cpusFor(demandOf(plan, vcpus));
+  const needed = cpusFor(demandOf(task, plan));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
   if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
   if (cpus !== undefined && cpus < needed) {
@@ -66,7 +67,7 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
 
 export function runOne(task: Task): Run {
   const plan = planOf(task);
-  const demand = demandOf(plan, task.vcpus);
+  const demand = demandOf(task, plan);
   const cpus = task.cpus ?? cpusFor(demand);
   const counters = new Counters({
     cpus,
@@ -116,10 +117,30 @@ export function runOne(task: Task): Run {
   };
 }
 
-function demandOf(plan: Plan, vcpus: number): Demand {
+function demandOf(task: Task, plan: Plan): Demand {
   const { pagesPerVcpu, stride, spaces } = plan;
   const hostThreads = plan.withdrawn === undefined ? 0 : 1;
-  return { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
+  const interrupts = interruptsOf(task, plan);
+  return { vcpus: task.vcpus, pagesPerVcpu, stride, hostThreads, spaces, interrupts };
+}
+
+/** Ticks per second: what the conditions say, else the workload. */
+function tickHz({ conditions: { tick } }: Task, plan: Plan): number {
+  if (tick === undefined) return plan.interrupts?.tickHz ?? 0;
+  return tick === 'none' ? 0 : Number(tick.replace('hz', ''));
+}
+
+/** Undefined if the guest's kernel takes shootdowns only, and nobody asks how they end. */
+function interruptsOf(task: Task, plan: Plan): Demand['interrupts'] {
+  const hz = tickHz(task, plan);
+  const signalsEnd = task.conditions.eoi === 'apic';
+  if (hz === 0 && !signalsEnd && plan.interrupts === undefined) return undefined;
+  return { tickCycles: hz === 0 ? 0 : Math.round(task.preset.hertz / hz), signalsEnd };
+}
+
+function tickName(task: Task, plan: Plan): string {
+  const hz = tickHz(task, plan);
+  return hz === 0 ? 'none' : `${hz}hz`;
 }
 
 function seat(task: Task, plan: Plan, system: System): void {
@@ -139,8 +160,9 @@ function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
     pages: '4k',
     l1: task.conditions.l1,
     'fault-around': 1,
-    tick: 'none',
+    tick: tickName(task, plan),
     apicv: task.conditions.apicv,
+    eoi: task.conditions.eoi ?? 'pv',
     upper: plan.stride === 1 ? 'present' : 'absent',
   };
 }

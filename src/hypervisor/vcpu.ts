@@ -19,11 +19,18 @@ export const VcpuWords = layout('vcpu', {
   /** Function calls asked of the vCPU's CPU, and answered by it. */
   called: atomicLine,
   answered: atomic,
+  /** Virtual interrupts posted for the vCPU; whether hardware has a notification outstanding. */
+  vectors: atomic,
+  outstanding: atomic,
+  /** Whether its thread has gone idle and is to be woken. */
+  halted: atomic,
 });
 
 export const REQUEST_FLUSH = 1;
 /** The VM is going: the thread ends instead of entering again. */
 export const REQUEST_DEAD = 2;
+/** Somebody posted a virtual interrupt. */
+export const REQUEST_EVENT = 4;
 
 const TWO32 = 4294967296;
 
@@ -100,6 +107,18 @@ export class Vcpu {
 
   get answered(): number {
     return this.words + VcpuWords.at.answered;
+  }
+
+  get vectors(): number {
+    return this.words + VcpuWords.at.vectors;
+  }
+
+  get outstanding(): number {
+    return this.words + VcpuWords.at.outstanding;
+  }
+
+  get halted(): number {
+    return this.words + VcpuWords.at.halted;
   }
 }
 

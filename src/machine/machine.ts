@@ -27,6 +27,7 @@ import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
 import type { Preset } from './preset/price.ts';
 import { Tlb } from './tlb.ts';
 import { Translator } from './translator.ts';
+import { acceptPosted } from './virtual-apic.ts';
 import { Waiters } from './waiters.ts';
 import { exitToHost } from './world-switch.ts';
 
@@ -140,7 +141,7 @@ export class Machine implements Engine {
     const context = cpu.current!;
     if (context === cpu.host) {
       if (cpu.latched.length !== 0 && !context.masked) return this.#interruptHost(cpu, context);
-    } else if (cpu.guest!.pending.length !== 0 && !context.masked) {
+    } else if (cpu.guest!.apic.deliverable !== 0 && !context.masked) {
       return deliverVirtual(cpu.guest!);
     }
     const frame = context.top;
@@ -156,7 +157,7 @@ export class Machine implements Engine {
       cpu.latched.push(arrived);
       if (cpu.current === undefined) this.#interruptIdle(cpu);
     } else if (arrived.notifies === cpu.guest) {
-      cpu.guest.takePosted(); // by hardware, without an exit
+      acceptPosted(this, cpu.guest); // by hardware, without an exit
     } else {
       cpu.latched.push(arrived);
       exitToHost(this, cpu, { reason: ExitReason.externalInterrupt });
@@ -183,7 +184,7 @@ export class Machine implements Engine {
 
   #interruptHost(cpu: Cpu, host: Context): number {
     const { vector, notifies } = cpu.latched.shift()!;
-    if (notifies !== undefined) return Outcome.advanced; // its guest is entered or left anyway
+    if (notifies !== undefined) return Outcome.advanced; // who enters or waits next will look
     const handler = this.hostVectors.get(vector);
     if (handler === undefined) defect('Machine', `no handler for vector ${vector}`);
     host.push(handler(cpu, host));
@@ -192,7 +193,7 @@ export class Machine implements Engine {
 }
 
 function deliverVirtual(guest: GuestContext): number {
-  const vector = guest.pending.shift()!;
+  const vector = guest.apic.take();
   const handler = guest.vector;
   if (handler === undefined) defect('Machine', `${guest.name}: no interrupt handler`);
   guest.push(handler(vector));

@@ -12,18 +12,20 @@ import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
-import { type FieldCopy, Instruction } from './instruction.ts';
+import { type FieldCopy, Instruction, PASSED_MSRS, VECTOR_TIMER } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { performAccess } from './perform-access.ts';
 import { wakeWaiters } from './perform-memory.ts';
 import { Unit } from './preset/price.ts';
+import { acceptPosted, postInterrupt } from './virtual-apic.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
+const { halt, msr, armTimer, endInterrupt, acceptPosted: look } = Instruction;
 const { advanced } = Outcome;
 
 export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
@@ -72,6 +74,13 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
     case zeroFrame:
       zero(m, cpu, act.at);
       break;
+    case armTimer:
+      cpu.now += price.msr;
+      cpu.armTimer(act.at === 0 ? 0 : cpu.now + act.at, VECTOR_TIMER);
+      break;
+    case look:
+      acceptPosted(m, act.operand as GuestContext);
+      break;
     case copyFields:
       moveFields(m, cpu, act.operand as FieldCopy);
       break;
@@ -118,6 +127,19 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
     case systemCall:
       cpu.now += price.systemCall;
       break;
+    case halt:
+      guest.masked = false; // STI; HLT: nothing is taken in between
+      if (guest.apic.deliverable === 0) return trap(m, cpu, guest, act);
+      break;
+    case msr:
+      if (!PASSED_MSRS.has(act.at)) return trap(m, cpu, guest, act);
+      cpu.now += price.msr;
+      break;
+    case endInterrupt:
+      if (!regime.virtualIpis) return trap(m, cpu, guest, act);
+      cpu.now += price.msr;
+      guest.apic.end();
+      break;
     case copyFrame:
       if (!copyWithin(m, cpu, guest, act)) return advanced; // it exited
       break;
@@ -131,7 +153,7 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
     case sendIpi:
       if (!regime.virtualIpis) return trap(m, cpu, guest, act);
       cpu.now += price.ipiSend;
-      postInterrupt(m, cpu, guest.siblings[act.at]!, act.lo);
+      post(m, cpu, guest.siblings[act.at]!, act.lo);
       break;
     default:
       return trap(m, cpu, guest, act);
@@ -204,11 +226,19 @@ const REASON: Readonly<Record<number, number>> = {
   [Instruction.sendIpi]: ExitReason.msrWrite,
   [Instruction.vmcall]: ExitReason.vmcall,
   [Instruction.cpuid]: ExitReason.cpuid,
+  [Instruction.halt]: ExitReason.hlt,
+  [Instruction.armTimer]: ExitReason.msrWrite,
+  [Instruction.endInterrupt]: ExitReason.msrWrite,
 };
+
+function reasonOf({ op, lo }: Act): number | undefined {
+  if (op !== Instruction.msr) return REASON[op];
+  return lo === 0 ? ExitReason.msrRead : ExitReason.msrWrite;
+}
 
 /** The instruction is privileged here: it becomes an exit, its act the operands. */
 function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
-  const reason = REASON[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  const reason = reasonOf(act) ?? defect('trap', `no exit reason for instruction ${act.op}`);
   if (act.op === Instruction.vmcall) {
     guest.registers[0] = act.at;
     (act.operand as readonly number[]).forEach((value, i) => {
@@ -240,14 +270,7 @@ function transmit(
   m.wake(to, at);
 }
 
-/**
- * Posts a virtual interrupt for `target` and notifies the CPU that its VMCS names. Used by hardware
- * (IPI virtualisation) and by L0 when it emulates an ICR write.
- */
-export function postInterrupt(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
-  const to = m.cpus[target.homeCpu];
-  const isOwn = to === from;
-  target.post(vector);
-  if (isOwn && from.guest === target) target.takePosted();
-  if (to !== undefined && !isOwn) transmit(m, from, to, vector, target);
+/** IPI virtualisation: a guest's IPI to a sibling, without an exit of the sender. */
+function post(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
+  postInterrupt(m, from, target, vector, (to) => transmit(m, from, to, vector, target));
 }

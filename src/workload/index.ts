@@ -5,6 +5,7 @@ import { type Environment, guestBody, hostBody } from '../guest/program/environm
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
+import { bootLike, ipi, msr, tick } from './interrupts.ts';
 import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
 import { reclaim, touchShared } from './sharing.ts';
@@ -23,6 +24,10 @@ export const workloads: readonly Workload[] = [
   fork,
   exec,
   syscall,
+  ipi,
+  tick,
+  msr,
+  bootLike,
   trace,
   programs,
 ];

@@ -89,9 +89,6 @@ export class ExploredHart implements LiveHart {
       case Input.drain:
         this.#acts.drainOne();
         break;
-      case Input.post:
-        this.#guest(Math.floor(argument / VECTORS)).post(argument % VECTORS);
-        break;
       default: {
         const { top } = cpu.current!;
         top.word.lo = argument;
@@ -126,14 +123,6 @@ export class ExploredHart implements LiveHart {
         const { vector, notifies } = other.takeArrival();
         const about = notifies === undefined ? 0 : notifies.id + 1;
         this.tape.emit(Effect.signal, other.id, about * VECTORS + vector);
-      }
-    }
-    for (const guest of this.#world.machine.guests) {
-      if (guest.homeCpu === this.#cpu.id) continue;
-      for (const list of [guest.pending, guest.posted]) {
-        for (const vector of list.splice(0)) {
-          this.tape.emit(Effect.post, guest.homeCpu, guest.id * VECTORS + vector);
-        }
       }
     }
   }

@@ -38,6 +38,7 @@ export const HARDWARE = [
   'cpuid',
   'instruction',
   'systemCall',
+  'msr',
 ] as const;
 
 /** Units of software work, counted where the work is done. */
@@ -53,6 +54,7 @@ export const SOFTWARE = [
   'zeroPage',
   'guestFaultWork',
   'copyPage',
+  'guestTickWork',
 ] as const;
 
 export type HardwareAct = (typeof HARDWARE)[number];
