@@ -10,7 +10,7 @@ import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
 import { emulateMsr } from '../hypervisor/emulate-msr.ts';
-import { emulateHalt } from '../hypervisor/interrupt.ts';
+import { emulateHalt, postVector } from '../hypervisor/interrupt.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -23,6 +23,7 @@ import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
 import { VIRTUALISATIONS } from '../hypervisor/virt/index.ts';
 import type { Virtualisation } from '../hypervisor/virt/virt.ts';
+import { VECTOR_RESCHEDULE } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
@@ -83,6 +84,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
       invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
+      post: (cpu) => postVector(cpu, mmu.vm.vcpus[0]!, VECTOR_RESCHEDULE),
       'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
     },
     premap: (range) => premap(machine.memory, mmu, range, 'clean'),
