@@ -15,10 +15,19 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   apicv: ['on', 'off'],
   eoi: ['pv', 'apic'],
   upper: ['present', 'absent'],
+  levels: ['4', '5'],
+  'guest-levels': ['4', '5'],
 };
 
-/** Those that a design builds its system by. */
-const OF_SYSTEM = ['l1', 'apicv', 'eoi', 'tick'] as const;
+/** Those that the system is built by, and what they are called there. */
+const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
+  l1: 'l1',
+  apicv: 'apicv',
+  eoi: 'eoi',
+  tick: 'tick',
+  levels: 'levels',
+  'guest-levels': 'guestLevels',
+};
 
 export interface ConditionOptions {
   readonly conditions?: string | undefined;
@@ -27,6 +36,8 @@ export interface ConditionOptions {
   readonly eoi?: string | undefined;
   readonly tick?: string | undefined;
   readonly upper?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface AskedConditions {
@@ -54,12 +65,23 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  for (const name of [...OF_SYSTEM, 'upper'] as const) {
-    const value = options[name];
+  const { l1, apicv, eoi, tick, upper, levels, guestLevels } = options;
+  for (const [name, value] of Object.entries({
+    l1,
+    apicv,
+    eoi,
+    tick,
+    upper,
+    levels,
+    'guest-levels': guestLevels,
+  })) {
     if (value !== undefined) take(name, value, `--${name}`);
   }
   const system = Object.fromEntries(
-    [...given].filter(([name]) => OF_SYSTEM.some((each) => each === name)),
+    [...given].flatMap(([name, value]) => {
+      const known = OF_SYSTEM[name];
+      return known === undefined ? [] : [[known, value]];
+    }),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };
 }

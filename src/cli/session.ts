@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly eoi?: string | undefined;
   readonly tick?: string | undefined;
   readonly upper?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface Session {

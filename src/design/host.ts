@@ -21,9 +21,9 @@ export function blocksOf(mmu: TdpMmu, vpid: number, virtualIpis: boolean): Block
   return { root: mmu.root, levels: mmu.format.geometry.levels, vpid, virtualIpis };
 }
 
-/** Writes vCPU `index`'s control block in a frame of `platform`'s own memory; its number. */
+/** Writes vCPU `index`'s control block in frames of `platform`'s own memory; its number. */
 export function makeBlock(platform: Platform, index: number, options: BlockOptions): number {
-  const block = platform.arena.frames(1);
+  const block = platform.arena.frames(platform.virt.blockFrames);
   const own = { ...options, vpid: options.vpid + index };
   platform.virt.writeBlock(platform.boot, block, own);
   return block;

@@ -59,6 +59,9 @@ export interface Conditions {
   readonly eoi?: 'pv' | 'apic';
   /** Timer interrupts of the guest's kernel, per second and vCPU; as the workload has it, if absent. */
   readonly tick?: Tick;
+  /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
+  readonly levels?: '4' | '5';
+  readonly guestLevels?: '4' | '5';
 }
 
 export type Tick = 'none' | '100hz' | '250hz' | '1000hz';

@@ -7,7 +7,7 @@ import { defect } from '../base/assert.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Act, Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { atomic, atomicLine, layout } from '../runtime/layout.ts';
+import { atomic, atomicLine, layout, plain } from '../runtime/layout.ts';
 import type { Platform } from './platform.ts';
 import type { Virtualisation } from './virt/virt.ts';
 
@@ -19,6 +19,8 @@ export const VcpuWords = layout('vcpu', {
   /** Function calls asked of the vCPU's CPU, and answered by it. */
   called: atomicLine,
   answered: atomic,
+  /** SVM: what the next VMRUN is to drop; the vCPU's thread alone uses it. */
+  flush: plain,
   /** Virtual interrupts posted for the vCPU; whether hardware has a notification outstanding. */
   vectors: atomic,
   outstanding: atomic,
@@ -103,6 +105,10 @@ export class Vcpu {
 
   get called(): number {
     return this.words + VcpuWords.at.called;
+  }
+
+  get flush(): number {
+    return this.words + VcpuWords.at.flush;
   }
 
   get answered(): number {

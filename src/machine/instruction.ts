@@ -7,7 +7,7 @@ import type { Context } from '../runtime/context.ts';
 import type { GuestContext } from './guest.ts';
 
 export const Instruction = {
-  /** VMLAUNCH/VMRESUME of the current VMCS. */
+  /** VMX: VMLAUNCH/VMRESUME of the current VMCS. */
   enter: FIRST_INSTRUCTION,
   vmread: FIRST_INSTRUCTION + 1,
   vmwrite: FIRST_INSTRUCTION + 2,
@@ -18,6 +18,7 @@ export const Instruction = {
   loadCr3: FIRST_INSTRUCTION + 7,
   /** A write to the interrupt command register: one IPI to one APIC id. */
   sendIpi: FIRST_INSTRUCTION + 8,
+  /** VMCALL, on AMD VMMCALL. */
   vmcall: FIRST_INSTRUCTION + 9,
   cpuid: FIRST_INSTRUCTION + 10,
   /** A data or instruction access of a program at a linear address. */
@@ -28,14 +29,28 @@ export const Instruction = {
   copyFields: FIRST_INSTRUCTION + 15,
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
+  /** SVM: runs a guest from the VMCB in frame `at`. */
+  vmrun: FIRST_INSTRUCTION + 32,
+  /** SVM: loads and saves the hidden state that VMRUN leaves alone. */
+  vmload: FIRST_INSTRUCTION + 33,
+  vmsave: FIRST_INSTRUCTION + 34,
+  /** SVM: the global interrupt flag. */
+  stgi: FIRST_INSTRUCTION + 35,
+  clgi: FIRST_INSTRUCTION + 36,
+  /** SVM: drops one linear page of an ASID. */
+  invlpga: FIRST_INSTRUCTION + 37,
+  /** Drops an ASID's translations on all CPUs, nested ones included; over with the TLBSYNC. */
+  invlpgb: FIRST_INSTRUCTION + 38,
+  tlbsync: FIRST_INSTRUCTION + 39,
   /** A stretch of a program's own instructions that touch nothing new. */
   work: FIRST_INSTRUCTION + 14,
   /** REP MOVS of a whole page. */
   copyFrame: FIRST_INSTRUCTION + 16,
   /** STI; HLT: waits for an interrupt. */
   halt: FIRST_INSTRUCTION + 40,
-  /** RDMSR or WRMSR of a register that nothing here depends on. */
-  msr: FIRST_INSTRUCTION + 41,
+  /** RDMSR and WRMSR of registers that nothing here depends on. */
+  rdmsr: FIRST_INSTRUCTION + 41,
+  wrmsr: FIRST_INSTRUCTION + 45,
   /** WRMSR to the APIC timer's deadline. */
   armTimer: FIRST_INSTRUCTION + 42,
   /** WRMSR to the APIC's end-of-interrupt register. */
@@ -59,6 +74,41 @@ export const PASSED_MSRS: ReadonlySet<number> = new Set([Msr.kernelGsBase]);
 /** Runs `guest` until it exits; the exit information is in the current VMCS afterwards. */
 export function enter(cpu: Context, guest: GuestContext, label: string): Act {
   return cpu.instruct(Instruction.enter, 0, 0, 0, guest, label);
+}
+
+/** The same from the VMCB in frame `pfn`, where the exit information is afterwards. */
+export function vmrun(cpu: Context, pfn: number, guest: GuestContext, label: string): Act {
+  return cpu.instruct(Instruction.vmrun, pfn, 0, 0, guest, label);
+}
+
+export function vmload(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmload, pfn, 0, 0, undefined, label);
+}
+
+export function vmsave(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmsave, pfn, 0, 0, undefined, label);
+}
+
+export function stgi(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.stgi, 0, 0, 0, undefined, label);
+}
+
+export function clgi(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.clgi, 0, 0, 0, undefined, label);
+}
+
+/** Drops linear page `page` of `asid` on this CPU. */
+export function invlpga(cpu: Context, page: number, asid: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpga, page, asid, 0, undefined, label);
+}
+
+/** Drops what any CPU has cached under `asid`; the next `tlbsync` waits until that is done. */
+export function invlpgb(cpu: Context, asid: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpgb, asid, 0, 0, undefined, label);
+}
+
+export function tlbsync(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.tlbsync, 0, 0, 0, undefined, label);
 }
 
 export function vmread(cpu: Context, field: number, label: string): Act {
@@ -150,11 +200,11 @@ export function halt(cpu: Context, label: string): Act {
 }
 
 export function rdmsr(cpu: Context, msr: number, label: string): Act {
-  return cpu.instruct(Instruction.msr, msr, 0, 0, undefined, label);
+  return cpu.instruct(Instruction.rdmsr, msr, 0, 0, undefined, label);
 }
 
 export function wrmsr(cpu: Context, msr: number, value: number, label: string): Act {
-  return cpu.instruct(Instruction.msr, msr, 1, value, undefined, label);
+  return cpu.instruct(Instruction.wrmsr, msr, 0, 0, value, label);
 }
 
 /** Interrupts this CPU in `cycles` cycles, and not at any time asked for before; 0: not at all. */

@@ -29,10 +29,10 @@ export class Memory {
   #used = 1; // frame 0 of `words` stays zero: it is what absent frames read as
   readonly #whenGrown: ((halves: number) => void)[] = [];
 
-  constructor(options: { holes?: 'zero' | 'absent'; frames?: number } = {}) {
+  constructor(options: { holes?: 'zero' | 'absent'; frames?: number; slots?: number } = {}) {
     this.#holes = options.holes ?? 'zero';
     this.words = new Int32Array((options.frames ?? 256) << HALVES_SHIFT);
-    this.#slots = new Int32Array(1 << 12);
+    this.#slots = new Int32Array(options.slots ?? 1 << 12);
   }
 
   /** Number of frames that there are; only explored memory has an end. */

@@ -39,6 +39,8 @@ export interface BlockOptions {
 export interface Virtualisation {
   readonly id: 'vmx' | 'svm';
   readonly exits: ExitReasons;
+  /** Consecutive frames that a control block and what belongs to it take. */
+  readonly blockFrames: number;
 
   /** Writes a control block in frame `block` before anybody runs. */
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void;

@@ -47,6 +47,7 @@ const RIGHTS = 0x38;
 
 export class Vmx implements Virtualisation {
   readonly id = 'vmx';
+  readonly blockFrames = 1;
   readonly exits: ExitReasons = {
     interrupt: ExitReason.externalInterrupt,
     cpuid: ExitReason.cpuid,
