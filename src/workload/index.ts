@@ -8,6 +8,7 @@ import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
 import { bootLike, ipi, msr, tick } from './interrupts.ts';
 import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
+import { shadowGuestWorkload } from './shadow-guest.ts';
 import { reclaim, touchShared } from './sharing.ts';
 import { type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
@@ -30,6 +31,7 @@ export const workloads: readonly Workload[] = [
   bootLike,
   trace,
   programs,
+  shadowGuestWorkload,
 ];
 
 /** A workload with its parameters. */
