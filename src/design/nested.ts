@@ -106,7 +106,7 @@ function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
 
 function l1Handler(cpu: GuestContext, v: Vcpu, vector: number): Routine<void> {
   if (vector === VECTOR_CALL) return answerCalls(cpu, v);
-  // Its own timer expired, which it had armed for what it runs; or a kick, whose exit was the point.
+  // Its own timer, which it had armed for what it runs; or a kick, whose exit was the point.
   return vector === VECTOR_TIMER ? postVector(cpu, v, VECTOR_TIMER) : nothing();
 }
 

@@ -60,7 +60,7 @@ export interface Conditions {
    * APIC's register, which exits without APIC virtualisation; `pv` unless given.
    */
   readonly eoi?: 'pv' | 'apic';
-  /** Timer interrupts of the guest's kernel, per second and vCPU; as the workload has it, if absent. */
+  /** Timer interrupts of the guest's kernel, per second and vCPU; the workload's unless given. */
   readonly tick?: Tick;
   /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
   readonly levels?: '4' | '5';

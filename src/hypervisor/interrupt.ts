@@ -8,8 +8,8 @@
  *
  * Source: arch/x86/kvm/lapic.c (__apic_accept_irq), vmx.c (vmx_deliver_posted_interrupt) and
  * kvm_main.c (kvm_vcpu_block, kvm_vcpu_kick); facts.
- * Leaves out: interrupt windows; the host's scheduler, as an idle thread keeps its CPU (a wait within
- * the time that KVM polls for).
+ * Leaves out: interrupt windows; the host's scheduler, as an idle thread keeps its CPU (a wait
+ * within the time that KVM polls for).
  */
 import { halt, sendIpi, VECTOR_KICK } from '../machine/instruction.ts';
 import { vectorBit, vectorsOf } from '../machine/virtual-apic.ts';

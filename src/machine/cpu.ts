@@ -89,7 +89,7 @@ export class Cpu extends Processor {
     if (this.horizon > this.interruptAt) this.horizon = this.interruptAt;
   }
 
-  /** Interrupts this CPU by `vector` at cycle `at`, and no more at any time armed before; 0: not. */
+  /** Interrupts this CPU by `vector` at cycle `at` and no more when it was armed for; 0: not. */
   armTimer(at: number, vector: number): void {
     const armed = this.inFlight.findIndex((each) => each.vector === vector);
     if (armed >= 0) this.inFlight.splice(armed, 1);

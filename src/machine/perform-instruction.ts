@@ -19,7 +19,6 @@ import {
   GENERAL_PROTECTION,
   INVALID_OPCODE,
   Instruction,
-  PASSED_MSRS,
   VECTOR_TIMER,
 } from './instruction.ts';
 import type { Machine } from './machine.ts';
@@ -28,14 +27,14 @@ import { performAccess } from './perform-access.ts';
 import { wakeWaiters } from './perform-memory.ts';
 import { Charge } from './preset/price.ts';
 import { performSvm, performVirtually } from './svm.ts';
-import { acceptPosted, postInterrupt } from './virtual-apic.ts';
+import { acceptPosted, performApic, postInterrupt } from './virtual-apic.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
-const { halt, rdmsr, wrmsr, armTimer, endInterrupt, acceptPosted: look } = Instruction;
+const { armTimer, acceptPosted: look } = Instruction;
 const { gate, vmrun } = Instruction;
 const { advanced } = Outcome;
 /** Prices. */
@@ -150,20 +149,6 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
     case systemCall:
       pay(m, cpu, Charge.systemCall);
       break;
-    case halt:
-      guest.masked = false; // STI; HLT: nothing is taken in between
-      if (guest.apic.deliverable === 0) return trap(m, cpu, guest, act);
-      break;
-    case rdmsr:
-    case wrmsr:
-      if (!PASSED_MSRS.has(act.at)) return trap(m, cpu, guest, act);
-      pay(m, cpu, Charge.msr);
-      break;
-    case endInterrupt:
-      if (!regime.virtualIpis) return trap(m, cpu, guest, act);
-      pay(m, cpu, Charge.msr);
-      guest.apic.end();
-      break;
     case copyFrame:
       if (!copyWithin(m, cpu, guest, act)) return advanced; // it exited
       break;
@@ -180,6 +165,7 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       post(m, cpu, guest.siblings[act.at]!, act.lo);
       break;
     default: {
+      if (performApic(m, cpu, guest, act)) break;
       const how = performVirtually(m, cpu, guest, frame);
       if (how === 'traps') return trap(m, cpu, guest, act);
       if (how === 'exited') return advanced;

@@ -11,10 +11,13 @@
  */
 import { defect } from '../base/assert.ts';
 import { power } from '../base/bits.ts';
-import type { Word } from '../runtime/act.ts';
+import type { Act, Word } from '../runtime/act.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import type { GuestContext } from './guest.ts';
+import { Instruction, PASSED_MSRS } from './instruction.ts';
 import type { Machine } from './machine.ts';
+import { Charge } from './preset/price.ts';
 
 /** First of the vectors that a descriptor's word has bits for: those of system interrupts. */
 const FIRST = 192;
@@ -82,6 +85,27 @@ export class VirtualApic {
     const next = this.requested[0] ?? 0;
     const current = this.inService[this.inService.length - 1] ?? 0;
     this.deliverable = Math.floor(next / CLASS) > Math.floor(current / CLASS) ? next : 0;
+  }
+}
+
+/** What a guest does to its APIC and MSRs without an exit; false: something else, or it exits. */
+export function performApic(m: Machine, cpu: Cpu, guest: GuestContext, { op, at }: Act): boolean {
+  switch (op) {
+    case Instruction.halt:
+      guest.masked = false; // STI; HLT: nothing is taken in between
+      return guest.apic.deliverable !== 0;
+    case Instruction.rdmsr:
+    case Instruction.wrmsr:
+      if (!PASSED_MSRS.has(at)) return false;
+      pay(m, cpu, Charge.msr);
+      return true;
+    case Instruction.endInterrupt:
+      if (!guest.regime.virtualIpis) return false;
+      pay(m, cpu, Charge.msr);
+      guest.apic.end();
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Programs of interrupts and of instructions that exit: IPIs between vCPUs, timer ticks, MSRs, and a
- * mix of everything, as a boot is.
+ * Programs of interrupts and of instructions that exit: IPIs between vCPUs, timer ticks, MSRs, and
+ * a mix of everything, as a boot is.
  */
 import { bell, cpuid, Msr, rdmsr, ring, work, wrmsr } from '../../machine/instruction.ts';
 import type { Routine } from '../../runtime/act.ts';
