@@ -8,7 +8,7 @@ import { suggestion } from '../base/nearest.ts';
 import type { Conditions } from '../design/system.ts';
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  pages: ['4k'],
+  pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
   tick: ['none', '100hz', '250hz', '1000hz'],
@@ -25,6 +25,7 @@ const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
   apicv: 'apicv',
   eoi: 'eoi',
   tick: 'tick',
+  pages: 'pages',
   levels: 'levels',
   'guest-levels': 'guestLevels',
 };
@@ -36,6 +37,7 @@ export interface ConditionOptions {
   readonly eoi?: string | undefined;
   readonly tick?: string | undefined;
   readonly upper?: string | undefined;
+  readonly pages?: string | undefined;
   readonly levels?: string | undefined;
   readonly guestLevels?: string | undefined;
 }
@@ -65,13 +67,14 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  const { l1, apicv, eoi, tick, upper, levels, guestLevels } = options;
+  const { l1, apicv, eoi, tick, upper, pages, levels, guestLevels } = options;
   for (const [name, value] of Object.entries({
     l1,
     apicv,
     eoi,
     tick,
     upper,
+    pages,
     levels,
     'guest-levels': guestLevels,
   })) {

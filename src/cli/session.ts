@@ -27,6 +27,7 @@ export interface SessionOptions {
   readonly apicv?: string | undefined;
   readonly eoi?: string | undefined;
   readonly tick?: string | undefined;
+  readonly pages?: string | undefined;
   readonly upper?: string | undefined;
   readonly levels?: string | undefined;
   readonly guestLevels?: string | undefined;

@@ -53,6 +53,18 @@ const argued: readonly Argued[] = [
     label: 'halt.wait',
     why: 'who does not wait enters again at once, and the HLT of the guest exits again',
   },
+  {
+    design: '*',
+    label: 'log.kick',
+    why:
+      'a page that is still in a CPU’s log is no bit yet: it keeps its D and is reported by the ' +
+      'next harvest; the interrupt makes that sooner',
+  },
+  {
+    design: '*',
+    label: 'tdp.sweep.wait',
+    why: 'tables of the litmus programs have one level below the root: no entry is frozen twice',
+  },
   ...['halt.announce', 'l1.post', 'l1.accept', 'l1.ipi'].map((label) => unposted('*', label)),
   ...['nested', 'kpop', 'kpop-stack'].flatMap((design) =>
     ['post.vector', 'post.request', 'post.kick', 'accept.vectors'].map((label) =>

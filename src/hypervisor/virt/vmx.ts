@@ -56,6 +56,7 @@ export class Vmx implements Virtualisation {
     msrRead: ExitReason.msrRead,
     halt: ExitReason.hlt,
     fault: ExitReason.eptViolation,
+    logFull: ExitReason.pmlFull,
   };
 
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void {
