@@ -192,7 +192,8 @@ function goalOf(design: string, litmus: Litmus, memory: MemoryOrder): Goal {
   return cpusOf(litmus) > 2 ? three : two;
 }
 
-function pieceOf(
+/** One piece within the fixed budget. */
+export function pieceOf(
   id: string,
   choice: string,
   litmus: Litmus,
