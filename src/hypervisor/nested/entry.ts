@@ -4,6 +4,7 @@
  */
 
 import type { GuestContext } from '../../machine/guest.ts';
+import { acceptInterrupts } from '../../machine/instruction.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
@@ -40,7 +41,9 @@ export function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>
  */
 function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
   const nested = nestedOf(vm, v);
-  if (v.own.guest.pending.length !== 0) {
+  const l1 = v.own.guest;
+  if (l1.posted !== 0) yield acceptInterrupts(cpu, l1, 'nested.entry.posted');
+  if (l1.apic.deliverable !== 0) {
     yield* vm.side.reflectInterrupt(cpu, v, vm);
     return true;
   }

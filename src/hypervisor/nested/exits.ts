@@ -26,6 +26,8 @@ export function l2Exits(vm: NestedVm): ExitTable {
     [exits.cpuid, toL1],
     [exits.hypercall, toL1],
     [exits.msrWrite, toL1],
+    [exits.msrRead, toL1],
+    [exits.halt, toL1],
   ]);
 }
 
