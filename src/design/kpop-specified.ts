@@ -122,7 +122,7 @@ export class SpecifiedL0 {
     const pages = Array.from({ length: this.pages }, (_, page) => {
       const at = this.#words + page * PAGE_BYTES;
       const [l1gfn, prot, epoch] = [cpu.read(at) - 1, cpu.read(at + 8), cpu.read(at + 16)];
-      return { l1gfn, prot, epoch, present: false, lingers: false };
+      return { l1gfn, prot, epoch, hardware: 0, lingers: false, withdrawn: 0 };
     });
     return { pages, fences: [cpu.read(this.#fence)], resident: this.#resident };
   }

@@ -81,8 +81,11 @@ export interface Checked {
   premap(range: PageRange): void;
   /** Pools whose free frames nobody may touch. */
   readonly pools: readonly FramePool[];
-  /** Why a CPU in guest mode must not be able to use `frame` for `page` now; or undefined. */
-  misuse(view: View, page: number, frame: number): string | undefined;
+  /**
+   * Why a CPU in guest mode must not be able to use `frame` for `page` with these rights (RIGHT_*
+   * of the machine) now; or undefined.
+   */
+  misuse(view: View, page: number, frame: number, rights: number): string | undefined;
   /** Whether at most one frame per page may be usable at any instant, on all CPUs together. */
   readonly exclusive: boolean;
   /** Labels of waits at which no lock may be held. */

@@ -65,6 +65,18 @@ const USUAL = {
 const FURTHER: Goals = { sc: 3, tso: 2 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
+const PROTECTIONS = [
+  'protect-map',
+  'protect-fill',
+  'protect-unmap',
+  'protect-protect',
+  'protect-allow',
+  'protect-remove',
+  'allow-fill',
+  'write-protect',
+  'stay-protect',
+  'write-protect-a-while',
+];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: { ...USUAL, goals: { 'write-remove-unmap': FURTHER } },
   nested: {
@@ -88,7 +100,12 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: {
     ...USUAL,
-    goals: { 'write-unmap-unmap': FURTHER, 'write-remove-map': { tso: 2 } },
+    goals: {
+      'write-unmap-unmap': FURTHER,
+      'write-remove-map': { tso: 2 },
+      // What PROTECT shares with UNMAP is looked at there, under every lock.
+      ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
+    },
   },
   'kpop-l1': { ...USUAL, goals: { 'touch-drop-drop': FURTHER }, hasSmallThree: true },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
