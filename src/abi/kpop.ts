@@ -1,6 +1,6 @@
 /**
  * KPOP's hypercalls between a guest hypervisor (L1) and the host (L0), as far as this step needs
- * them: MAP, UNMAP, PROTECT, RUN with fused operations; VM, address space and vCPU are made at boot.
+ * them: MAP, UNMAP, PROTECT, FLUSH, RUN with fused operations; VM, address space and vCPU are made at boot.
  *
  * Source: the proposal of primer/x86.md 6.2. Register form: operation, handle, address of the
  * argument page or state page, epoch. Lists are elements of two words.
@@ -13,6 +13,7 @@ export const KpopCall = {
   unmap: 0x101,
   run: 0x102,
   protect: 0x103,
+  flush: 0x104,
 } as const;
 
 export const Status = {
@@ -51,14 +52,18 @@ export const ListHeader = {
 
 /**
  * UNMAP flag: more calls of this series follow. The call does not wait for its flush but answers
- * with the label to join; its pages may still be used until a call that joined it has returned. So
- * r ranges cost ceil(r / 254) calls and one flush, and L0 keeps nothing between the calls.
+ * with the label to join; its pages may still be used until a call that joined it has returned: an
+ * UNMAP, or FLUSH, whose one argument (register 1) is the label. So r ranges cost ceil(r / 254)
+ * calls and one flush, and L0 keeps nothing between the calls.
  */
 export const FLAG_MORE = 1;
 
 const STATUS_SPAN = 256;
 
-/** What a hypercall answers: a status and, for some, a detail. */
+/**
+ * What a hypercall answers: a status and a detail, which is a label to join, or how many elements of a
+ * MAP were done before the one that was refused.
+ */
 export function packAnswer(status: number, detail: number): number {
   return detail * STATUS_SPAN + status;
 }

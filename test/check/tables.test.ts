@@ -3,8 +3,8 @@
  * links others, which the smallest tables of `kpop check` do not have.
  */
 import { describe, expect, test } from 'vitest';
-import { kpop } from '../../src/design/kpop.ts';
 import { chooseAxes } from '../../src/design/index.ts';
+import { kpop } from '../../src/design/kpop.ts';
 import { buildScene, type Scene } from '../../src/experiment/check/scene.ts';
 import { type HostStep, host, type Litmus } from '../../src/litmus/litmus.ts';
 import type { MemoryOrder } from '../../src/machine/explored/acts.ts';
@@ -15,8 +15,19 @@ const deeper = { ...kpop, explored: { secondStage: { levels: 3, indexBits: 1 } }
 /** All that one entry of the root serves: two leaf tables and the one above them. */
 const subtree = host('remove-tables', 0, 4);
 
-function against(steps: readonly HostStep[], mapped: Litmus['mapped'] = { first: 0, end: 3 }): Litmus {
-  return { id: 'x', title: '', source: '', pages: 8, mapped, guests: [], hosts: [[subtree], steps] };
+function against(
+  steps: readonly HostStep[],
+  mapped: Litmus['mapped'] = { first: 0, end: 3 },
+): Litmus {
+  return {
+    id: 'x',
+    title: '',
+    source: '',
+    pages: 8,
+    mapped,
+    guests: [],
+    hosts: [[subtree], steps],
+  };
 }
 
 const litmus = {

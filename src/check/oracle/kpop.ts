@@ -59,6 +59,14 @@ export class KpopSpecification implements Specification<KpopState> {
         return this.#map(state, { page: a, l1gfn: b, prot: c, epoch: d }, at);
       case 'unmap':
         return this.#unmap(state, { first: a, end: b, epoch: c }, at);
+      case 'unmap-more': {
+        const steps = this.#unmap(state, { first: a, end: b, epoch: c }, at);
+        return steps.map(({ state: next, at: then }) => {
+          return { state: next, at: Number(then) > 2 * (b - a) ? 'ok' : then };
+        });
+      }
+      case 'flush':
+        return [{ state: { ...state, pages: state.pages.map(finished) }, at: 'ok' }];
       case 'protect':
         return this.#protect(state, { first: a, end: b, prot: c, epoch: d }, at);
       case 'fill':

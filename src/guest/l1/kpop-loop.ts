@@ -26,8 +26,8 @@ export function* kpopVcpuThread(
     cpu.rest(0, 0); // what is pending is the thread's, not the loop's
     yield vmcall(cpu, KpopCall.run, [cpu.seat], 'l1.run');
     cpu.spend(Unit.exitDispatch, 1);
-    const status = l1.fusedStatus(cpu);
-    if (status !== undefined) yield* l1.settle(cpu, status);
+    const statuses = l1.fusedStatuses(cpu);
+    if (statuses !== undefined) yield* l1.settle(cpu, statuses);
     const reason = cpu.read(state + StatePage.exitReason);
     if (reason === ExitReason.eptViolation) {
       const gpa = cpu.read(state + StatePage.exitGuestPhysical);

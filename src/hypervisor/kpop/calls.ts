@@ -56,6 +56,7 @@ export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void>
   const { registers } = v.active.guest;
   const call = registers[0]!;
   if (call === KpopCall.run) return run(cpu, v, vm);
+  if (call === KpopCall.flush) return flush(cpu, v, vm, registers[1]!);
   if (!LISTED.includes(call)) return undefined;
   return listed(cpu, v, vm, call, registers[1]!);
 }
@@ -83,11 +84,11 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
     return yield* unmapList(cpu, vm, elements, { epoch, join, isLast });
   }
   if (call === KpopCall.protect) return yield* protectList(cpu, vm, elements, epoch);
-  for (const element of elements) {
-    const wanted = mappingOf(vm, element, epoch);
-    if (wanted === undefined) return Status.invalid;
-    const status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
-    if (status !== Status.ok) return status;
+  for (let i = 0; i < count; i++) {
+    const wanted = mappingOf(vm, elements[i]!, epoch);
+    let status: number = Status.invalid;
+    if (wanted !== undefined) status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
+    if (status !== Status.ok) return packAnswer(status, i);
   }
   return Status.ok;
 }
@@ -116,14 +117,28 @@ function* unmapList(
 ): Routine<number> {
   const ranges = elements.map(({ first, second }) => rangeOf(vm, first, second));
   if (!ranges.every((range) => range !== undefined)) return Status.invalid;
-  // A label from the future would make the generation jump; such a call is none of a series.
-  if (series.join > num(yield cpu.load(vm.space.gen, 'kpop.call.gen')) + 1) return Status.invalid;
+  if (yield* isFuture(cpu, vm, series.join)) return Status.invalid;
   const unmapped = yield* kpopUnmap(cpu, vm.space, ranges, series.epoch);
   const label = Math.max(unmapped.label, series.join);
   // Table pages cannot wait for the end of the series: nothing here remembers them.
   const isOver = series.isLast || unmapped.tables.length > 0;
   if (isOver) yield* finishUnmap(cpu, vm.space, { ...unmapped, label });
   return series.isLast ? Status.ok : packAnswer(Status.ok, label);
+}
+
+/** A label from the future would make the generation jump; such a call is none of a series. */
+function* isFuture(cpu: Context, { space }: KpopVm, label: number): Routine<boolean> {
+  return label > num(yield cpu.load(space.gen, 'kpop.call.gen')) + 1;
+}
+
+/** FLUSH: the change with this label is finished when it returns. */
+function* flush(cpu: Context, v: Vcpu, vm: KpopVm, label: number): Routine<void> {
+  cpu.note(Event.hypercall, KpopCall.flush, 0);
+  let status: number = Status.ok;
+  if (num(yield loadDying(cpu, vm.space)) !== 0) status = Status.stale;
+  else if (!(label >= 0) || (yield* isFuture(cpu, vm, label))) status = Status.invalid;
+  else yield* joinFlush(cpu, vm.space, label);
+  yield* retire(cpu, v, status);
 }
 
 /** The pages that an element names; `undefined` if L2 has no such pages, or they are too many. */
