@@ -22,6 +22,9 @@ import { poolOf } from './tdp.ts';
 /** Faults on a page after which a vCPU does something else: who runs for ever is never at rest. */
 const MOST_FAULTS = 3;
 
+/** What only a guest hypervisor with a book does. */
+const OF_BOOKS = ['l1.settle.valid', 'l1.scan.take', 'l1.withdraw.pending'];
+
 interface Parts {
   readonly l0: SpecifiedL0;
   readonly l1: KpopGuest;
@@ -90,6 +93,7 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
     promises: [...kpopL1Promises(seen), kpopL1Frames(platform, seen)],
     structures: platform.arena.placed,
     specified: l0,
+    lacks: l1.book.keeps ? [] : OF_BOOKS,
   };
 }
 

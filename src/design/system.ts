@@ -104,6 +104,8 @@ export interface Checked {
    * that what a CPU in guest mode can use breaks, and why.
    */
   judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
+  /** Labels of what its axes leave out: no litmus program is too easy for want of these. */
+  readonly lacks?: readonly string[];
   /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
   readonly asked?: readonly string[];
   /** Labels of what goes on for ever when it is done again and again; `run.enter` unless given. */

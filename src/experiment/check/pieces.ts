@@ -2,7 +2,7 @@
  * What a check consists of: pieces, each a design with its axes under one litmus program and one
  * memory order. Every choice of a pairwise covering of the design's axes runs the litmus programs
  * on two CPUs, the first choice (the defaults) those on three, and every cell of the axes runs the
- * smallest one.
+ * smallest one. A budget may name litmus programs that stand for all under such choices.
  */
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
@@ -50,6 +50,11 @@ export interface Budget {
   readonly three: number;
   /** Litmus programs that are exhausted to other numbers than these. */
   readonly goals: Readonly<Record<string, Goals>>;
+  /**
+   * Where there are too many choices for a pairwise covering under each litmus program: those that
+   * are looked at beside the defaults, and the litmus programs that do it.
+   */
+  readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
 }
@@ -107,7 +112,22 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
     },
   },
-  'kpop-l1': { ...USUAL, goals: { 'touch-drop-drop': FURTHER }, hasSmallThree: true },
+  'kpop-l1': {
+    ...USUAL,
+    goals: { 'touch-drop-drop': FURTHER },
+    covering: {
+      litmus: ['touch-invalidate'],
+      choices: [
+        'run=separate,batch=2',
+        'flush=request',
+        'book=rbtree',
+        'book=interval,flush=request',
+        'book=flat,batch=2',
+        'run=separate,book=none',
+      ],
+    },
+    hasSmallThree: true,
+  },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -161,7 +181,7 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const able = litmusFor(design.operations);
   if (able.length === 0) return badInput(`no litmus program fits what ${design.id} offers`);
   const wanted = options.litmus?.map(findLitmus);
-  const { hasSmallThree = false } = budgetOf(design.id);
+  const { hasSmallThree = false, covering } = budgetOf(design.id);
   const chosen = able.filter((litmus) => {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     return wanted === undefined || wanted.includes(litmus);
@@ -183,10 +203,12 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
       add(first!, litmus, orders.length > 0 ? orders : weakest);
     } else {
       add(first!, litmus, memory);
+      if (covering?.litmus.includes(litmus.id) === false) continue;
       for (const choice of others) add(choice, litmus, weakest);
     }
   }
-  if (options.guards === true || design.given !== undefined) return pieces;
+  if (options.guards === true || design.given !== undefined || covering !== undefined)
+    return pieces;
   for (const cell of cellsOf(design)) {
     const isThere = pieces.some(
       ({ choice, litmus }) => choice === cell && litmus === chosen[0]?.id,
@@ -236,6 +258,8 @@ function pieceOf(
 /** Choices that a design runs all litmus programs with, its defaults first. */
 function coveringOf(design: Planned): string[] {
   if (design.given !== undefined) return [nameOf(design, design.given)];
+  const { covering } = budgetOf(design.id);
+  if (covering !== undefined) return ['', ...covering.choices].map((axes) => nameOf(design, axes));
   return [...new Set(pairwise(valuesOf(design)).map((row) => nameOf(design, textOf(design, row))))];
 }
 

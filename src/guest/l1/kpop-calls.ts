@@ -12,6 +12,8 @@ import {
   LIST_HEADER_BYTES,
   LIST_LIMIT,
   ListHeader,
+  PROT_ALL,
+  packTarget,
   StatePage,
   Status,
 } from '../../abi/kpop.ts';
@@ -33,6 +35,12 @@ export type FlushContract = 'visible' | 'request';
 
 type Elements = readonly (readonly [number, number])[];
 
+/** A page of L2 and the page of L1 that is to be there. */
+interface Mapped {
+  readonly l2gfn: number;
+  readonly l1gfn: number;
+}
+
 interface Header {
   readonly epoch: number;
   readonly flags: number;
@@ -49,7 +57,8 @@ export class KpopCalls {
   }
 
   /** MAP as a call of its own; the status of each element. */
-  *map(cpu: Context, elements: Elements, epoch: number): Routine<readonly number[]> {
+  *map(cpu: Context, pages: readonly Mapped[], epoch: number): Routine<readonly number[]> {
+    const elements = pages.map(({ l2gfn, l1gfn }) => [l2gfn, packTarget(l1gfn, PROT_ALL)] as const);
     const answer = yield* this.#call(cpu, KpopCall.map, elements, { epoch, flags: 0, join: 0 });
     const status = answerStatus(answer);
     const done = status === Status.ok ? elements.length : answerDetail(answer);
@@ -75,16 +84,17 @@ export class KpopCalls {
   }
 
   /** MAPs that the next RUN applies before it enters L2. */
-  fuse(cpu: Context, state: number, maps: Elements, epoch: number): void {
-    maps.forEach(([l2gfn, target], i) => {
-      const at = state + StatePage.fused + i * FUSED_RECORD_BYTES;
+  fuse(cpu: Context, state: number, pages: readonly Mapped[], epoch: number): void {
+    let at = state + StatePage.fused;
+    for (const { l2gfn, l1gfn } of pages) {
       cpu.spend(Unit.listElement, 1);
       cpu.write(at, KpopCall.map);
       cpu.write(at + 8, l2gfn);
-      cpu.write(at + 16, target);
+      cpu.write(at + 16, packTarget(l1gfn, PROT_ALL));
       cpu.write(at + FUSED_RECORD_BYTES - 8, epoch);
-    });
-    cpu.write(state + StatePage.fusedCount, maps.length);
+      at += FUSED_RECORD_BYTES;
+    }
+    cpu.write(state + StatePage.fusedCount, pages.length);
   }
 
   /** After a RUN: one status per record; those that were not reached keep their operation. */
@@ -92,9 +102,11 @@ export class KpopCalls {
     const count = cpu.read(state + StatePage.fusedCount);
     if (count === 0) return undefined;
     cpu.write(state + StatePage.fusedCount, 0);
-    return Array.from({ length: count }, (_, i) =>
-      cpu.read(state + StatePage.fused + i * FUSED_RECORD_BYTES),
-    );
+    const statuses: number[] = [];
+    for (let i = 0; i < count; i++) {
+      statuses.push(cpu.read(state + StatePage.fused + i * FUSED_RECORD_BYTES));
+    }
+    return statuses;
   }
 
   *#call(cpu: Context, call: number, elements: Elements, header: Header): Routine<number> {

@@ -5,7 +5,7 @@
  * Steps F1-F7 and V1-V6 of primer/x86.md 6.6 (proposal); the order reservation, barrier, epoch is
  * one half of the pair whose other half is `invalidate`.
  */
-import { PROT_ALL, packTarget, Status } from '../../abi/kpop.ts';
+import { Status } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import { hullOf, type PageRange } from '../../hypervisor/mmu/common.ts';
@@ -52,6 +52,8 @@ interface Pending {
   readonly l1gfn: number;
 }
 
+const NONE: readonly Pending[] = [];
+
 /**
  * Who kills a page's word empties it once its UNMAP has returned: until then another invalidation
  * has to see that the page may still be mapped, and unmaps it too.
@@ -85,7 +87,7 @@ export class KpopGuest {
     this.#lock = spinlock(this.#words + L1Words.at.lock, 'l1.invalidate');
     this.#calls = new KpopCalls(platform, flush);
     this.#states = platform.arena.frames(platform.cpus) * FRAME_BYTES;
-    this.#pending = new Array<readonly Pending[]>(platform.cpus).fill([]);
+    this.#pending = new Array<readonly Pending[]>(platform.cpus).fill(NONE);
   }
 
   statePage(vcpu: number): number {
@@ -119,12 +121,8 @@ export class KpopGuest {
       }
     }
     this.#pending[cpu.seat] = reserved;
-    const maps = reserved.map(({ l2gfn: page, l1gfn }): [number, number] => [
-      page,
-      packTarget(l1gfn, PROT_ALL),
-    ]);
-    if (this.run === 'fused') this.#calls.fuse(cpu, this.statePage(cpu.seat), maps, epoch);
-    else yield* this.settle(cpu, yield* this.#calls.map(cpu, maps, epoch)); // F6
+    if (this.run === 'fused') this.#calls.fuse(cpu, this.statePage(cpu.seat), reserved, epoch);
+    else yield* this.settle(cpu, yield* this.#calls.map(cpu, reserved, epoch)); // F6
   }
 
   /** F3 and F4 for the rest of the aligned block: populated at once, as a large folio is. */
@@ -152,7 +150,7 @@ export class KpopGuest {
       // installed, and then it empties the slot.
       if (!isSettled) yield this.#withdraw(cpu, each);
     }
-    this.#pending[cpu.seat] = []; // not before: what this thread does depends on it
+    this.#pending[cpu.seat] = NONE; // not before: what this thread does depends on it
   }
 
   /** After a RUN: the statuses of the operations that travelled with it, if any did. */

@@ -61,12 +61,12 @@ export class TreeBook implements Book {
     return { slot: 0, seen };
   }
 
-  change(cpu: Context, { l2gfn }: Place, from: number, to: number): Act {
-    return cpu.call(this.#change(cpu, l2gfn, from, to));
+  change(cpu: Context, { l2gfn }: Place, from: number, to: number, take: string): Act {
+    const next = (word: number): number => (word === from ? to : word);
+    return cpu.call(this.#change(cpu, l2gfn, { next, look: take, take }));
   }
 
-  *#change(cpu: Context, l2gfn: number, from: number, to: number): Routine<boolean> {
-    const rule = { next: (word: number) => (word === from ? to : word), look: '', take: '' };
+  *#change(cpu: Context, l2gfn: number, rule: Rule): Routine<boolean> {
     const taken: Taken[] = [];
     yield* this.sweep(cpu, { first: l2gfn, end: l2gfn + 1 }, rule, taken);
     return taken.length > 0;
@@ -78,7 +78,7 @@ export class TreeBook implements Book {
       const spare: number[] = [];
       for (let i = 0; i < this.#mostNew; i++) spare.push(yield* this.#nodes.take(cpu));
       const { lock: guard, tree } = this.#of(piece.first);
-      yield* lock(cpu, guard, 'tree.sweep.lock');
+      yield* lock(cpu, guard, rule.take);
       if (this.#apply(cpu, tree, piece, rule, { spare, taken })) any = true;
       yield* unlock(cpu, guard, 'tree.sweep.unlock');
       for (const node of spare) this.#nodes.give(cpu, node);
@@ -93,7 +93,8 @@ export class TreeBook implements Book {
 
   *#empty(cpu: Context, killed: Taken): Routine<void> {
     const next = (word: number): number => (stateOf(word) === SlotState.killed ? 0 : word);
-    yield* this.sweep(cpu, killed, { next, look: '', take: '' }, []);
+    const take = 'l1.invalidate.emptied';
+    yield* this.sweep(cpu, killed, { next, look: take, take }, []);
   }
 
   *wordOf(cpu: Context, l2gfn: number): Routine<number> {
