@@ -15,6 +15,7 @@ import { flushRemote } from '../src/hypervisor/flush/request-kick.ts';
 import { entryAt, MmuWords } from '../src/hypervisor/mmu/common.ts';
 import type { Platform } from '../src/hypervisor/platform.ts';
 import type { ExitTable, Vcpu, Vm } from '../src/hypervisor/vcpu.ts';
+import { vmx } from '../src/hypervisor/virt/vmx.ts';
 import { ExitReason } from '../src/machine/exit.ts';
 import type { Entry, Geometry } from '../src/machine/format/format.ts';
 import type { WalkedFormat } from '../src/machine/format/judge.ts';
@@ -57,7 +58,7 @@ export function buildShootdown(machine: Machine, size: Size): Shootdown {
   const region = { base: BOOT_FRAMES, limit: BOOT_FRAMES + POOL_FRAMES };
   const cpus = vcpus + unmappers;
   const frames = new Frames(arena, region, cpus);
-  const platform: Platform = { name: 'l0', arena, frames, cpus, boot: machine.memory };
+  const platform: Platform = { name: 'l0', arena, frames, cpus, boot: machine.memory, virt: vmx };
   const vm: Vm = { name: 'guest', platform, vcpus: [] };
   const format = machine.translator.secondStage;
   const root = arena.frames(1);

@@ -19,7 +19,6 @@ import {
   checkedTdp,
   type Design,
   type ExitHandler,
-  Field,
   FRAME_BYTES,
   handleViolation,
   hostExits,
@@ -37,7 +36,6 @@ import {
   tdpUnmap,
   type Vcpu,
   type Vm,
-  vmread,
 } from 'kpop';
 
 const design: Design = {
@@ -83,7 +81,7 @@ export default design;
 function mapAround(mmu: TdpMmu, pages: number): ExitHandler {
   const mapOne = handleViolation(mmu);
   return function* violation(cpu: Context, v: Vcpu): Routine<void> {
-    const address = num(yield vmread(cpu, Field.exitGuestPhysical, 'around.where'));
+    const address = num(yield v.virt.faultAddress(cpu, v.active.block, 'around.where'));
     const touched = Math.floor(address / FRAME_BYTES);
     yield* mapOne(cpu, v);
     const first = touched - (touched % pages);

@@ -31,6 +31,8 @@ const GUARDS = [
   'wait',
   'invept',
   'inveptAll',
+  'flushAll',
+  'flushRoot',
   'invvpid',
   'invlpg',
   'sendIpi',

@@ -20,10 +20,9 @@ export { buildGuestVm, type GuestVm } from './design/guest-vm.ts';
 export {
   addVcpus,
   attachRcu,
-  makeVmcs,
+  makeBlock,
   nothing,
   startVcpus,
-  type VmcsOptions,
 } from './design/host.ts';
 export { type Choice, chooseAxes, designs, parseDesign } from './design/index.ts';
 // The built-in designs.
@@ -84,6 +83,8 @@ export {
   Vcpu,
   type Vm,
 } from './hypervisor/vcpu.ts';
+export { virtOf } from './hypervisor/virt/index.ts';
+export type { BlockOptions, Virtualisation } from './hypervisor/virt/virt.ts';
 // The machine.
 export { EXIT_NAMES, ExitReason } from './machine/exit.ts';
 export { GuestContext } from './machine/guest.ts';

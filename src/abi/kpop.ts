@@ -100,6 +100,11 @@ export function targetProt(word: number): number {
 }
 
 /**
+ * Reasons in an exit record, of L0's own numbering: what the processor calls them is L0's business.
+ */
+export const KpopExit = { cpuid: 10, hypercall: 18, msrWrite: 32, fault: 48 } as const;
+
+/**
  * The vCPU's state page, shared by L1 and L0: byte offsets. Exit record first, fused list
  * after.
  */

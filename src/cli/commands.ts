@@ -16,8 +16,8 @@ export function nextCommands(designs: readonly string[]): readonly Suggestion[] 
       why: 'how the designs scale when every vCPU faults in new pages',
     },
     {
-      command: `${kpop} run ${last} --workload unmap:ranges=512 --vcpus 8`,
-      why: 'every exit, lock and latency while pages are taken from a running guest',
+      command: `${kpop} run ${last} --workload unmap:ranges=512 --vcpus 8 --sensitivity`,
+      why: 'exits, locks and latency while pages are taken away, and the prices it hangs on',
     },
     {
       command: `${kpop} compare tdp ${quote(path)} --workload touch --vcpus 8`,

@@ -1,6 +1,7 @@
 /** `kpop compare`: designs side by side on equal work. */
 import { compareOf, SOFTWARE_SCALES } from '../experiment/compare.ts';
 import { MOST_CPUS } from '../experiment/run.ts';
+import { findSensitivity, notesOf, withPrices } from '../experiment/sensitivity.ts';
 import { findPreset } from '../machine/preset/index.ts';
 import type { Compare } from '../measure/result.ts';
 import { renderHtml } from '../report/html.ts';
@@ -11,12 +12,14 @@ import { Status } from './failure.ts';
 import { checkWritable, print, printJson, writeWhole } from './output.ts';
 import type { Piece } from './piece.ts';
 import { runPieces } from './pool.ts';
+import { searchOnThreads } from './sensitivity.ts';
 import { counts, openSession, type Session, type SessionOptions } from './session.ts';
 
 export interface CompareOptions extends SessionOptions {
   readonly vcpus?: string | undefined;
   readonly json?: boolean | undefined;
   readonly html?: string | undefined;
+  readonly sensitivity?: boolean | undefined;
 }
 
 export async function runCompare(
@@ -26,7 +29,7 @@ export async function runCompare(
   const vcpus = counts('--vcpus', options.vcpus ?? '1', 1, MOST_CPUS);
   const session = await openSession(designs, vcpus, options);
   if (options.html !== undefined) checkWritable(options.html);
-  const { doc, interrupted } = await compareAll(session);
+  const { doc, interrupted } = await compareAll(session, options.sensitivity === true);
   if (doc !== undefined) {
     if (options.html !== undefined) {
       const machine = findPreset(session.common.machine);
@@ -46,7 +49,8 @@ export interface Compared {
 }
 
 /** Runs the session's designs with all numbers of vCPUs; after an interrupt, what was complete. */
-export async function compareAll({ common, designs, vcpus }: Session): Promise<Compared> {
+export async function compareAll(session: Session, asksPrices = false): Promise<Compared> {
+  const { common, designs, vcpus } = session;
   const sizes = [...vcpus].sort((a, b) => a - b);
   const pieces = sizes.flatMap((size) =>
     designs.flatMap((design) =>
@@ -60,5 +64,11 @@ export async function compareAll({ common, designs, vcpus }: Session): Promise<C
     const kept = `${doc?.runs.length ?? 0} of ${points} runs are complete`;
     process.stderr.write(`kpop compare: interrupted; ${kept}\n`);
   }
-  return { doc, interrupted };
+  if (!asksPrices || doc === undefined || interrupted) return { doc, interrupted };
+  const names = session.choices.map(({ name }) => name);
+  const search = findSensitivity(names, sizes, notesOf(findPreset(common.machine)));
+  const found = await searchOnThreads(search, common, designs);
+  if (found !== undefined) return { doc: withPrices(doc, found), interrupted: false };
+  process.stderr.write('kpop compare: interrupted; the comparison is complete, its prices not\n');
+  return { doc, interrupted: true };
 }

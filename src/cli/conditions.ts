@@ -14,6 +14,16 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   tick: ['none'],
   apicv: ['on', 'off'],
   upper: ['present', 'absent'],
+  levels: ['4', '5'],
+  'guest-levels': ['4', '5'],
+};
+
+/** Those that the system is built by, and what they are called there. */
+const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
+  l1: 'l1',
+  apicv: 'apicv',
+  levels: 'levels',
+  'guest-levels': 'guestLevels',
 };
 
 export interface ConditionOptions {
@@ -21,6 +31,8 @@ export interface ConditionOptions {
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
   readonly upper?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface AskedConditions {
@@ -48,12 +60,21 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  for (const name of ['l1', 'apicv', 'upper'] as const) {
-    const value = options[name];
+  const { l1, apicv, upper, levels, guestLevels } = options;
+  for (const [name, value] of Object.entries({
+    l1,
+    apicv,
+    upper,
+    levels,
+    'guest-levels': guestLevels,
+  })) {
     if (value !== undefined) take(name, value, `--${name}`);
   }
   const system = Object.fromEntries(
-    [...given].filter(([name]) => name === 'l1' || name === 'apicv'),
+    [...given].flatMap(([name, value]) => {
+      const known = OF_SYSTEM[name];
+      return known === undefined ? [] : [[known, value]];
+    }),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };
 }

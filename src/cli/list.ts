@@ -6,6 +6,7 @@ import type { Design } from '../design/system.ts';
 import { allPromises } from '../experiment/check/promises.ts';
 import { cpusOf, litmusPrograms } from '../litmus/index.ts';
 import { presets } from '../machine/preset/index.ts';
+import { PRICE_KINDS, type Preset } from '../machine/preset/price.ts';
 import type { DesignEntry, List, ListEntry } from '../measure/result.ts';
 import { workloads } from '../workload/index.ts';
 import type { Workload } from '../workload/workload.ts';
@@ -35,8 +36,7 @@ function isKind(kind: string): kind is Kind {
 function entriesOf(kind: Kind): readonly ListEntry[] {
   if (kind === 'designs') return designs.map(designEntry);
   if (kind === 'workloads') return workloads.map(workloadEntry);
-  if (kind === 'machines')
-    return presets.map(({ id, title, leavesOut }) => ({ id, title, leavesOut }));
+  if (kind === 'machines') return presets.map(machineEntry);
   if (kind === 'promises') return allPromises();
   if (kind === 'litmus') {
     return litmusPrograms.map((litmus) => {
@@ -45,6 +45,26 @@ function entriesOf(kind: Kind): readonly ListEntry[] {
     });
   }
   return [];
+}
+
+interface MachineEntry extends ListEntry {
+  readonly leavesOut: string;
+  /** How many prices are of each kind. */
+  readonly prices: Readonly<Record<string, number>>;
+}
+
+function machineEntry({ id, title, leavesOut, prices }: Preset): MachineEntry {
+  const of = (kind: string): number => {
+    return Object.values(prices).filter((price) => price.kind === kind).length;
+  };
+  const counted = Object.fromEntries(PRICE_KINDS.map((kind) => [kind, of(kind)]));
+  return { id, title, leavesOut, prices: counted };
+}
+
+function machineLines(preset: Preset): string[] {
+  const { id, title, prices } = machineEntry(preset);
+  const told = PRICE_KINDS.map((kind) => `${prices[kind]} ${kind}`).join(', ');
+  return [row(id, title, Math.max(14, id.length)), below(`prices: ${told}`)];
 }
 
 function designEntry({ id, title, axes, source, leavesOut, isolates }: Design): DesignEntry {
@@ -69,6 +89,7 @@ function section(kind: Kind): string {
 function linesOf(kind: Kind): string[] {
   if (kind === 'designs') return designs.flatMap(designLines);
   if (kind === 'workloads') return workloads.flatMap(workloadLines);
+  if (kind === 'machines') return presets.flatMap(machineLines);
   const entries = entriesOf(kind);
   const width = Math.max(14, ...entries.map(({ id }) => id.length));
   return entries.map(({ id, title }) => row(id, title, width));

@@ -62,6 +62,8 @@ function build(): Command {
   return program;
 }
 
+const SENSITIVITY_HELP = 'also run again at both ends of every price that matters';
+
 function addList(program: Command): void {
   program
     .command('list')
@@ -76,6 +78,7 @@ function addRun(program: Command): void {
     .description('run one design on one workload, and print everything that was counted')
     .argument('<design>', 'an id, an id with axes, or a file that exports a design')
     .option('--vcpus <n>', 'vCPUs of the guest', '1')
+    .option('--sensitivity', SENSITIVITY_HELP)
     .option('--json', 'print one JSON document, kpop.run/1')
     .action(ending(runRun));
 }
@@ -85,6 +88,7 @@ function addCompare(program: Command): void {
     .description('run several designs on equal work, also with software work at 0 and at 2x')
     .argument('<designs...>', 'the first is what the others are compared with')
     .option('--vcpus <list>', 'numbers of vCPUs, as 1,2,4', '1')
+    .option('--sensitivity', SENSITIVITY_HELP)
     .option('--json', 'print one JSON document, kpop.compare/1')
     .option('--html <file>', 'also write a report as one HTML file')
     .action(ending(runCompare));
@@ -127,6 +131,8 @@ function simulating(command: Command): Command {
     .option('--conditions <list>', 'counting conditions, as l1=cold,apicv=off')
     .option('--l1 <state>', 'memory of L1 in L0: warm or cold')
     .option('--apicv <state>', 'APIC virtualisation: on or off')
+    .option('--levels <n>', 'levels of second-stage tables: 4 or 5')
+    .option('--guest-levels <n>', 'levels of tables of the guest itself: 4 or 5')
     .option('--upper <state>', 'upper second-stage tables of touched pages: present or absent')
     .addHelpText('after', DESIGN_HELP);
 }

@@ -7,9 +7,10 @@ import { Violation } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
 import { type Choice, designs, parseDesign } from '../design/index.ts';
 import type { Conditions, Design } from '../design/system.ts';
-import { runOne, type Task } from '../experiment/run.ts';
+import { attributeOne, runOne, type Task } from '../experiment/run.ts';
+import type { Outcome, Values } from '../experiment/sensitivity.ts';
 import { findPreset } from '../machine/preset/index.ts';
-import type { Run } from '../measure/result.ts';
+import { repriced } from '../machine/preset/price.ts';
 import { parseWorkload } from '../workload/index.ts';
 import type { Recordings } from '../workload/workload.ts';
 import { type Failure, failureOf } from './failure.ts';
@@ -36,9 +37,13 @@ export interface Piece {
   readonly design: NamedDesign;
   readonly vcpus: number;
   readonly softwareScale: number;
+  /** Prices that are not the preset's. */
+  readonly values?: Values;
+  /** Whether to say what its time is made of. */
+  readonly attributed?: boolean;
 }
 
-export type Answer = { readonly run: Run } | { readonly failure: Failure };
+export type Answer = Outcome | { readonly failure: Failure };
 
 export async function chooseDesign(
   named: NamedDesign,
@@ -51,24 +56,27 @@ export async function chooseDesign(
 
 export async function taskOf(common: Common, piece: Piece): Promise<Task> {
   const { recordings, seed, conditions, cpus } = common;
-  const { vcpus, softwareScale } = piece;
+  const { vcpus, softwareScale, values, attributed } = piece;
+  const preset = findPreset(common.machine);
   return {
     choice: await chooseDesign(piece.design),
     work: parseWorkload(common.workload),
-    preset: findPreset(common.machine),
+    preset: values === undefined ? preset : repriced(preset, values),
     recordings,
     vcpus,
     ...(cpus === undefined ? {} : { cpus }),
     seed,
     conditions,
     softwareScale,
+    ...(values !== undefined || attributed === true ? { purpose: 'figure' } : {}),
   };
 }
 
 /** Simulates; whatever a user's own design throws is the user's to mend. */
 export async function answerPiece(common: Common, piece: Piece): Promise<Answer> {
   try {
-    return { run: runOne(await taskOf(common, piece)) };
+    const task = await taskOf(common, piece);
+    return piece.attributed === true ? attributeOne(task) : { run: runOne(task) };
   } catch (error) {
     const { bundle } = piece.design;
     const isTheirs = !(error instanceof BadInput || error instanceof Violation);

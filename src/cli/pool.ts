@@ -1,5 +1,6 @@
 /** Simulations on threads, as many at a time as there are cores. */
 import { availableParallelism } from 'node:os';
+import type { Outcome } from '../experiment/sensitivity.ts';
 import type { Run } from '../measure/result.ts';
 import { Crew } from './crew.ts';
 import { Status } from './failure.ts';
@@ -9,24 +10,26 @@ import { Progress } from './progress.ts';
 export interface PoolResult {
   /** By piece, in their order; undefined where it was not run. */
   readonly runs: readonly (Run | undefined)[];
+  /** The same with what else the pieces were to tell. */
+  readonly outcomes: readonly (Outcome | undefined)[];
   readonly interrupted: boolean;
 }
 
 /** Runs all pieces; rejects with the first failure. */
 export async function runPieces(common: Common, pieces: readonly Piece[]): Promise<PoolResult> {
-  const runs = new Array<Run | undefined>(pieces.length).fill(undefined);
+  const outcomes = new Array<Outcome | undefined>(pieces.length).fill(undefined);
   const queue = new Queue(pieces);
   const progress = new Progress(pieces.length);
-  const crew = new Crew<number, { readonly run: Run }>({
+  const crew = new Crew<number, Outcome>({
     program: new URL('./worker.js', import.meta.url),
     workerData: () => common,
     threads: Math.min(availableParallelism(), pieces.length),
     message: (at) => pieces[at]!,
     next: () => queue.take(),
-    finished: (at, { run }, seconds) => {
-      runs[at] = run;
+    finished: (at, outcome, seconds) => {
+      outcomes[at] = outcome;
       queue.finished(pieces[at]!, seconds);
-      progress.done(run);
+      progress.done(outcome.run);
     },
   });
   let interrupted = false;
@@ -42,7 +45,7 @@ export async function runPieces(common: Common, pieces: readonly Piece[]): Promi
     process.off('SIGINT', stop);
     progress.end();
   }
-  return { runs, interrupted };
+  return { runs: outcomes.map((outcome) => outcome?.run), outcomes, interrupted };
 }
 
 /**

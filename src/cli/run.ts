@@ -1,14 +1,20 @@
 /** `kpop run`: one design, one workload, everything that was counted. */
 import { MOST_CPUS } from '../experiment/run.ts';
+import { findSensitivity, notesOf } from '../experiment/sensitivity.ts';
+import { findPreset } from '../machine/preset/index.ts';
+import type { Run } from '../measure/result.ts';
 import { renderRun } from '../report/text.ts';
 import { Status } from './failure.ts';
 import { print, printJson } from './output.ts';
+import type { Common, NamedDesign } from './piece.ts';
 import { runPieces } from './pool.ts';
+import { searchOnThreads } from './sensitivity.ts';
 import { count, openSession, type SessionOptions } from './session.ts';
 
 export interface RunOptions extends SessionOptions {
   readonly vcpus?: string | undefined;
   readonly json?: boolean | undefined;
+  readonly sensitivity?: boolean | undefined;
 }
 
 export async function runRun(design: string, options: RunOptions): Promise<number> {
@@ -17,7 +23,20 @@ export async function runRun(design: string, options: RunOptions): Promise<numbe
   const { runs } = await runPieces(common, [{ design: designs[0]!, vcpus, softwareScale: 1 }]);
   const [run] = runs;
   if (run === undefined) return Status.interrupted;
-  if (options.json === true) printJson(run);
-  else print(renderRun(run));
-  return Status.done;
+  const hung = options.sensitivity === true ? await withSensitivity(run, common, designs) : run;
+  if (options.json === true) printJson(hung ?? run);
+  else print(renderRun(hung ?? run));
+  return hung === undefined ? Status.interrupted : Status.done;
+}
+
+/** Undefined after an interrupt. */
+async function withSensitivity(
+  run: Run,
+  common: Common,
+  designs: readonly NamedDesign[],
+): Promise<Run | undefined> {
+  const prices = notesOf(findPreset(common.machine));
+  const search = findSensitivity([run.design], [run.vcpus], prices);
+  const found = await searchOnThreads(search, common, designs);
+  return found === undefined ? undefined : { ...run, sensitivity: found.rows[0]!.sensitivity };
 }

@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
   readonly upper?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface Session {

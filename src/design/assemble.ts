@@ -2,7 +2,10 @@
  * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler
  * and its final words can be visited, the system has its vCPUs ready for programs.
  */
+
+import { Cost } from '../machine/cost.ts';
 import { EXIT_NAMES } from '../machine/exit.ts';
+import { Ledger } from '../machine/ledger.ts';
 import { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, type Memory } from '../machine/memory.ts';
 import type { Preset } from '../machine/preset/price.ts';
@@ -19,6 +22,8 @@ export interface Site {
   readonly softwareScale: number;
   readonly demand: Demand;
   readonly conditions: Conditions;
+  /** To be told what the clocks are made of; it wants the trace as well. */
+  readonly ledger?: Ledger;
 }
 
 /** What the numbers in trace events mean. */
@@ -35,8 +40,18 @@ export function assemble(choice: Choice, site: Site): System {
     cpus: site.cpus,
     trace: site.trace,
     softwareScale: site.softwareScale,
+    levels: {
+      second: Number(site.conditions.levels ?? 4),
+      first: Number(site.conditions.guestLevels ?? 4),
+    },
+    ...(site.ledger === undefined ? {} : { ledger: site.ledger }),
   });
   return choice.design.build(machine, site.demand, choice.axes, site.conditions);
+}
+
+/** A ledger for a machine of this kind. */
+export function openLedger(preset: Preset, cpus: number, softwareScale: number): Ledger {
+  return new Ledger(new Cost(preset, softwareScale), cpus);
 }
 
 /** Shows every frame that was ever written, in ascending order, its number first. */

@@ -54,10 +54,21 @@ class OwnGib implements DataPages {
   }
 
   give(cpu: Context, frame: number): boolean {
-    const pool = this.#pools[(Math.floor(frame / GIB_PAGES) - this.#firstGib) / this.#gibs];
+    const pool = this.#pools[this.#ownerOf(frame)];
     if (pool === undefined) return false;
     pool.give(cpu, frame);
     return true;
+  }
+
+  indexOf(frame: number): number {
+    const owner = this.#ownerOf(frame);
+    const range = this.ranges[owner];
+    return range === undefined ? -1 : owner * (range.end - range.first) + frame - range.first;
+  }
+
+  /** vCPU whose pool a frame is of; none has that number if it is of no pool. */
+  #ownerOf(frame: number): number {
+    return (Math.floor(frame / GIB_PAGES) - this.#firstGib) / this.#gibs;
   }
 }
 
@@ -90,5 +101,9 @@ class FarApart implements DataPages {
 
   give(_cpu: Context, frame: number): boolean {
     return frame >= this.ranges[0]!.first; // never reused
+  }
+
+  indexOf(): number {
+    return -1; // processes with areas are not run on such memory
   }
 }

@@ -7,7 +7,7 @@
 import { REPORT_PAGES } from '../abi/owner.ts';
 import { Arena } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
-import { GuestKernel } from '../guest/kernel/kernel.ts';
+import { GuestKernel, spaceBytes } from '../guest/kernel/kernel.ts';
 import { kernelServices } from '../guest/kernel/services.ts';
 import { answerShootdown } from '../guest/kernel/unmap.ts';
 import type { Environment } from '../guest/program/environment.ts';
@@ -34,7 +34,10 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
   const { vcpus } = demand;
   if (demand.barePages !== undefined) return bareGuest(machine, demand, level, demand.barePages);
   const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
-  const words = pool * 8 + dataWords(demand) + vcpus * KERNEL_WORDS_PER_VCPU;
+  const spaces = demand.spaces && { ...demand.spaces, dataPages: vcpus * demand.pagesPerVcpu };
+  const kernelWords = vcpus * KERNEL_WORDS_PER_VCPU;
+  const own = spaces === undefined ? 0 : spaceBytes(spaces, vcpus);
+  const words = pool * 8 + dataWords(demand) + kernelWords + own;
   const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus * REPORT_PAGES;
   const arena = new Arena(1, arenaFrames);
   const region = { base: arenaFrames, limit: arenaFrames + pool };
@@ -47,6 +50,7 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
     format: machine.translator.firstStage,
     vcpus: contexts,
     data,
+    spaces,
   });
   const lists = arena.frames(vcpus * REPORT_PAGES) * FRAME_BYTES;
   const services = kernelServices(kernel, { first: 1, end: arena.end, lists });
@@ -62,8 +66,8 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
     vcpus,
     hostThreads: demand.hostThreads,
   }));
-  const own = { first: 0, end: region.limit };
-  return { contexts, environments, memory: [own, ...data.ranges] };
+  const kernelMemory = { first: 0, end: region.limit };
+  return { contexts, environments, memory: [kernelMemory, ...data.ranges] };
 }
 
 /** Contexts and nothing else: whoever explores gives them what they run. */

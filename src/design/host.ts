@@ -1,54 +1,43 @@
 /**
- * Parts that every stack is put together from: vCPUs with their VMCSs, threads on CPUs, the host's
- * interrupt vectors, RCU over all vCPU threads of a level.
+ * Parts that every stack is put together from: vCPUs with their control blocks, threads on CPUs,
+ * the host's interrupt vectors, RCU over all vCPU threads of a level.
  */
 import { defect } from '../base/assert.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
+import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import { type ExitTable, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import type { BlockOptions } from '../hypervisor/virt/virt.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field, fieldAt, IPI_VIRTUALISATION } from '../machine/vmcs.ts';
 import type { Routine } from '../runtime/act.ts';
 import { Rcu } from '../sync/rcu.ts';
 
-/** EPTP flags: write-back, 4 levels, accessed and dirty flags on. */
-export const EPTP_FLAGS = 0x5e;
-const FRAME_BYTES = 4096;
-
-/** What the VMCSs of a VM's vCPUs have in common. */
-export interface VmcsOptions {
-  /** Frame of the second-stage root, in the hypervisor's own memory. */
-  readonly root: number;
-  /** VPID of the first vCPU. */
-  readonly vpid: number;
-  readonly virtualIpis: boolean;
+/** Control blocks of vCPUs whose memory is what `mmu` maps; `vpid`: of the first vCPU. */
+export function blocksOf(mmu: TdpMmu, vpid: number, virtualIpis: boolean): BlockOptions {
+  return { root: mmu.root, levels: mmu.format.geometry.levels, vpid, virtualIpis };
 }
 
-/** Writes a VMCS in a frame of `platform`'s own memory; its frame number. */
-export function makeVmcs(platform: Platform, index: number, options: VmcsOptions): number {
-  const vmcs = platform.arena.frames(1);
-  const put = (field: number, value: number): void => {
-    platform.boot.write(fieldAt(vmcs, field), value);
-  };
-  put(Field.eptp, options.root * FRAME_BYTES + EPTP_FLAGS);
-  put(Field.vpid, options.vpid + index);
-  put(Field.tertiaryControls, options.virtualIpis ? IPI_VIRTUALISATION : 0);
-  return vmcs;
+/** Writes vCPU `index`'s control block in frames of `platform`'s own memory; its number. */
+export function makeBlock(platform: Platform, index: number, options: BlockOptions): number {
+  const block = platform.arena.frames(platform.virt.blockFrames);
+  const own = { ...options, vpid: options.vpid + index };
+  platform.virt.writeBlock(platform.boot, block, own);
+  return block;
 }
 
 /** One vCPU per guest context, on the CPU of the same number. */
 export function addVcpus(
   vm: Vm,
   guests: readonly GuestContext[],
-  options: VmcsOptions,
+  options: BlockOptions,
   exits: ExitTable,
 ): void {
   guests.forEach((guest, i) => {
     guest.homeCpu = i;
-    new Vcpu(vm, i, i, running(guest, makeVmcs(vm.platform, i, options), exits));
+    new Vcpu(vm, i, i, running(guest, makeBlock(vm.platform, i, options), exits));
   });
 }
 

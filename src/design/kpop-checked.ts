@@ -11,7 +11,7 @@ import { PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kp
 import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
-import { accessOf, type PageRange } from '../hypervisor/mmu/common.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
 import { kpopProtect } from '../hypervisor/mmu/kpop/protect.ts';
@@ -23,14 +23,12 @@ import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
-import { vmread } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field } from '../machine/vmcs.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { makeVmcs, startVcpus } from './host.ts';
+import { makeBlock, startVcpus } from './host.ts';
 import { attachGrace } from './kpop-grace.ts';
 import { ticketsOf } from './likeness.ts';
 import {
@@ -84,12 +82,14 @@ export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): Sys
   const vm: Vm = { name: 'l2', platform, vcpus: [] };
   guest.contexts.forEach((context, i) => {
     context.homeCpu = i;
-    const vmcs = makeVmcs(platform, i, { root: space.rootFrame, vpid: 1, virtualIpis: false });
+    const { rootFrame: root, format } = space;
+    const { levels } = format.geometry;
+    const block = makeBlock(platform, i, { root, levels, vpid: 1, virtualIpis: false });
     new Vcpu(vm, i, i, {
       guest: context,
-      vmcs,
+      block,
       exits: hostExits(violation(parts), answerOwnerCalls(NO_OWNER)),
-      beforeEntry: (cpu) => enterSpace(cpu, space),
+      beforeEntry: (cpu, v) => enterSpace(cpu, v, space),
       afterExit: (cpu) => leaveSpace(cpu, space),
     });
   });
@@ -120,11 +120,11 @@ const NO_OWNER = {
 };
 
 function violation(parts: Parts): ExitHandler {
-  return function* handle(cpu): Routine<void> {
-    const qualification = num(yield vmread(cpu, Field.exitQualification, 'kpop.violation.why'));
-    const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'kpop.violation.where'));
+  return function* handle(cpu, v): Routine<void> {
+    const code = num(yield v.virt.faultCode(cpu, v.active.block, 'kpop.violation.why'));
+    const gpa = num(yield v.virt.faultAddress(cpu, v.active.block, 'kpop.violation.where'));
     const page = Math.floor(gpa / FRAME_BYTES);
-    const needed = NEEDED[accessOf(qualification)];
+    const needed = NEEDED[v.virt.accessOf(code)];
     const outcome = yield* fillPage(cpu, parts, page, needed);
     if (outcome === 'ask-owner') yield* mapPage(cpu, parts, page, 0);
   };

@@ -24,15 +24,15 @@ import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, makeVmcs, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, makeBlock, nothing, startVcpus } from './host.ts';
 import { attachGrace } from './kpop-grace.ts';
 import type { L1 } from './l1.ts';
 import type { Axes } from './system.ts';
 import { hostExits, slotsOf, tdpOwner } from './tdp.ts';
 
 const FRAME_BYTES = 4096;
-/** VPIDs of L2 vCPUs start here; L1's are below. */
-const L2_VPIDS = 1024;
+/** VPIDs or ASIDs of L2 vCPUs start here; L1's are below. */
+const L2_TAGS = 1024;
 
 /** L0's part and L1's part of a KPOP stack. */
 export interface KpopStack {
@@ -99,8 +99,8 @@ export function startL0(
     if (yield* answerCall(cpu, owner, v.active.guest)) yield* retire(cpu, v, 0);
   };
   const vmcall: ExitHandler = (cpu, v) => answerKpopCall(cpu, v, vm) ?? toOwner(cpu, v);
-  const options = { root: l1.mmu.root, vpid: 1, virtualIpis };
-  addVcpus(l1.vm, l1.contexts, options, hostExits(handleViolation(l1.mmu), vmcall));
+  const exits = hostExits(handleViolation(l1.mmu), vmcall);
+  addVcpus(l1.vm, l1.contexts, blocksOf(l1.mmu, 1, virtualIpis), exits);
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   attachGrace(vm.space, l1.vm); // L2 faults and calls of L1 are served by the same threads
   startVcpus(machine, l1.vm, threads?.(l1.vm));
@@ -130,9 +130,11 @@ export function startL2(
   asked?: Owner['asked'],
 ): void {
   guest.contexts.forEach((l2, i) => {
-    const options = { root: vm.space.rootFrame, vpid: L2_VPIDS, virtualIpis: false };
-    const vmcs = makeVmcs(vm.space.platform, i, options);
-    const running = runningL2(vm, l2, vmcs);
+    const { rootFrame: root, format } = vm.space;
+    const { levels } = format.geometry;
+    const options = { root, levels, vpid: L2_TAGS, virtualIpis: false };
+    const block = makeBlock(vm.space.platform, i, options);
+    const running = runningL2(vm, l2, block);
     const claim = vm.space.platform.arena.take(64);
     vm.vcpus.push({ claim, state: l1.toHost(hypervisor.statePage(i)), guest: l2, running });
     vm.pinned.push(hypervisor.statePage(i) / FRAME_BYTES);

@@ -29,6 +29,7 @@ export const kpop: Design = {
       values: ['entry', 'vm', 'global'],
       default: 'entry',
       describe: 'what protects an entry in L0: a bit of its intent, one lock per VM, one for all',
+      alike: { global: 'vm' }, // a check has one VM
     },
     run: {
       values: ['fused', 'separate'],

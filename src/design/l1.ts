@@ -70,7 +70,7 @@ export function buildL1(
   const arena = new Arena(1, size.arena);
   const region = { base: size.arena, limit: pages, ...size.batch };
   const frames = new Frames(arena, region, vcpus);
-  const platform = { name: 'l1', arena, frames, cpus: vcpus, boot };
+  const platform = { name: 'l1', arena, frames, cpus: vcpus, boot, virt: host.virt };
   const pool = { first: size.arena, end: pages };
   return { vm, mmu, contexts, platform, pages, pool, toHost };
 }

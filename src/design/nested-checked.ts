@@ -23,12 +23,12 @@ import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { Instruction, VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field, fieldAt } from '../machine/vmcs.ts';
+import { eptp, Field, fieldAt } from '../machine/vmcs.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { attachRcu, EPTP_FLAGS, nothing } from './host.ts';
+import { attachRcu, nothing } from './host.ts';
 import { likenessesOf } from './likeness.ts';
 import {
   behind,
@@ -52,7 +52,6 @@ import { poolOf } from './tdp.ts';
 
 export { L1_GEOMETRY } from './nested-general-l1.ts';
 
-const FRAME_BYTES = 4096;
 const ALL_L1: PageRange = { first: 0, end: L1_PAGES };
 
 /** A VMCS belongs to the thread of its vCPU. */
@@ -228,7 +227,7 @@ function fillShadow(parts: Parts, range: PageRange): void {
 }
 
 function eptp12(root: number): number {
-  return root * FRAME_BYTES + EPTP_FLAGS;
+  return eptp(root, 4);
 }
 
 // --- spaces --------------------------------------------------------------------------------------

@@ -8,7 +8,13 @@
 import { OwnerCall } from '../abi/owner.ts';
 import type { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
-import { type Entry, type Geometry, indexAt, type Word64 } from '../machine/format/format.ts';
+import {
+  type Entry,
+  type Geometry,
+  indexAt,
+  MANUAL_4,
+  type Word64,
+} from '../machine/format/format.ts';
 import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import {
@@ -21,10 +27,9 @@ import {
   zeroFrame,
 } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field } from '../machine/vmcs.ts';
+import { EPTP_ACCESS_DIRTY, eptp, Field } from '../machine/vmcs.ts';
 import { completeAct } from '../machine/world-switch.ts';
 import { num, type Routine } from '../runtime/act.ts';
-import { EPTP_FLAGS } from './host.ts';
 import { ASKED } from './system.ts';
 
 /** EPT01 of explorations: 16 pages below one leaf table, of 256 that there might be. */
@@ -88,7 +93,7 @@ export class GeneralL1 {
       'root-a': (cpu) => setRoot(cpu, ROOT_A),
       'root-b': (cpu) => setRoot(cpu, ROOT_B),
       'root-nowhere': (cpu) => setRoot(cpu, NOWHERE),
-      'root-a-other-flags': (cpu) => setRoot(cpu, ROOT_A, EPTP_FLAGS & ~0x40),
+      'root-a-other-flags': (cpu) => setRoot(cpu, ROOT_A, EPTP_ACCESS_DIRTY),
     };
   }
 
@@ -211,6 +216,7 @@ function* flushOne(cpu: GuestContext): Routine<void> {
   yield invept(cpu, ROOT_A, 'l1.flush-one');
 }
 
-function* setRoot(cpu: GuestContext, gfn: number, flags = EPTP_FLAGS): Routine<void> {
-  yield vmwrite(cpu, Field.eptp, gfn * FRAME_BYTES + flags, 'l1.set-root');
+/** `without`: flags of the EPTP that are clear. */
+function* setRoot(cpu: GuestContext, gfn: number, without = 0): Routine<void> {
+  yield vmwrite(cpu, Field.eptp, eptp(gfn, MANUAL_4.levels) - without, 'l1.set-root');
 }

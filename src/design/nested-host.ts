@@ -15,7 +15,7 @@ import type { Machine } from '../machine/machine.ts';
 import { Field, fieldAt } from '../machine/vmcs.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { addVcpus } from './host.ts';
+import { addVcpus, blocksOf } from './host.ts';
 import type { Axes } from './system.ts';
 import { hostExits, tdpOwner } from './tdp.ts';
 
@@ -70,12 +70,13 @@ function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boo
 /** What L0 does about exits of L1. */
 export function l1Exits(l1: HostedL1, vm: NestedVm): ExitTable {
   const violation = handleViolation(l1.mmu, (cpu, v, gpa) => trackedWrite(cpu, v, gpa, vm));
-  return new Map([...hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu))), ...vmxExits(vm)]);
+  const own = hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu)));
+  return new Map([...own, ...vmxExits(vm)]);
 }
 
 /** One vCPU of L0 for each of L1's contexts, with a VMCS02 for what that one runs. */
 export function addNestedVcpus(l1: HostedL1, vm: NestedVm, virtualIpis: boolean): void {
-  addVcpus(l1.vm, l1.contexts, { root: l1.mmu.root, vpid: 1, virtualIpis }, l1Exits(l1, vm));
+  addVcpus(l1.vm, l1.contexts, blocksOf(l1.mmu, 1, virtualIpis), l1Exits(l1, vm));
   l1.vm.vcpus.forEach((v, i) => {
     const { vmcs02 } = vm.vcpus[i]!;
     l1.vm.platform.boot.write(fieldAt(vmcs02, Field.vpid), L2_VPIDS + v.index);

@@ -3,6 +3,7 @@
  * L0 emulates its entries and exits and shadows its EPT12.
  */
 import { OwnerCall } from '../abi/owner.ts';
+import { badInput } from '../base/bad-input.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -17,7 +18,7 @@ import { VECTOR_CALL, vmcall } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, nothing, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { buildNestedHost, L1_GEOMETRY } from './nested-checked.ts';
 import { addNestedVcpus, nestedVm } from './nested-host.ts';
@@ -54,6 +55,9 @@ export const nested: Design = {
   isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
   explored: { secondStage: L1_GEOMETRY },
   build(machine, demand, axes, conditions): System {
+    if (machine.vendor.id === 'amd') {
+      badInput('design nested: this version of kpop has no emulated SVM; name an Intel machine');
+    }
     if (demand.barePages !== undefined) return buildNestedHost(machine, demand, axes);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);
@@ -89,7 +93,7 @@ function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
     faultLock: 'read',
   });
   const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
-  addVcpus(vm, guest.contexts, { root: mmu.root, vpid: 1, virtualIpis: false }, exits);
+  addVcpus(vm, guest.contexts, blocksOf(mmu, 1, false), exits);
   mmu.rcu = attachRcu(platform, [vm]);
   vm.vcpus.forEach((v, i) => {
     const context = l1.contexts[i]!;

@@ -11,6 +11,7 @@ import type { FramePool, StatePromise } from '../check/promise.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
+import { virtOf } from '../hypervisor/virt/index.ts';
 import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
 import type { Geometry } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -27,6 +28,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Files of a guest whose processes have areas; undefined: none has. */
+  readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
    * Guests without a kernel: so many pages of guest-physical memory from 0 on, which programs touch
    * directly. What an exploration uses.
@@ -40,6 +43,9 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
+  readonly levels?: '4' | '5';
+  readonly guestLevels?: '4' | '5';
 }
 
 export interface System {
@@ -122,6 +128,8 @@ export interface Axis {
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
+  /** Values that build the same as another one where a check builds it, and which one that is. */
+  readonly alike?: Readonly<Record<string, string>>;
 }
 
 export interface Design {
@@ -152,5 +160,6 @@ export function hostPlatform(machine: Machine): Platform {
   const region = { base, limit };
   const boot = machine.memory;
   const cpus = machine.cpus.length;
-  return { name: 'l0', arena, frames: new Frames(arena, region, cpus), cpus, boot };
+  const frames = new Frames(arena, region, cpus);
+  return { name: 'l0', arena, frames, cpus, boot, virt: virtOf(machine.preset) };
 }

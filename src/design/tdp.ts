@@ -20,12 +20,13 @@ import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { Owner } from '../hypervisor/owner.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
-import { ExitReason } from '../machine/exit.ts';
+import { VIRTUALISATIONS } from '../hypervisor/virt/index.ts';
+import type { Virtualisation } from '../hypervisor/virt/virt.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, startVcpus } from './host.ts';
 import { type Checked, type Design, hostPlatform, type Operation, type System } from './system.ts';
 
 export const tdp: Design = {
@@ -58,7 +59,7 @@ export const tdp: Design = {
     });
     const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
     const virtualIpis = conditions.apicv === 'on';
-    addVcpus(vm, guest.contexts, { root: mmu.root, vpid: 1, virtualIpis }, exits);
+    addVcpus(vm, guest.contexts, blocksOf(mmu, 1, virtualIpis), exits);
     mmu.rcu = attachRcu(platform, [vm]);
     startVcpus(machine, vm);
     return {
@@ -149,15 +150,16 @@ export function tdpOwner(mmu: TdpMmu): Owner {
   };
 }
 
-/** What any owner does about its guest's exits. */
-export function hostExits(violation: ExitHandler, vmcall: ExitHandler): ExitTable {
-  return new Map<number, ExitHandler>([
-    [ExitReason.externalInterrupt, ignoreInterrupt],
-    [ExitReason.eptViolation, violation],
-    [ExitReason.cpuid, emulateCpuid],
-    [ExitReason.msrWrite, emulateIcr],
-    [ExitReason.vmcall, vmcall],
-  ]);
+/** What any owner does about its guest's exits, whichever vendor's numbers they have. */
+export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitTable {
+  const of = ({ exits }: Virtualisation): (readonly [number, ExitHandler])[] => [
+    [exits.interrupt, ignoreInterrupt],
+    [exits.fault, violation],
+    [exits.cpuid, emulateCpuid],
+    [exits.msrWrite, emulateIcr],
+    [exits.hypercall, hypercall],
+  ];
+  return new Map(VIRTUALISATIONS.flatMap(of));
 }
 
 /** Bytes of the tables reachable from the root; `toHost` says where the MMU's memory lies. */

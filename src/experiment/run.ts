@@ -5,13 +5,14 @@
 import { defect } from '../base/assert.ts';
 import { badInput } from '../base/bad-input.ts';
 import { Random } from '../base/random.ts';
-import { assemble, cpusFor, traceNames, visitMemory } from '../design/assemble.ts';
+import { assemble, cpusFor, openLedger, traceNames, visitMemory } from '../design/assemble.ts';
 import type { Choice } from '../design/index.ts';
 import type { Conditions, Demand, System } from '../design/system.ts';
-import type { Preset } from '../machine/preset/price.ts';
+import { PRICES, type Preset } from '../machine/preset/price.ts';
 import { Counters } from '../measure/counters.ts';
 import { Digest } from '../measure/digest.ts';
 import type { Run } from '../measure/result.ts';
+import type { Charges } from '../measure/sensitivity.ts';
 import { fanOut } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
 import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
@@ -43,6 +44,8 @@ export interface Task {
   readonly conditions: Conditions;
   /** Factor on the price of all software work: 1 for a result, 0 and 2 for its sensitivity. */
   readonly softwareScale: number;
+  /** What it serves: a ratio or an interval needs no digest. By default by `softwareScale`. */
+  readonly purpose?: 'result' | 'figure';
 }
 
 /** What the workload needs; refuses what no machine can be built for, in one sentence. */
@@ -65,6 +68,27 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
 }
 
 export function runOne(task: Task): Run {
+  return simulate(task, undefined);
+}
+
+export interface Attributed {
+  readonly run: Run;
+  readonly charges: Charges;
+}
+
+/** The same run, and what its time is made of. */
+export function attributeOne(task: Task): Attributed {
+  const { preset, softwareScale, vcpus } = task;
+  const cpus = task.cpus ?? cpusFor(demandOf(planOf(task), vcpus));
+  const ledger = openLedger(preset, cpus, softwareScale);
+  const run = simulate(task, ledger);
+  const { path, all, unattributed } = ledger.result();
+  const byName = (counts: Float64Array): Record<string, number> =>
+    Object.fromEntries(PRICES.map((name, i) => [name, counts[i]!]));
+  return { run, charges: { path: byName(path), all: byName(all), unattributed } };
+}
+
+function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined): Run {
   const plan = planOf(task);
   const demand = demandOf(plan, task.vcpus);
   const cpus = task.cpus ?? cpusFor(demand);
@@ -76,9 +100,12 @@ export function runOne(task: Task): Run {
   });
   const { preset, softwareScale, conditions } = task;
   // The other prices of software work serve a ratio only: nobody asks what exactly happened.
-  const digest = softwareScale === 1 ? new Digest() : undefined;
-  const trace = digest === undefined ? counters : fanOut([counters, digest]);
-  const system = assemble(task.choice, { preset, cpus, trace, softwareScale, demand, conditions });
+  const purpose = task.purpose ?? (softwareScale === 1 ? 'result' : 'figure');
+  const digest = purpose === 'result' ? new Digest() : undefined;
+  const listeners = [counters, digest, ledger].filter((each) => each !== undefined);
+  const trace = listeners.length === 1 ? counters : fanOut(listeners);
+  const site = { preset, cpus, trace, softwareScale, demand, conditions };
+  const system = assemble(task.choice, ledger === undefined ? site : { ...site, ledger });
   seat(task, plan, system);
   const { stuck } = runTimed(system.machine);
   if (!counters.complete) {
@@ -110,15 +137,25 @@ export function runOne(task: Task): Run {
       ...task.choice.design.leavesOut,
       ...task.work.workload.leavesOut,
       `machine: ${preset.leavesOut}`,
+      ...deeperThan(preset, conditions),
     ],
     assumes: assumptionsOf(task),
     locksNotModelled: LOCKS_NOT_MODELLED,
   };
 }
 
+/** A machine that is given deeper tables than it has. */
+function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string[] {
+  const asked = Math.max(Number(levels ?? 4), Number(guestLevels ?? 4));
+  if (asked <= preset.levels) return [];
+  const has = `${preset.id} has tables of ${preset.levels} levels`;
+  return [`machine: ${has}; this one would be a later part with the same prices`];
+}
+
 function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride } = plan;
-  return { vcpus, pagesPerVcpu, stride, hostThreads: plan.withdrawn === undefined ? 0 : 1 };
+  const { pagesPerVcpu, stride, spaces } = plan;
+  const hostThreads = plan.withdrawn === undefined ? 0 : 1;
+  return { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {
@@ -141,6 +178,8 @@ function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
     tick: 'none',
     apicv: task.conditions.apicv,
     upper: plan.stride === 1 ? 'present' : 'absent',
+    levels: task.conditions.levels ?? '4',
+    'guest-levels': task.conditions.guestLevels ?? '4',
   };
 }
 

@@ -1,26 +1,22 @@
 /**
  * Exits that a hypervisor answers by itself: an instruction is emulated and retired. The value goes
  * to the guest's registers (which are in the hypervisor's hands while the guest does not run), the
- * instruction pointer through the VMCS.
+ * instruction pointer through its control block.
  */
-import { vmread, vmwrite } from '../machine/instruction.ts';
 import { Unit } from '../machine/preset/price.ts';
-import { Field } from '../machine/vmcs.ts';
 import { completeAct } from '../machine/world-switch.ts';
-import { num, type Routine } from '../runtime/act.ts';
+import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** Moves the guest's instruction pointer past the instruction that exited. */
-export function* advance(cpu: Context): Routine<void> {
-  const length = num(yield vmread(cpu, Field.exitInstructionLength, 'retire.length'));
-  const rip = num(yield vmread(cpu, Field.guestRip, 'retire.rip'));
-  yield vmwrite(cpu, Field.guestRip, rip + length, 'retire.advance');
+export function advance(cpu: Context, v: Vcpu): Routine<void> {
+  return v.virt.advance(cpu, v.active.block);
 }
 
 /** Retires the guest's instruction with `value` in its result register. */
 export function* retire(cpu: Context, v: Vcpu, value: number): Routine<void> {
-  yield* advance(cpu);
+  yield* advance(cpu, v);
   completeAct(v.active.guest.top, value | 0, Math.floor(value / 4294967296));
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Arena } from '../alloc/arena.ts';
 import type { BootMemory, Frames } from '../alloc/frames.ts';
+import type { Virtualisation } from './virt/virt.ts';
 
 export interface Platform {
   readonly name: string;
@@ -12,6 +13,8 @@ export interface Platform {
   readonly frames: Frames;
   /** CPUs that this hypervisor's threads run on: their `seat` is below. */
   readonly cpus: number;
+  /** The virtualisation extension that it finds, real or emulated. */
+  readonly virt: Virtualisation;
   /** Words of this memory before anybody runs. */
   readonly boot: BootMemory;
 }

@@ -1,14 +1,12 @@
 /**
  * The run loop: enter, look at the exit, handle, again. It is the same for the host and for a guest
- * hypervisor, whose VMREAD, VMWRITE, INVEPT and VMRESUME become exits of its own.
+ * hypervisor, whose own entries and flushes become exits; and the same over VMX and SVM.
  *
  * Source of the entry order: arch/x86/kvm/x86.c, vcpu_enter_guest (facts only).
  */
 import { defect } from '../base/assert.ts';
 import { EXIT_NAMES } from '../machine/exit.ts';
-import { enter, inveptAll, vmptrld, vmread } from '../machine/instruction.ts';
 import { Unit } from '../machine/preset/price.ts';
-import { Field } from '../machine/vmcs.ts';
 import { type Act, num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { type ExitHandler, REQUEST_DEAD, REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
@@ -16,15 +14,16 @@ import { type ExitHandler, REQUEST_DEAD, REQUEST_FLUSH, type Vcpu } from './vcpu
 /** Body of a vCPU thread; `boot` runs before the first entry. */
 export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine<void> {
   yield* boot;
+  const { virt } = v;
   while (!v.active.guest.finished) {
     if (!(yield* prepareEntry(cpu, v))) continue;
-    yield enter(cpu, v.active.guest, 'run.enter');
+    yield virt.enter(cpu, v);
     if (v.active.afterExit !== undefined) yield v.active.afterExit(cpu);
     yield leaveGuestMode(cpu, v);
     cpu.masked = false; // what arrived meanwhile is delivered from here on
     cpu.spend(Unit.exitDispatch, 1);
-    const reason = num(yield vmread(cpu, Field.exitReason, 'run.reason'));
-    yield vmread(cpu, Field.exitIdtVectoring, 'run.idt-vectoring');
+    const reason = num(yield virt.reason(cpu, v.active.block, 'run.reason'));
+    yield virt.delivering(cpu, v.active.block, 'run.idt-vectoring');
     yield cpu.call(handlerOf(v, reason)(cpu, v));
   }
   yield cpu.addWord(v.mode, 0, 1, 'run.ended'); // nobody waits for a thread that is no more
@@ -40,9 +39,9 @@ function* prepareEntry(cpu: Context, v: Vcpu): Routine<boolean> {
     cpu.masked = false;
     return false;
   }
-  if (v.loaded !== v.active.vmcs) {
-    yield vmptrld(cpu, v.active.vmcs, 'run.load-vmcs');
-    v.loaded = v.active.vmcs;
+  if (v.loaded !== v.active.block) {
+    yield v.virt.load(cpu, v.active.block, 'run.load-vmcs');
+    v.loaded = v.active.block;
   }
   yield cpu.add(v.mode, 1, 'run.in-guest'); // locked: a full barrier before the look at requests
   if (num(yield cpu.load(v.requests, 'run.recheck')) === 0) return true;
@@ -58,7 +57,7 @@ function leaveGuestMode(cpu: Context, v: Vcpu): Act {
 
 function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
-  if ((requests & REQUEST_FLUSH) !== 0) yield inveptAll(cpu, 'run.flush');
+  if ((requests & REQUEST_FLUSH) !== 0) yield v.virt.flushAll(cpu, v, 'run.flush');
   if ((requests & REQUEST_DEAD) === 0) return;
   v.active.guest.kill();
   v.own.guest.kill();

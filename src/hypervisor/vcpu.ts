@@ -7,8 +7,9 @@ import { defect } from '../base/assert.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Act, Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { atomic, atomicLine, layout } from '../runtime/layout.ts';
+import { atomic, atomicLine, layout, plain } from '../runtime/layout.ts';
 import type { Platform } from './platform.ts';
+import type { Virtualisation } from './virt/virt.ts';
 
 /** KVM keeps mode and requests side by side in `struct kvm_vcpu`; the call words are per CPU. */
 export const VcpuWords = layout('vcpu', {
@@ -18,6 +19,8 @@ export const VcpuWords = layout('vcpu', {
   /** Function calls asked of the vCPU's CPU, and answered by it. */
   called: atomicLine,
   answered: atomic,
+  /** SVM: what the next VMRUN is to drop; the vCPU's thread alone uses it. */
+  flush: plain,
 });
 
 export const REQUEST_FLUSH = 1;
@@ -32,13 +35,13 @@ export type ExitHandler = (cpu: Context, v: Vcpu) => Routine<void>;
 export type ExitTable = ReadonlyMap<number, ExitHandler>;
 
 /**
- * What a vCPU runs: a guest context with its VMCS and the handlers of its exits. Objects that
- * have all fields, in this order, are of one kind to the compiler, and the run loop is faster.
+ * What a vCPU runs: a guest context with its control block and the handlers of its exits. Objects
+ * that have all fields, in this order, are of one kind to the compiler, and the run loop is faster.
  */
 export interface Running {
   readonly guest: GuestContext;
-  /** Frame of its VMCS in the hypervisor's own memory. */
-  readonly vmcs: number;
+  /** Frame of its control block, VMCS or VMCB, in the hypervisor's own memory. */
+  readonly block: number;
   readonly exits: ExitTable;
   /** Work before an entry that may take locks, sleep or wait: interrupts are on. */
   readonly prepare?: ((cpu: Context, v: Vcpu) => Routine<void>) | undefined;
@@ -49,8 +52,8 @@ export interface Running {
 }
 
 /** A guest around whose entries nothing is to be done. */
-export function running(guest: GuestContext, vmcs: number, exits: ExitTable): Running {
-  return { guest, vmcs, exits, prepare: undefined, beforeEntry: undefined, afterExit: undefined };
+export function running(guest: GuestContext, block: number, exits: ExitTable): Running {
+  return { guest, block, exits, prepare: undefined, beforeEntry: undefined, afterExit: undefined };
 }
 
 export interface Vm {
@@ -65,10 +68,12 @@ export class Vcpu {
   /** Seat of the thread that runs it; threads do not migrate in this step. */
   readonly seat: number;
   readonly words: number;
+  /** The processor that this hypervisor runs guests with. */
+  readonly virt: Virtualisation;
   /** What the vCPU itself is: the guest of this hypervisor. */
   readonly own: Running;
   active: Running;
-  /** The VMCS that was made current last. */
+  /** The control block that was loaded last. */
   loaded = 0;
 
   constructor(vm: Vm, index: number, seat: number, own: Running) {
@@ -77,6 +82,7 @@ export class Vcpu {
     this.index = index;
     this.seat = seat;
     this.words = vm.platform.arena.place(VcpuWords);
+    this.virt = vm.platform.virt;
     this.own = own;
     this.active = own;
     vm.vcpus.push(this);
@@ -92,6 +98,10 @@ export class Vcpu {
 
   get called(): number {
     return this.words + VcpuWords.at.called;
+  }
+
+  get flush(): number {
+    return this.words + VcpuWords.at.flush;
   }
 
   get answered(): number {

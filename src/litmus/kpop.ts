@@ -11,6 +11,7 @@ const CLEAR = 'kpop.entry.clear|tdp.zap.clear|shadow.zap.clear';
 
 const KICK = 'flush.kick|kpop.kick.send';
 const FLUSH = 'run.flush|kpop.enter.flush';
+const UNLINK = 'tdp.remove.unlink|kpop.remove.unlink';
 
 const PAGES = 4;
 const ONE = { first: 0, end: 1 };
@@ -196,7 +197,7 @@ const removals: readonly Litmus[] = [
     'the host takes an L1 page whose entry lies in a table page that is being removed',
     'R6, K7: the reverse map names entries, their table pages stay for who is reading it',
     [host('invalidate', 0), host('remove-tables', 0, 2)],
-    { mapped: ONE, sometimes: ['kpop.remove.unlink', 'kpop.notify.begin'] },
+    { mapped: ONE, sometimes: [UNLINK, 'mmu.invalidate-begin|kpop.notify.begin'] },
   ),
 ];
 
@@ -251,7 +252,7 @@ const ends: readonly Litmus[] = [
     'two threads tear the address space down',
     'primer/x86.md 6.5: once',
     [host('teardown', 0, PAGES), host('teardown', 0, PAGES)],
-    { mapped: TWO, sometimes: ['kpop.remove.unlink'] },
+    { mapped: TWO, sometimes: ['tdp.teardown.unlink|kpop.remove.unlink'] },
   ),
 ];
 

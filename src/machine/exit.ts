@@ -1,7 +1,8 @@
 /**
- * VM exits: basic exit reasons of the Intel SDM (vol. 3, appendix C), and what the processor
- * records about one. The guest-state area stays in the guest context; what a handler reads lies in
- * the VMCS.
+ * VM exits: basic exit reasons of the Intel SDM (vol. 3, appendix C) and exit codes of the AMD APM
+ * (vol. 2, appendix C), and what the processor records about one. The guest-state area stays in the
+ * guest context; what a handler reads lies in the VMCS or VMCB. No number of one vendor's is one of
+ * the other's here, so one table names them all.
  */
 
 export const ExitReason = {
@@ -23,6 +24,23 @@ export const ExitReason = {
   invvpid: 53,
 } as const;
 
+export const SvmExit = {
+  interrupt: 0x60,
+  cpuid: 0x72,
+  hlt: 0x78,
+  invlpg: 0x79,
+  invlpga: 0x7a,
+  msr: 0x7c,
+  vmrun: 0x80,
+  vmmcall: 0x81,
+  vmload: 0x82,
+  vmsave: 0x83,
+  stgi: 0x84,
+  clgi: 0x85,
+  invlpgb: 0xa0,
+  nestedPageFault: 0x400,
+} as const;
+
 export const EXIT_NAMES: Readonly<Record<number, string>> = {
   1: 'EXTERNAL_INTERRUPT',
   10: 'CPUID',
@@ -40,4 +58,18 @@ export const EXIT_NAMES: Readonly<Record<number, string>> = {
   49: 'EPT_MISCONFIG',
   50: 'INVEPT',
   53: 'INVVPID',
+  [SvmExit.interrupt]: 'INTR',
+  [SvmExit.cpuid]: 'CPUID',
+  [SvmExit.hlt]: 'HLT',
+  [SvmExit.invlpg]: 'INVLPG',
+  [SvmExit.invlpga]: 'INVLPGA',
+  [SvmExit.msr]: 'MSR',
+  [SvmExit.vmrun]: 'VMRUN',
+  [SvmExit.vmmcall]: 'VMMCALL',
+  [SvmExit.vmload]: 'VMLOAD',
+  [SvmExit.vmsave]: 'VMSAVE',
+  [SvmExit.stgi]: 'STGI',
+  [SvmExit.clgi]: 'CLGI',
+  [SvmExit.invlpgb]: 'INVLPGB',
+  [SvmExit.nestedPageFault]: 'NPF',
 };

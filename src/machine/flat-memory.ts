@@ -12,7 +12,7 @@ export class FlatMemory extends Memory {
 
   /** `words`: of all frames, zero. */
   constructor(words: Int32Array) {
-    super({ frames: 1 });
+    super({ frames: 0, slots: 0 }); // it has words of its own, and looks no frame up
     this.words = words;
     this.#frames = words.length / FRAME_HALVES;
   }

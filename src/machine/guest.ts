@@ -10,11 +10,14 @@
 import type { Routine } from '../runtime/act.ts';
 import { Context, type OnTheSpot, type PlainMemory } from '../runtime/context.ts';
 
-/** What hardware has loaded for a guest: set at VM entry from the VMCS, and by MOV to CR3. */
+/** What hardware has loaded for a guest: from its control block at entry, and by MOV to CR3. */
 export interface Regime {
+  /** Tag of its linear and combined mappings: VPID, or ASID. */
   vpid: number;
-  /** Frame of the second-stage root; also the EP4TA tag. */
-  ep4ta: number;
+  /** Frame of the second-stage root. */
+  root: number;
+  /** Tag of its guest-physical mappings: EP4TA, which is the root's frame; or the ASID again. */
+  tag: number;
   /** Guest frame of the guest's own root table; 0 = no paging yet. */
   cr3: number;
   pcid: number;
@@ -22,6 +25,9 @@ export interface Regime {
   shadowVmcs: number;
   /** IPIs among siblings are posted by hardware. */
   virtualIpis: boolean;
+  /** SVM: STGI and CLGI, VMLOAD and VMSAVE do not exit. */
+  virtualGif: boolean;
+  virtualLoad: boolean;
 }
 
 /** A pending access of a program: the linear page, what it wants, instructions since the last. */
@@ -54,11 +60,14 @@ export class GuestContext extends Context {
   readonly level: number;
   readonly regime: Regime = {
     vpid: 0,
-    ep4ta: 0,
+    root: 0,
+    tag: 0,
     cr3: 0,
     pcid: 0,
     shadowVmcs: 0,
     virtualIpis: false,
+    virtualGif: false,
+    virtualLoad: false,
   };
   /** General registers as far as hypercalls and emulation use them. */
   readonly registers = new Float64Array(8);

@@ -2,12 +2,12 @@
  * Machine instructions as acts. A context of any level offers the same ones; whether an instruction
  * is executed or is itself a VM exit is decided by the machine from the mode it is executed in.
  */
-import { type Act, FIRST_INSTRUCTION } from '../runtime/act.ts';
+import { type Act, FIRST_INSTRUCTION, type Word } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { GuestContext } from './guest.ts';
 
 export const Instruction = {
-  /** VMLAUNCH/VMRESUME of the current VMCS. */
+  /** VMX: VMLAUNCH/VMRESUME of the current VMCS. */
   enter: FIRST_INSTRUCTION,
   vmread: FIRST_INSTRUCTION + 1,
   vmwrite: FIRST_INSTRUCTION + 2,
@@ -18,6 +18,7 @@ export const Instruction = {
   loadCr3: FIRST_INSTRUCTION + 7,
   /** A write to the interrupt command register: one IPI to one APIC id. */
   sendIpi: FIRST_INSTRUCTION + 8,
+  /** VMCALL, on AMD VMMCALL. */
   vmcall: FIRST_INSTRUCTION + 9,
   cpuid: FIRST_INSTRUCTION + 10,
   /** A data or instruction access of a program at a linear address. */
@@ -28,8 +29,25 @@ export const Instruction = {
   copyFields: FIRST_INSTRUCTION + 15,
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
+  /** SVM: runs a guest from the VMCB in frame `at`. */
+  vmrun: FIRST_INSTRUCTION + 32,
+  /** SVM: loads and saves the hidden state that VMRUN leaves alone. */
+  vmload: FIRST_INSTRUCTION + 33,
+  vmsave: FIRST_INSTRUCTION + 34,
+  /** SVM: the global interrupt flag. */
+  stgi: FIRST_INSTRUCTION + 35,
+  clgi: FIRST_INSTRUCTION + 36,
+  /** SVM: drops one linear page of an ASID. */
+  invlpga: FIRST_INSTRUCTION + 37,
+  /** Drops an ASID's translations on all CPUs, nested ones included; over with the TLBSYNC. */
+  invlpgb: FIRST_INSTRUCTION + 38,
+  tlbsync: FIRST_INSTRUCTION + 39,
   /** A stretch of a program's own instructions that touch nothing new. */
   work: FIRST_INSTRUCTION + 14,
+  /** REP MOVS of a whole page. */
+  copyFrame: FIRST_INSTRUCTION + 16,
+  /** SYSCALL and SYSRET: a program enters its kernel and returns; no exit in any mode. */
+  systemCall: FIRST_INSTRUCTION + 17,
 } as const;
 
 export const VECTOR_KICK = 0xf2;
@@ -38,6 +56,41 @@ export const VECTOR_CALL = 0xfb;
 /** Runs `guest` until it exits; the exit information is in the current VMCS afterwards. */
 export function enter(cpu: Context, guest: GuestContext, label: string): Act {
   return cpu.instruct(Instruction.enter, 0, 0, 0, guest, label);
+}
+
+/** The same from the VMCB in frame `pfn`, where the exit information is afterwards. */
+export function vmrun(cpu: Context, pfn: number, guest: GuestContext, label: string): Act {
+  return cpu.instruct(Instruction.vmrun, pfn, 0, 0, guest, label);
+}
+
+export function vmload(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmload, pfn, 0, 0, undefined, label);
+}
+
+export function vmsave(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmsave, pfn, 0, 0, undefined, label);
+}
+
+export function stgi(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.stgi, 0, 0, 0, undefined, label);
+}
+
+export function clgi(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.clgi, 0, 0, 0, undefined, label);
+}
+
+/** Drops linear page `page` of `asid` on this CPU. */
+export function invlpga(cpu: Context, page: number, asid: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpga, page, asid, 0, undefined, label);
+}
+
+/** Drops what any CPU has cached under `asid`; the next `tlbsync` waits until that is done. */
+export function invlpgb(cpu: Context, asid: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpgb, asid, 0, 0, undefined, label);
+}
+
+export function tlbsync(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.tlbsync, 0, 0, 0, undefined, label);
 }
 
 export function vmread(cpu: Context, field: number, label: string): Act {
@@ -116,6 +169,21 @@ export function work(cpu: Context, count: number, label: string): Act {
 /** Sets all words of frame `pfn` of the context's own memory to zero. */
 export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
   return cpu.instruct(Instruction.zeroFrame, pfn, 0, 0, undefined, label);
+}
+
+/** Copies all words of frame `from` of the guest's memory to frame `to`. */
+export function copyFrame(cpu: Context, from: number, to: number, label: string): Act {
+  return cpu.instruct(Instruction.copyFrame, to, 0, 0, from, label);
+}
+
+/** A program's way into its kernel and back. */
+export function systemCall(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.systemCall, 0, 0, 0, undefined, label);
+}
+
+/** #PF error code of an access that faulted in the guest's own tables; 0: it went through. */
+export function faultCode(word: Word): number {
+  return word.ok ? 0 : word.lo;
 }
 
 /** Fields to move between two frames, one of which is a VMCS. */

@@ -16,6 +16,19 @@ export interface LinePrices {
   transfer(from: number, to: number): number;
 }
 
+/** What a CPU finds of a line; a CPU is -1 where there is none. */
+export interface LineState {
+  readonly line: number;
+  /** It may read, or modify, without asking anybody. */
+  readonly isHere: boolean;
+  readonly isAlone: boolean;
+  readonly owner: number;
+  /** From whom a modification fetches it. */
+  readonly holder: number;
+  /** Cycle from which it may move. */
+  readonly free: number;
+}
+
 const HALVES_SHIFT_LINE = 4; // 16 halves of 32 bit in 64 bytes
 
 export class Lines {
@@ -66,6 +79,25 @@ export class Lines {
     this.#free[line] = start + move;
     this.#take(line, cpu);
     return start - now + move;
+  }
+
+  /** Where the line of `index` is, as `cpu` finds it. */
+  protected state(cpu: number, index: number): LineState {
+    const line = index >> HALVES_SHIFT_LINE;
+    const owner = this.#owner[line]! - 1;
+    const far = this.#farthestOther(line, cpu);
+    return {
+      line,
+      isHere: (this.#sharers[line * this.#stride + (cpu >> 5)]! & (1 << (cpu & 31))) !== 0,
+      isAlone: this.#alone[line] === cpu + 1,
+      owner,
+      holder: far >= 0 ? far : owner,
+      free: this.#free[line]!,
+    };
+  }
+
+  protected freeAt(line: number): number {
+    return this.#free[line]!;
   }
 
   /** All lines of a range now belong to `cpu`: it has just zeroed them. */

@@ -1,8 +1,9 @@
 /**
- * The machine: performs the acts that contexts offer, on words, TLBs, VMCSs and interrupts, at the
- * prices of a preset. It is the engine of the timed scheduler. What an act means depends only on
- * the mode of the CPU: in root mode an address is host-physical and every instruction executes; in
- * guest mode an address is guest-physical and a privileged instruction is a VM exit.
+ * The machine: performs the acts that contexts offer, on words, TLBs, control blocks and
+ * interrupts, at the prices of a preset. It is the engine of the timed scheduler. What an act means
+ * depends only on the mode of the CPU: in root mode an address is host-physical and every
+ * instruction executes; in guest mode an address is guest-physical and a privileged instruction is
+ * a VM exit.
  *
  * Order: an act takes effect at the CPU's local time when its turn comes; schedulers call `perform`
  * in ascending order of that time.
@@ -12,12 +13,12 @@ import { Op, type Routine } from '../runtime/act.ts';
 import { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import type { TraceSink } from '../runtime/trace.ts';
+import { ChargedLines } from './charged-lines.ts';
 import { Cost } from './cost.ts';
 import { Cpu } from './cpu.ts';
-import { ExitReason } from './exit.ts';
-import type { WalkedFormat } from './format/judge.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
-import { Lines } from './lines.ts';
+import type { Ledger } from './ledger.ts';
+import { type LinePrices, Lines } from './lines.ts';
 import { Memory } from './memory.ts';
 import { GuestOnTheSpot, HostOnTheSpot } from './on-the-spot.ts';
 import { runPrivate } from './perform-access.ts';
@@ -25,36 +26,41 @@ import { performInstruction } from './perform-instruction.ts';
 import { performMemory } from './perform-memory.ts';
 import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
 import type { Preset } from './preset/price.ts';
+import { amd } from './svm.ts';
 import { Tlb } from './tlb.ts';
-import { Translator } from './translator.ts';
+import { type Tables, Translator } from './translator.ts';
+import type { Vendor } from './vendor.ts';
+import { intel } from './vmx.ts';
 import { Waiters } from './waiters.ts';
 import { exitToHost } from './world-switch.ts';
 
 const LAST_MEMORY_ACT = Op.choose;
 
-export interface MachineOptions {
+export interface MachineOptions extends Tables {
   readonly preset: Preset;
   readonly cpus: number;
   readonly trace: TraceSink;
   /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
   readonly softwareScale?: number;
+  /** Writes down what every clock is made of; takes time of the simulator's own. */
+  readonly ledger?: Ledger;
   /** The words; an explorer or a worker brings its own kind. */
   readonly memory?: Memory;
+  /** Who has which cache line; the preset's prices decide unless given. */
+  readonly lines?: Lines;
   /** The TLB of a CPU; the preset's unless given. */
   readonly tlb?: (cpu: number) => Tlb;
-  /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
-  readonly secondStage?: WalkedFormat;
-  /** The same under guests of guests; explorations give those smaller tables. */
-  readonly nestedStage?: WalkedFormat;
 }
 
 export class Machine implements Engine {
   readonly preset: Preset;
+  readonly vendor: Vendor;
   readonly memory: Memory;
   readonly cpus: readonly Cpu[];
   readonly processors: readonly Processor[];
   readonly cost: Cost;
   readonly lines: Lines;
+  readonly ledger: Ledger | undefined;
   readonly waiters: Waiters;
   readonly translator: Translator;
   readonly trace: TraceSink;
@@ -73,23 +79,31 @@ export class Machine implements Engine {
   constructor(options: MachineOptions) {
     const { preset, cpus } = options;
     this.preset = preset;
+    this.vendor = preset.vendor === 'amd' ? amd : intel;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
-    this.cost = new Cost(preset, options.softwareScale ?? 1);
+    this.cost = Cost.of(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => {
       return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));
     });
     this.processors = this.cpus;
     const { l1Hit, rmwLocal, llcHit } = this.cost.hardware;
-    this.lines = new Lines(this.memory, cpus, {
+    const linePrices: LinePrices = {
       l1: l1Hit,
       rmw: rmwLocal,
       llc: llcHit,
       transfer: (from, to) => this.cost.transfer(from, to),
-    });
+    };
+    this.ledger = options.ledger;
+    this.lines =
+      options.lines ??
+      (this.ledger === undefined
+        ? new Lines(this.memory, cpus, linePrices)
+        : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger));
     this.waiters = new Waiters(this.memory);
-    this.translator = new Translator(this, options.secondStage, options.nestedStage);
-    this.lookahead = this.cost.hardware.ipiSameSocket;
+    this.translator = new Translator(this, options);
+    const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;
+    this.lookahead = Math.min(ipiSameSocket, ipiCrossSocket);
     this.#hostPlain = new HostPlainMemory(this);
     this.#guestPlain = new GuestPlainMemory(this);
     this.#hostSpot = new HostOnTheSpot(this);
@@ -159,7 +173,7 @@ export class Machine implements Engine {
       cpu.guest.takePosted(); // by hardware, without an exit
     } else {
       cpu.latched.push(arrived);
-      exitToHost(this, cpu, { reason: ExitReason.externalInterrupt });
+      exitToHost(this, cpu, { reason: this.vendor.interrupt });
     }
     return true;
   }

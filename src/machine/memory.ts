@@ -29,10 +29,10 @@ export class Memory {
   #used = 1; // frame 0 of `words` stays zero: it is what absent frames read as
   readonly #whenGrown: ((halves: number) => void)[] = [];
 
-  constructor(options: { holes?: 'zero' | 'absent'; frames?: number } = {}) {
+  constructor(options: { holes?: 'zero' | 'absent'; frames?: number; slots?: number } = {}) {
     this.#holes = options.holes ?? 'zero';
     this.words = new Int32Array((options.frames ?? 256) << HALVES_SHIFT);
-    this.#slots = new Int32Array(1 << 12);
+    this.#slots = new Int32Array(options.slots ?? 1 << 12);
   }
 
   /** Number of frames that there are; only explored memory has an end. */
@@ -121,6 +121,17 @@ export class Memory {
     if (!this.isMaterialised(pfn)) return;
     const at = this.place(pfn * FRAME_BYTES);
     this.words.fill(0, at, at + (1 << HALVES_SHIFT));
+  }
+
+  /** Gives every word of frame `to` the value it has in `from`; a frame nobody wrote is zero. */
+  copyFrame(from: number, to: number): void {
+    if (!this.isMaterialised(from)) {
+      this.zeroFrame(to);
+      return;
+    }
+    const target = this.placeFrame(to);
+    const source = this.base(from);
+    this.words.copyWithin(target, source, source + (1 << HALVES_SHIFT));
   }
 
   /** Materialised frame numbers in ascending order. */

@@ -8,6 +8,7 @@
  */
 import { type Act, Op } from '../runtime/act.ts';
 import type { Context, Frame, OnTheSpot } from '../runtime/context.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
@@ -16,10 +17,12 @@ import type { Machine } from './machine.ts';
 import type { Memory } from './memory.ts';
 import { performInstruction, readFieldOf } from './perform-instruction.ts';
 import { applyAt, performMemory } from './perform-memory.ts';
+import { Charge } from './preset/price.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { load, and, fence } = Op;
 const { vmread } = Instruction;
+const { vmcsAccess } = Charge;
 const TO_READ = 1 << READ;
 const TO_WRITE = 1 << WRITE;
 /** Of an address: which word of its frame. */
@@ -47,8 +50,8 @@ function modifyAt(m: Machine, cpu: Cpu, act: Act, at: number): void {
 
 /** VMREAD in root mode. */
 function readField(m: Machine, cpu: Cpu, act: Act): void {
-  cpu.now += m.cost.hardware.vmcsAccess;
-  readFieldOf(m, cpu.vmcs, act.at, act.word);
+  pay(m, cpu, vmcsAccess);
+  readFieldOf(m, cpu.block, act.at, act.word);
   act.word.ok = true;
   retire(cpu, act);
 }
@@ -133,7 +136,7 @@ export class GuestOnTheSpot implements OnTheSpot {
 
 /** Frame of a guest's word if the TLB has it; -1: there is a walk to make, or an exit. */
 function frameOf(cpu: Cpu, guest: GuestContext, at: number, right: number): number {
-  const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+  const space = cpu.guestPhysicalSpace(guest.regime.tag);
   return cpu.tlb.lookup(space, Math.floor(at * PER_BYTE), right);
 }
 

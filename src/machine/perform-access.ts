@@ -6,10 +6,12 @@
 import type { Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import type { Access } from './format/judge.ts';
 import type { AccessLines, GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
+import { Charge } from './preset/price.ts';
 
 export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): number {
   const { act, word } = frame;
@@ -27,7 +29,7 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
   if (outcome === 'guest') {
     word.lo = m.translator.guestFaultCode;
     word.hi = 0;
-    cpu.now += m.cost.hardware.exception;
+    pay(m, cpu, Charge.exception);
     access.faulted = true;
     return Outcome.advanced;
   }
@@ -49,6 +51,7 @@ function workBefore(m: Machine, cpu: Cpu, guest: GuestContext, instructions: num
   if (access.workLeft < 0) access.workLeft = instructions * m.cost.hardware.instruction;
   if (access.workLeft === 0) return false;
   const stretch = Math.min(access.workLeft, m.lookahead, cpu.interruptAt - cpu.now);
+  m.ledger?.charge(cpu.id, cpu.now, Charge.instruction, stretch / m.cost.hardware.instruction);
   cpu.now += stretch;
   access.workLeft -= stretch;
   return true;
@@ -78,6 +81,10 @@ export function runPrivate(
     if (after > horizon || tlb.lookup(space, pageOf[pages[i]!]!, 1 << kinds[i]!) < 0) break;
     now = after;
     i++;
+  }
+  if (m.ledger !== undefined && i > from) {
+    const count = (now - cpu.now) / perInstruction;
+    m.ledger.charge(cpu.id, cpu.now, Charge.instruction, count);
   }
   cpu.now = now;
   return i;

@@ -1,30 +1,34 @@
 /**
  * Machine instructions. In root mode they execute; in guest mode each either executes on the
- * guest's own state (MOV to CR3, INVLPG), on the shadow VMCS or the virtual APIC where the VMCS
- * enables that, or is a VM exit whose handler reads the offered act as the instruction's operands.
+ * guest's own state (MOV to CR3, INVLPG), on the shadow VMCS or the virtual APIC where the control
+ * block enables that, or is a VM exit whose handler reads the offered act as the operands.
  */
 import { defect } from '../base/assert.ts';
 import type { Act, Word } from '../runtime/act.ts';
 import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
-import { ExitReason } from './exit.ts';
-import { WRITE } from './format/judge.ts';
+import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import { type FieldCopy, Instruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { performAccess } from './perform-access.ts';
 import { wakeWaiters } from './perform-memory.ts';
-import { Unit } from './preset/price.ts';
+import { Charge } from './preset/price.ts';
+import { performSvm, performVirtually } from './svm.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
-const { cpuid, access, zeroFrame, copyFields, ring, work } = Instruction;
+const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
+const { vmrun } = Instruction;
 const { advanced } = Outcome;
+/** Prices. */
+const { vmcsAccess, vmcsLoad, ipiSend, fieldCopied, zeroPage, instruction } = Charge;
 
 export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame: Frame): number {
   if (frame.act.op === ring) return ringBell(m, cpu, frame);
@@ -35,36 +39,41 @@ export function performInstruction(m: Machine, cpu: Cpu, context: Context, frame
 
 function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
   const { act, word } = frame;
-  const price = m.cost.hardware;
   word.ok = true;
   switch (act.op) {
     case enter:
       return enterGuest(m, cpu, host, act.operand as GuestContext);
+    case vmrun:
+      needs(m, 'amd', 'VMRUN');
+      cpu.block = act.at;
+      return enterGuest(m, cpu, host, act.operand as GuestContext);
     case vmread:
-      cpu.now += price.vmcsAccess;
-      readFieldOf(m, cpu.vmcs, act.at, word);
+      pay(m, cpu, vmcsAccess);
+      readFieldOf(m, cpu.block, act.at, word);
       break;
     case vmwrite:
-      cpu.now += price.vmcsAccess;
-      m.memory.setValueAt(m.memory.placeFrame(cpu.vmcs) + 2 * act.at, act.operand as number);
+      pay(m, cpu, vmcsAccess);
+      m.memory.setValueAt(m.memory.placeFrame(cpu.block) + 2 * act.at, act.operand as number);
       break;
     case vmptrld:
-      cpu.now += price.vmcsLoad;
-      cpu.vmcs = act.at;
+      needs(m, 'intel', 'VMPTRLD');
+      pay(m, cpu, vmcsLoad);
+      cpu.block = act.at;
       break;
     case invept:
-      cpu.now += price.invept;
+      needs(m, 'intel', 'INVEPT');
+      pay(m, cpu, Charge.invept);
       if (act.lo === 1) cpu.tlb.invept(act.at);
       else cpu.tlb.inveptAll();
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
     case invvpid:
-      cpu.now += price.invvpid;
+      pay(m, cpu, Charge.invvpid);
       cpu.tlb.invvpid(act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
     case sendIpi: {
-      cpu.now += price.ipiSend;
+      pay(m, cpu, ipiSend);
       const target = m.cpus[act.at] ?? defect('sendIpi', `no CPU ${act.at}`);
       transmit(m, cpu, target, act.lo, undefined);
       break;
@@ -76,11 +85,12 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       moveFields(m, cpu, act.operand as FieldCopy);
       break;
     case cpuid:
-      cpu.now += price.cpuid;
+      pay(m, cpu, Charge.cpuid);
       word.lo = act.at;
       word.hi = 0;
       break;
     default:
+      if (m.vendor.id === 'amd' && performSvm(m, cpu, frame)) break;
       defect('inRootMode', `instruction ${act.op} (${act.label}) means nothing to a host`);
   }
   frame.state = 'done';
@@ -89,7 +99,6 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
 
 function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): number {
   const { act, word } = frame;
-  const price = m.cost.hardware;
   const { regime } = guest;
   word.ok = true;
   switch (act.op) {
@@ -102,41 +111,55 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       break;
     }
     case loadCr3:
-      cpu.now += price.loadCr3;
+      pay(m, cpu, Charge.loadCr3);
       regime.cr3 = act.at;
       regime.pcid = act.lo;
       if (act.hi === 1) flushPcid(m, cpu, guest, act);
       break;
     case invlpg:
-      cpu.now += price.invlpg;
+      pay(m, cpu, Charge.invlpg);
       m.translator.invlpg(cpu, guest, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
       break;
     case work:
-      cpu.now += act.hi * price.instruction;
+      pay(m, cpu, instruction, act.hi);
+      break;
+    case systemCall:
+      pay(m, cpu, Charge.systemCall);
+      break;
+    case copyFrame:
+      if (!copyWithin(m, cpu, guest, act)) return advanced; // it exited
       break;
     case vmread:
     case vmwrite:
       if (regime.shadowVmcs === 0 || !isShadowed(act.at)) return trap(m, cpu, guest, act);
-      cpu.now += price.vmcsAccess;
+      pay(m, cpu, vmcsAccess);
       if (act.op === vmread) readFieldOf(m, regime.shadowVmcs, act.at, word);
       else m.memory.write(fieldAt(regime.shadowVmcs, act.at), act.operand as number);
       break;
     case sendIpi:
       if (!regime.virtualIpis) return trap(m, cpu, guest, act);
-      cpu.now += price.ipiSend;
+      pay(m, cpu, ipiSend);
       postInterrupt(m, cpu, guest.siblings[act.at]!, act.lo);
       break;
-    default:
-      return trap(m, cpu, guest, act);
+    default: {
+      const how = performVirtually(m, cpu, guest, frame);
+      if (how === 'traps') return trap(m, cpu, guest, act);
+      if (how === 'exited') return advanced;
+    }
   }
   frame.state = 'done';
   return advanced;
 }
 
 function moveFields(m: Machine, cpu: Cpu, copy: FieldCopy): void {
-  const each = m.cost.hardware.vmcsAccess + m.cost.software[Unit.fieldCopied]!;
-  cpu.now += copy.fields.length * each;
+  const each = m.cost.of[vmcsAccess]! + m.cost.of[fieldCopied]!;
+  const { length } = copy.fields;
+  if (m.ledger !== undefined) {
+    m.ledger.charge(cpu.id, cpu.now, vmcsAccess, length);
+    m.ledger.charge(cpu.id, cpu.now + length * m.cost.of[vmcsAccess]!, fieldCopied, length);
+  }
+  cpu.now += length * each;
   const { memory } = m;
   const to = memory.place(fieldAt(copy.to, 0));
   const from = memory.place(fieldAt(copy.from, 0));
@@ -161,11 +184,26 @@ function ringBell(m: Machine, cpu: Cpu, frame: Frame): number {
 
 /** The frame's lines are the CPU's own afterwards, as after any store. */
 export function zero(m: Machine, cpu: Cpu, pfn: number): void {
-  cpu.now += m.cost.software[Unit.zeroPage]!;
+  pay(m, cpu, zeroPage);
   m.trace.event(Event.zero, cpu.id, cpu.now, pfn, 0);
   if (!m.memory.isMaterialised(pfn)) return;
   m.memory.zeroFrame(pfn);
   m.lines.own(cpu.id, m.memory.place(pfn * FRAME_BYTES), FRAME_BYTES / 4);
+}
+
+/** Copies a page of the guest's memory; false if either page is missing and the guest exited. */
+function copyWithin(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): boolean {
+  const from = m.translator.guestPhysical(cpu, guest, (act.operand as number) * FRAME_BYTES, READ);
+  if (from < 0) return false;
+  const to = m.translator.guestPhysical(cpu, guest, act.at * FRAME_BYTES, WRITE);
+  if (to < 0) return false;
+  pay(m, cpu, Charge.copyPage);
+  m.trace.event(Event.copy, cpu.id, cpu.now, to / FRAME_BYTES, FRAME_BYTES);
+  m.memory.copyFrame(from / FRAME_BYTES, to / FRAME_BYTES);
+  if (m.memory.isMaterialised(to / FRAME_BYTES)) {
+    m.lines.own(cpu.id, m.memory.place(to), FRAME_BYTES / 4);
+  }
+  return true;
 }
 
 function flushPcid(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): void {
@@ -173,21 +211,10 @@ function flushPcid(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): void {
   m.trace.event(Event.flush, cpu.id, cpu.now, act.op, guest.regime.vpid);
 }
 
-const REASON: Readonly<Record<number, number>> = {
-  [Instruction.enter]: ExitReason.vmresume,
-  [Instruction.vmread]: ExitReason.vmread,
-  [Instruction.vmwrite]: ExitReason.vmwrite,
-  [Instruction.vmptrld]: ExitReason.vmptrld,
-  [Instruction.invept]: ExitReason.invept,
-  [Instruction.invvpid]: ExitReason.invvpid,
-  [Instruction.sendIpi]: ExitReason.msrWrite,
-  [Instruction.vmcall]: ExitReason.vmcall,
-  [Instruction.cpuid]: ExitReason.cpuid,
-};
-
 /** The instruction is privileged here: it becomes an exit, its act the operands. */
 function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
-  const reason = REASON[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  const reason =
+    m.vendor.traps[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
   if (act.op === Instruction.vmcall) {
     guest.registers[0] = act.at;
     (act.operand as readonly number[]).forEach((value, i) => {
@@ -196,6 +223,12 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
   }
   exitToHost(m, cpu, { reason });
   return advanced;
+}
+
+/** An instruction that the other vendor's processors do not have is #UD. */
+function needs(m: Machine, vendor: Machine['vendor']['id'], instruction: string): void {
+  if (m.vendor.id !== vendor)
+    defect('inRootMode', `${instruction}: no instruction of this machine`);
 }
 
 /** The field of index `field` of the VMCS in frame `vmcs`. */
@@ -214,6 +247,7 @@ function transmit(
   notifies: GuestContext | undefined,
 ): void {
   const at = from.now + m.cost.ipi(from.id, to.id);
+  m.ledger?.reach(from.id, from.now, to.id, m.cost.ipiPrice(from.id, to.id));
   m.trace.event(Event.ipi, from.id, from.now, to.id, vector);
   to.arrive({ at, vector, notifies });
   m.wake(to, at);

@@ -6,10 +6,12 @@
 import { type Act, Op, type Word } from '../runtime/act.ts';
 import type { Context, Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
+import { Charge } from './preset/price.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { load, store, storeLow, cas, add, or, and, fence, wait } = Op;
@@ -35,7 +37,7 @@ function performOther(m: Machine, cpu: Cpu, context: Context, frame: Frame): num
   const { act, word } = frame;
   if (act.op === wait) return performWait(m, cpu, context, frame);
   if (act.op === fence) {
-    cpu.now += m.cost.hardware.fence;
+    pay(m, cpu, Charge.fence);
   } else {
     word.lo = 0; // the timed scheduler has no choices to make: the first alternative
     word.hi = 0;
@@ -111,6 +113,7 @@ function modifyWord(words: Int32Array, at: number, act: Act, word: Word): void {
 /** Those whose predicate holds now re-read the line after it has moved to them. */
 export function wakeWaiters(m: Machine, cpu: Cpu, at: number): void {
   for (const waiter of m.waiters.freedBy(at)) {
+    m.ledger?.reach(cpu.id, cpu.now, waiter.id, m.cost.transferPrice(cpu.id, waiter.id));
     m.wake(waiter, cpu.now + m.cost.transfer(cpu.id, waiter.id));
   }
 }

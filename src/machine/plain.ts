@@ -10,12 +10,15 @@
 import { defect } from '../base/assert.ts';
 import type { Context, PlainMemory } from '../runtime/context.ts';
 import type { Processor } from '../runtime/processor.ts';
+import { pay } from './cost.ts';
 import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
+import { FIRST_UNIT } from './preset/price.ts';
 
 // Names of this module are constants to the compiler; imported ones are looked up at each use.
+const FIRST = FIRST_UNIT;
 const FOR_READ = READ;
 const FOR_WRITE = WRITE;
 const PER_BYTE = 1 / FRAME_BYTES;
@@ -31,7 +34,7 @@ abstract class Accounting {
   }
 
   spend(context: Context, unit: number, count: number): void {
-    context.on!.now += this.m.cost.software[unit]! * count;
+    pay(this.m, context.on!, FIRST + unit, count);
   }
 
   note(context: Context, event: number, a: number, b: number): void {

@@ -8,6 +8,8 @@
  * small integer; an invalidation of a whole tag gives the space a new integer, so its old entries
  * never match again.
  *
+ * On AMD one tag, the ASID, stands where Intel has VPID and EP4TA: an invalidation of it drops all.
+ *
  * Leaves out: the split of L1 and L2 TLBs by page size; entries are 4 KiB pieces of whatever leaf
  * was walked, as hardware does when the two stages differ in size. Global pages.
  */
@@ -28,6 +30,8 @@ export interface TlbShape {
   readonly ways: number;
   /** Entries of each paging-structure cache. */
   readonly structures: number;
+  /** False if nothing is ever looked up here by this class: no guesses are kept then. */
+  readonly guesses?: boolean;
 }
 
 const GUESSES = 1 << 12;
@@ -49,14 +53,14 @@ export class Tlb {
    * Where a page's entry was found last, by a hash of page and space: no part of the hardware, a
    * guess that is checked. It spares the simulator the search through the ways of a set.
    */
-  readonly #guess = new Int32Array(GUESSES);
+  readonly #guess: Int32Array;
   /**
    * Pages that were found absent, by the same hash, each with the number of entries that its set
    * had been given by then: as long as that stands, the page is still absent.
    */
-  readonly #absentPage = new Float64Array(ABSENCES).fill(-1);
-  readonly #absentSpace = new Int32Array(ABSENCES);
-  readonly #absentSince = new Int32Array(ABSENCES);
+  readonly #absentPage: Float64Array;
+  readonly #absentSpace: Int32Array;
+  readonly #absentSince: Int32Array;
   readonly #given: Int32Array; // entries that a set has been given so far
   readonly #structureMask: number;
   readonly #structurePage: Float64Array;
@@ -80,6 +84,11 @@ export class Tlb {
   constructor(shape: TlbShape) {
     if ((shape.sets & (shape.sets - 1)) !== 0) defect('Tlb', 'sets must be a power of two');
     const entries = shape.sets * shape.ways;
+    const absences = shape.guesses === false ? 0 : ABSENCES;
+    this.#guess = new Int32Array(shape.guesses === false ? 0 : GUESSES);
+    this.#absentPage = new Float64Array(absences).fill(-1);
+    this.#absentSpace = new Int32Array(absences);
+    this.#absentSince = new Int32Array(absences);
     this.#ways = shape.ways;
     this.#setMask = shape.sets - 1;
     this.#page = new Float64Array(entries);
@@ -218,6 +227,18 @@ export class Tlb {
   /** INVVPID all-context: linear and combined mappings of every VPID but 0. */
   invvpidAll(): void {
     this.#renumber((s) => s.kind !== 'guest-physical' && s.vpid !== 0);
+  }
+
+  /** TLB_CONTROL 3 and 7 at VMRUN, INVLPGB: everything of one ASID. */
+  dropAsid(asid: number): void {
+    this.#renumber((s) => s.ep4ta === asid);
+  }
+
+  /** INVLPGA: one linear page of an ASID, whatever its PCID. */
+  dropPageOfAsid(asid: number, page: number): void {
+    for (const s of this.#spaces) {
+      if (s.kind !== 'guest-physical' && s.vpid === asid) this.dropPage(s.id, page);
+    }
   }
 
   /** MOV to CR3 without the no-flush bit, INVPCID single-context: one PCID of the current VPID. */

@@ -7,9 +7,8 @@
  * references of levels that the leaf-table cache saves as well).
  */
 
+import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
-import { ExitReason } from './exit.ts';
-import { EPT_DEFAULTS, ept } from './format/ept.ts';
 import { MANUAL_4 } from './format/format.ts';
 import {
   type Access,
@@ -25,7 +24,8 @@ import { x86_64 } from './format/x86-64.ts';
 import type { GuestContext } from './guest.ts';
 import { BELLS } from './instruction.ts';
 import type { Machine } from './machine.ts';
-import { FRAME_BYTES } from './memory.ts';
+import { FRAME_BYTES, type Memory } from './memory.ts';
+import { Charge } from './preset/price.ts';
 import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
@@ -60,13 +60,63 @@ class GuestPhysicalCache implements NestedCache {
   }
 }
 
-/** What walks the tables of one second-stage format. */
-interface Walkers {
-  readonly nested: NestedWalker;
-  readonly second: Walker;
-  readonly peek: Walker;
+/** Formats of a machine's tables. */
+export interface Tables {
+  /** Of the second stage; the vendor's, with the manual's geometry, unless given. */
+  readonly secondStage?: WalkedFormat | undefined;
+  /** The same under guests of guests; explorations give those smaller tables. */
+  readonly nestedStage?: WalkedFormat | undefined;
+  /** Levels of the manual's tables: of the second stage, and of guests' own. */
+  readonly levels?: { readonly second: number; readonly first: number } | undefined;
+}
+
+const DEFAULT_LEVELS = { second: MANUAL_4.levels, first: MANUAL_4.levels };
+
+/** What walks the tables of one second-stage format, each made when it is first needed. */
+class Walkers {
   /** Level of the root table. */
   readonly top: number;
+  readonly #make: () => NestedWalker;
+  readonly #memory: Memory;
+  readonly #format: WalkedFormat;
+  #nested: NestedWalker | undefined;
+  #second: Walker | undefined;
+  #peek: Walker | undefined;
+
+  constructor(memory: Memory, format: WalkedFormat, make: () => NestedWalker) {
+    this.top = format.geometry.levels - 1;
+    this.#memory = memory;
+    this.#format = format;
+    this.#make = make;
+  }
+
+  get nested(): NestedWalker {
+    this.#nested ??= this.#make();
+    return this.#nested;
+  }
+
+  get second(): Walker {
+    this.#second ??= new Walker(this.#memory, this.#format);
+    return this.#second;
+  }
+
+  get peek(): Walker {
+    this.#peek ??= new Walker(this.#memory, this.#format);
+    return this.#peek;
+  }
+}
+
+/** First stages of guests, by levels and width of physical addresses, for all machines. */
+const FIRST_STAGES = new Map<string, ReturnType<typeof x86_64>>();
+
+function firstStageOf(levels: number, maxPhyBits: number): ReturnType<typeof x86_64> {
+  const key = `${levels} ${maxPhyBits}`;
+  let format = FIRST_STAGES.get(key);
+  if (format === undefined) {
+    format = x86_64({ levels, indexBits: MANUAL_4.indexBits }, { maxPhyBits });
+    FIRST_STAGES.set(key, format);
+  }
+  return format;
 }
 
 export class Translator {
@@ -84,28 +134,30 @@ export class Translator {
   /** #PF error code of the last `linear` that said 'guest'. */
   guestFaultCode = 0;
 
-  constructor(machine: Machine, secondStage?: WalkedFormat, nestedStage?: WalkedFormat) {
+  constructor(machine: Machine, { secondStage, nestedStage, levels = DEFAULT_LEVELS }: Tables) {
     const { maxPhyBits } = machine.preset;
+    const { indexBits } = MANUAL_4;
+    const second = { levels: levels.second, indexBits };
     this.#m = machine;
-    this.secondStage =
-      secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.secondStage = secondStage ?? machine.vendor.secondStage(second, maxPhyBits);
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = x86_64(MANUAL_4, { maxPhyBits });
+    this.firstStage = firstStageOf(levels.first, maxPhyBits);
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
     const { memory } = machine;
     const isExplored = memory.frameLimit < Number.POSITIVE_INFINITY;
     this.#residence = isExplored ? undefined : new Residence(memory);
-    this.#groupBits = 2 ** MANUAL_4.indexBits;
+    this.#groupBits = 2 ** indexBits;
   }
 
   #walkersOf(format: WalkedFormat): Walkers {
     const { memory } = this.#m;
-    const nested = new NestedWalker(memory, this.firstStage, format);
-    nested.cache = this.#cache;
-    const top = format.geometry.levels - 1;
-    return { nested, second: new Walker(memory, format), peek: new Walker(memory, format), top };
+    return new Walkers(memory, format, () => {
+      const nested = new NestedWalker(memory, this.firstStage, format);
+      nested.cache = this.#cache;
+      return nested;
+    });
   }
 
   #of(guest: GuestContext): Walkers {
@@ -115,7 +167,7 @@ export class Translator {
   /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
   guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
-    const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+    const space = cpu.guestPhysicalSpace(guest.regime.tag);
     let frame = cpu.tlb.lookup(space, page, 1 << access);
     if (frame < 0) frame = this.#walkSecond(cpu, guest, space, at, access);
     return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
@@ -124,8 +176,8 @@ export class Translator {
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
-    const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    const outcome = walker.walk(guest.regime.root, page, access, USER);
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome !== OK) {
       cpu.tlb.dropPage(space, page);
       this.#violation(cpu, outcome, walker.code, at, at);
@@ -159,24 +211,24 @@ export class Translator {
   }
 
   #lookForFrame(cpu: Cpu | undefined, guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root, tag } = guest.regime;
     let frame = -1;
     if (cpu !== undefined) {
-      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(ep4ta), page, 1 << access);
+      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(tag), page, 1 << access);
     }
     if (frame < 0 && this.#residence !== undefined) {
-      frame = this.#residence.find(ep4ta, page, access);
+      frame = this.#residence.find(root, page, access);
     }
     return frame < 0 ? this.#walkToPeek(guest, page, access) : frame;
   }
 
   #walkToPeek(guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root } = guest.regime;
     const { peek: walker, top } = this.#of(guest);
     walker.reset();
-    const outcome = walker.descend(top, ep4ta, ALL_RIGHTS, page, access, USER);
+    const outcome = walker.descend(top, root, ALL_RIGHTS, page, access, USER);
     if (outcome !== OK) return -1;
-    this.#residence?.keep(ep4ta, page, access, walker);
+    this.#residence?.keep(root, page, access, walker);
     return walker.pfn;
   }
 
@@ -190,9 +242,9 @@ export class Translator {
     if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
     const walker = this.#of(guest).nested;
     this.#cache.cpu = cpu;
-    this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
+    this.#cache.space = cpu.guestPhysicalSpace(regime.tag);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
-    cpu.now += walker.references * this.#m.cost.hardware.walkReference;
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome === OK) {
       const dirty = walker.dirty && access === WRITE;
       const rights = dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
@@ -226,7 +278,7 @@ export class Translator {
   ): Outcome {
     const { regime } = guest;
     const host = cpu.tlb.structure(space, Math.floor(page / this.#groupBits));
-    if (host < 0) return walker.walk(regime.cr3, regime.ep4ta, page, access, USER);
+    if (host < 0) return walker.walk(regime.cr3, regime.root, page, access, USER);
     const start = {
       level: 0,
       pfn: cpu.tlb.structureGuestFrame,
@@ -234,7 +286,7 @@ export class Translator {
       rights: cpu.tlb.rights,
       hostRights: ALL_RIGHTS,
     };
-    return walker.walkFrom(start, regime.ep4ta, page, access, USER);
+    return walker.walkFrom(start, regime.root, page, access, USER);
   }
 
   #keepStructure(cpu: Cpu, walker: NestedWalker, space: number, page: number): void {
@@ -249,7 +301,7 @@ export class Translator {
 
   #violation(cpu: Cpu, outcome: Outcome, code: number, gpa: number, linear: number): void {
     exitToHost(this.#m, cpu, {
-      reason: outcome === 2 ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+      reason: this.#m.vendor.violation(outcome),
       qualification: code,
       guestPhysical: gpa,
       guestLinear: linear,

@@ -179,6 +179,17 @@ export function isShadowed(index: number): boolean {
 /** The shadowed fields in ascending order: what L0 copies between shadow and cached VMCS12. */
 export const SHADOW_FIELDS: readonly number[] = [...SHADOWED].sort((a, b) => a - b);
 
+/** EPTP bits 2:0 (write-back) and 6 (accessed and dirty flags), and of a 4-level walk 5:3. */
+const EPTP_WRITE_BACK = 6;
+export const EPTP_ACCESS_DIRTY = 1 << 6;
+const MANUAL_LEVELS = 4;
+
+/** EPTP of tables rooted in frame `root`; the flatter ones of explorations say that they have 4. */
+export function eptp(root: number, levels: number): number {
+  const walkLength = (Math.max(levels, MANUAL_LEVELS) - 1) << 3;
+  return root * FRAME_BYTES + (EPTP_WRITE_BACK | EPTP_ACCESS_DIRTY | walkLength);
+}
+
 /** Tertiary control bit 4: IPI virtualisation (ICR writes post to siblings without an exit). */
 export const IPI_VIRTUALISATION = 1 << 4;
 

@@ -14,22 +14,29 @@ interface Waiter {
 }
 
 export class Waiters {
-  #watched = new Uint16Array(0); // waiters per line
+  readonly #memory: Memory;
+  #watched = new Uint16Array(0); // waiters per line; nothing until somebody waits
   #list: Waiter[] = [];
 
   constructor(memory: Memory) {
+    this.#memory = memory;
     memory.onGrow((halves) => {
-      const larger = new Uint16Array(halves >> 4);
-      larger.set(this.#watched);
-      this.#watched = larger;
+      if (this.#watched.length !== 0) this.#grow(halves);
     });
   }
 
   /** `indices`: of the words that `ready` reads. */
   add(cpu: Cpu, indices: readonly number[], ready: () => boolean): void {
+    if (this.#watched.length === 0) this.#grow(this.#memory.words.length);
     const lines = indices.map((index) => index >> 4);
     for (const line of lines) this.#watched[line] = this.#watched[line]! + 1;
     this.#list.push({ cpu, lines, ready });
+  }
+
+  #grow(halves: number): void {
+    const larger = new Uint16Array(halves >> 4);
+    larger.set(this.#watched);
+    this.#watched = larger;
   }
 
   /** Forgets the wait of `cpu`, if it has one. */
@@ -42,7 +49,7 @@ export class Waiters {
   }
 
   isWatched(index: number): boolean {
-    return this.#watched[index >> 4] !== 0;
+    return this.#list.length !== 0 && this.#watched[index >> 4] !== 0;
   }
 
   /** CPUs, in the order they began to wait, that a store to the line of `index` sets free. */

@@ -7,7 +7,7 @@
  * 4.8 and 28.3.5 (accessed and dirty flags). Leaves out: the TLB and the paging-structure caches,
  * which give `walkFrom` its start; canonical addresses, which the caller strips.
  */
-import type { Geometry } from './format/format.ts';
+import { type Geometry, pageBits } from './format/format.ts';
 import {
   ABSENT,
   type Access,
@@ -22,6 +22,7 @@ import {
   type Outcome,
   type Privilege,
   type Target,
+  UNFLAGGED,
   type WalkedFormat,
   WRITE,
 } from './format/judge.ts';
@@ -29,6 +30,7 @@ import { FRAME_BYTES, type Memory } from './memory.ts';
 import { Changes, type WalkTrace } from './walk-log.ts';
 
 const ENTRY_BYTES = 8;
+const ENTRIES_PER_FRAME = FRAME_BYTES / ENTRY_BYTES;
 
 /** A table below the root from which a walk goes on, as a paging-structure cache holds it. */
 export interface WalkStart {
@@ -54,13 +56,20 @@ export class IndexSplit {
   /** Pages from here on have no entry in the root table. */
   readonly limit: number;
 
-  constructor({ levels, indexBits }: Geometry) {
+  /** Level of the root table, and the reciprocal of the pages behind one of its entries. */
+  readonly top: number;
+  readonly perRootSpan: number;
+
+  constructor(geometry: Geometry) {
+    const { levels, indexBits } = geometry;
+    this.top = levels - 1;
+    this.perRootSpan = 2 ** -(indexBits * this.top);
     this.bits = indexBits;
     this.mask = (1 << indexBits) - 1;
     this.nearBits = Math.floor(30 / indexBits) * indexBits;
     this.nearSpan = 2 ** this.nearBits;
     this.perNearSpan = 1 / this.nearSpan; // exact: a power of two
-    this.limit = 2 ** (levels * indexBits);
+    this.limit = 2 ** pageBits(geometry);
   }
 }
 
@@ -148,7 +157,7 @@ export class Walker {
   ): Outcome {
     const judge = this.#judge;
     const memory = this.memory;
-    const { bits, mask, nearBits, nearSpan, perNearSpan, limit } = this.#split;
+    const { bits, mask, nearBits, nearSpan, perNearSpan, limit, top, perRootSpan } = this.#split;
     const keepsTables = this.keepsTables;
     let level = startLevel;
     let table = tablePfn;
@@ -157,14 +166,20 @@ export class Walker {
     const far = Math.floor(page * perNearSpan) | 0;
     const near = (page - far * nearSpan) | 0;
     let shift = bits * level;
+    let index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
+    if (level === top) {
+      // Above the root's index there is nothing; it may reach into concatenated frames.
+      index = Math.floor(page * perRootSpan) | 0;
+      table += (index / ENTRIES_PER_FRAME) | 0;
+    }
     for (;;) {
       if (keepsTables) {
         this.tables[level] = table;
         this.rightsAbove[level] = rights;
       }
-      const index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
-      const at = memory.base(table) + 2 * index;
-      const pa = table * FRAME_BYTES + index * ENTRY_BYTES;
+      const inFrame = index & (ENTRIES_PER_FRAME - 1);
+      const at = memory.base(table) + 2 * inFrame;
+      const pa = table * FRAME_BYTES + inFrame * ENTRY_BYTES;
       if (at < 0) {
         this.trace?.add(this.stage, level, index, pa, 0, 0, NOT_PRESENT);
         return this.#failed(HOLE, pa, level, 0, access, privilege);
@@ -180,27 +195,35 @@ export class Walker {
       }
       rights &= verdict;
       if (verdict < LEAF) {
-        if ((lo & judge.accessedMask) !== judge.accessedMask) {
-          this.changes.add(at, pa, judge.accessedMask, lo);
+        if ((lo & judge.tableAccessedMask) !== judge.tableAccessedMask) {
+          this.changes.add(at, pa, judge.tableAccessedMask, lo);
         }
         table = judge.tableFrame(lo, hi);
         level--;
         shift -= bits;
+        index = (shift < nearBits ? near >> shift : far >> (shift - nearBits)) & mask;
         continue;
+      }
+      const required = judge.requiredMask | (access === WRITE ? judge.requiredToWrite : 0);
+      if ((lo & required) !== required) {
+        return this.#failed(UNFLAGGED, pa, level, rights, access, privilege);
       }
       if (!judge.allows(rights, access, privilege)) {
         return this.#failed(DENIED, pa, level, rights, access, privilege);
       }
       const wanted = judge.accessedMask | (access === WRITE ? judge.dirtyMask : 0);
       if ((lo & wanted) !== wanted) this.changes.add(at, pa, wanted, lo);
-      const frame = judge.frame(lo, hi, level, true);
       this.dirty = ((lo | wanted) & judge.dirtyMask) === judge.dirtyMask;
-      this.pfn = level === 0 ? frame : frame + (page % this.#spans[level]);
-      this.level = level;
-      this.rights = rights;
-      this.outcome = OK;
-      return OK;
+      return this.#reached(judge.frame(lo, hi, level, true), page, level, rights);
     }
+  }
+
+  #reached(frame: number, page: number, level: number, rights: number): Outcome {
+    this.pfn = level === 0 ? frame : frame + (page % this.#spans[level]);
+    this.level = level;
+    this.rights = rights;
+    this.outcome = OK;
+    return OK;
   }
 
   #failed(

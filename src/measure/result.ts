@@ -6,6 +6,7 @@
 import type { ExitRow } from './exits.ts';
 import type { Summary } from './histogram.ts';
 import type { LockResult } from './locks.ts';
+import type { Interval, PriceEffect, Ranking, RunSensitivity } from './sensitivity.ts';
 
 export interface Counts {
   /** Entries into L0 from any guest level. */
@@ -86,6 +87,8 @@ export interface Run extends Measured {
   readonly assumes: readonly string[];
   /** Locks of the real system that the model does not hold. */
   readonly locksNotModelled: readonly string[];
+  /** On which prices it hangs, if that was asked. */
+  readonly sensitivity?: RunSensitivity;
 }
 
 /** One figure with all units of software work priced at 0, at their price, and at twice it. */
@@ -101,6 +104,11 @@ export interface Sensitivity {
   readonly cyclesPerOperation: AtSoftware;
   /** Cycles per operation, divided by those of the first design with as many vCPUs. */
   readonly ratio: AtSoftware;
+  /** That ratio while prices go through their intervals; this and the rest only if asked for. */
+  readonly interval?: Interval;
+  readonly prices?: readonly PriceEffect[];
+  /** Share of the time that no price explains. */
+  readonly unattributed?: number;
 }
 
 export interface Compare {
@@ -109,6 +117,9 @@ export interface Compare {
   readonly runs: readonly Run[];
   /** In the order of `runs`. */
   readonly sensitivity: readonly Sensitivity[];
+  /** Whether every order of two designs holds wherever in their intervals prices were put. */
+  readonly decided?: boolean;
+  readonly rankings?: readonly Ranking[];
 }
 
 export interface ListEntry {

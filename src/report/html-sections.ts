@@ -4,8 +4,9 @@ import type { Compare, Run } from '../measure/result.ts';
 import { nextCommands, type Suggestion } from './commands.ts';
 import { dataTable } from './figure/common.ts';
 import { type Markup, markup, nothing } from './markup.ts';
-import { exact, rough } from './number.ts';
+import { exact, rough, several } from './number.ts';
 import { designsOf, saidOf } from './reading.ts';
+import { hasPrices, ratioRows, SEARCH_LIMITS, tellRanking } from './sensitivity.ts';
 
 export interface PriceNote {
   readonly value: number;
@@ -63,6 +64,36 @@ export function machineSection(machine: MachineNote | undefined): Markup {
 ${counted}.</p><p class="quiet">Left out: ${machine.leavesOut}.</p>
 <details><summary>All prices with their sources</summary><div class="left">\
 ${dataTable('Prices', headers, rows)}</div></details>`,
+  );
+}
+
+/** On which prices the order of designs hangs; nothing if that was not asked. */
+export function priceSection(doc: Compare): Markup {
+  if (!hasPrices(doc)) return nothing;
+  const verdict = doc.decided === true ? 'decided' : 'undecided';
+  const rankings = (doc.rankings ?? []).map((one) => markup`<li>${tellRanking(one)}</li>\n`);
+  const headers = ['Price', 'range', 'kind', 'elasticity', 'at low', 'at high', 'source'];
+  const tables = doc.sensitivity.map(({ design, vcpus, prices = [] }) => {
+    const rows = ratioRows(prices).map((row) => [
+      row.price,
+      row.range,
+      row.kind,
+      row.elasticity,
+      row.low,
+      row.high,
+      row.source,
+    ]);
+    const figure = prices[0]?.ratio === undefined ? 'cycles per operation' : 'time to the first';
+    const caption = `${design}, ${several(vcpus, 'vCPU')}: ${figure}`;
+    if (rows.length === 0) return nothing;
+    return markup`<details><summary>${caption}</summary><div class="left">\
+${dataTable(caption, headers, rows)}</div></details>\n`;
+  });
+  return section(
+    'What it hangs on',
+    markup`<p>Within the intervals of prices the order of designs is ${verdict}.</p>
+<ul class="plain">${rankings}</ul>
+${tables}<p class="quiet">${SEARCH_LIMITS}</p>`,
   );
 }
 

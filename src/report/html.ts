@@ -15,6 +15,7 @@ import {
   type HtmlExtras,
   limitSection,
   machineSection,
+  priceSection,
   section,
   traceSection,
 } from './html-sections.ts';
@@ -100,7 +101,7 @@ ${scaling}
 </div>
 </section>
 ${section('Side by side', comparison(doc))}
-${conditionSection(doc)}
+${priceSection(doc)}${conditionSection(doc)}
 ${machineSection(extras.machine)}
 ${traceSection(extras.traceStandsFor)}
 ${limitSection(doc)}

@@ -3,6 +3,7 @@
 import type { Compare } from '../measure/result.ts';
 import { bytes, factor, percent, rough, whole } from './number.ts';
 import { groupsOf, lockWait, perOperation, type Row, shareOf } from './reading.ts';
+import { hasPrices, ratioRows, tellRanking } from './sensitivity.ts';
 import { readComparison } from './sentence.ts';
 import { printable } from './table.ts';
 import { conditions, time } from './text.ts';
@@ -51,7 +52,22 @@ export function renderMarkdown(doc: Compare): string {
     ...cells.map(line),
     '',
     ...notes.map(cell),
+    ...prices(doc),
   ].join('\n')}\n`;
+}
+
+/** Rankings, and the prices of each design as one line. */
+function prices(doc: Compare): string[] {
+  if (!hasPrices(doc)) return [];
+  const rankings = (doc.rankings ?? []).map((ranking) => `- ${cell(tellRanking(ranking))}`);
+  const told = doc.sensitivity.flatMap(({ design, vcpus, prices: effects = [] }) => {
+    if (effects.length === 0) return [];
+    const each = ratioRows(effects).map(({ price, range, kind, low, high }) => {
+      return `${price} (${range}, ${kind}): ${low} to ${high}`;
+    });
+    return [cell(`- ${design}, ${whole(vcpus)} vCPUs: ${each.join('; ')}`)];
+  });
+  return ['', ...rankings, '', 'At the low and at the high end of each price:', '', ...told];
 }
 
 function cellsOf({ run, sensitivity }: Row): string[] {

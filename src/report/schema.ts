@@ -56,6 +56,50 @@ const latency = z
   .looseObject({ count: whole, p50: count, p90: count, p99: count, p999: count, max: count })
   .describe('cycles');
 
+const price = z.looseObject({
+  name: z.string(),
+  unit: z.string(),
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
+  kind: z.string().describe('measured, published, manual or assumed'),
+  source: z.string(),
+});
+
+const ends = z.looseObject({ low: count, high: count });
+const interval = z.looseObject({ value: count, low: count, high: count });
+
+const priceEffect = price.extend({
+  elasticity: z.number().describe('relative change of the time per relative change of the price'),
+  chargedPerOperation: count.describe('on all CPUs'),
+  cyclesPerOperation: ends.describe('with the price at its low and at its high end'),
+  ratio: ends.describe('to the first design, likewise; only in comparisons').exactOptional(),
+});
+
+const runSensitivity = z.looseObject({
+  cyclesPerOperation: interval.describe('while prices go through their intervals'),
+  prices: z.array(priceEffect).describe('those that move it by more than the threshold'),
+  threshold: z.number(),
+  unattributed: z.number().describe('share of the time that no price explains'),
+  runs: whole,
+});
+
+const ranking = z.looseObject({
+  vcpus: z.int().positive(),
+  one: z.string(),
+  other: z.string(),
+  ratio: interval.describe('time of the other divided by that of the one'),
+  decided: z.boolean().describe('no point that was run turns their order round'),
+  turnedBy: z
+    .array(
+      z.looseObject({
+        prices: z.array(z.looseObject({ name: z.string(), value: z.number() })),
+        ratio: count,
+      }),
+    )
+    .describe('prices that turn the order round: each by itself, or all of an entry together'),
+});
+
 export const runSchema: z.ZodType<Run> = z.looseObject({
   schema: z.literal('kpop.run/1'),
   design: z.string(),
@@ -82,6 +126,7 @@ export const runSchema: z.ZodType<Run> = z.looseObject({
   limits: texts.describe('what the model leaves out'),
   assumes: texts.describe('what the design takes for granted'),
   locksNotModelled: texts.describe('locks of the real system that the model does not hold'),
+  sensitivity: runSensitivity.describe('only with --sensitivity').exactOptional(),
 });
 
 const atSoftware = z.looseObject({
@@ -100,9 +145,17 @@ export const compareSchema: z.ZodType<Compare> = z.looseObject({
         vcpus: z.int().positive(),
         cyclesPerOperation: atSoftware,
         ratio: atSoftware.describe('to the first design with as many vCPUs'),
+        interval: interval.describe('of the ratio, prices in their intervals').exactOptional(),
+        prices: z.array(priceEffect).describe('only with --sensitivity').exactOptional(),
+        unattributed: z.number().exactOptional(),
       }),
     )
     .describe('in the order of runs'),
+  decided: z
+    .boolean()
+    .describe('no order of two designs turns round within the intervals of prices')
+    .exactOptional(),
+  rankings: z.array(ranking).describe('every pair of designs, with --sensitivity').exactOptional(),
 });
 
 const entry = z.looseObject({ id: z.string(), title: z.string() });

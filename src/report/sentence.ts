@@ -7,6 +7,7 @@ import type { Compare } from '../measure/result.ts';
 import { factor, rough, several, whole } from './number.ts';
 import { type Flip, flips, type Place, ranking, type Scale } from './ranking.ts';
 import { designsOf, type Group, groupsOf, largestGroup, perOperation } from './reading.ts';
+import { priceClause } from './sensitivity.ts';
 
 const PRICES: Readonly<Record<Scale, string>> = {
   zero: 'price 0',
@@ -28,6 +29,8 @@ export function readComparison(doc: Compare): string {
     return `Only ${designs[0]} ran on ${first.run.workload}: there is nothing to compare it with.`;
   }
   const clauses = [order(places, first.run.design), exits(group), robustness(doc)];
+  const prices = priceClause(doc);
+  if (prices !== undefined) clauses.push(prices);
   const scaling = otherSizes(doc);
   if (scaling !== undefined) clauses.splice(1, 0, scaling);
   return `${opening(group)}, ${clauses.join('; ')}.`;

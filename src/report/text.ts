@@ -16,6 +16,15 @@ import {
   shareOf,
   worstLock,
 } from './reading.ts';
+import {
+  hasPrices,
+  type PriceRow,
+  ratioRows,
+  runRows,
+  SEARCH_LIMITS,
+  span,
+  tellRanking,
+} from './sensitivity.ts';
 import { type Column, printable, TERMINAL_WIDTH, table, wrap } from './table.ts';
 
 const REASON_COLUMNS = 5;
@@ -30,6 +39,7 @@ export function renderRun(run: Run): string {
     lockTable(run),
     latencyTable(run),
     `Memory: tables ${bytes(run.memory.tableBytes)}, books ${bytes(run.memory.bookBytes)}`,
+    runPrices(run),
     closing(run),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
@@ -156,6 +166,7 @@ export function renderCompare(doc: Compare): string {
     timeTable(groups),
     latencyAndMemory(groups),
     ...reasonTables(largestGroup(doc)),
+    ...comparedPrices(doc),
   ];
   return `${parts.join('\n\n')}\n`;
 }
@@ -260,6 +271,49 @@ function reasonTables(group: Group): string[] {
     tables.push(table(columns, cells));
   }
   return tables;
+}
+
+function runPrices(run: Run): string {
+  const { sensitivity } = run;
+  if (sensitivity === undefined) return '';
+  const { value, low, high } = sensitivity.cyclesPerOperation;
+  const heading =
+    `What it hangs on: ${rough(value)} cycles per operation, ${rough(low)} to ${rough(high)} ` +
+    `while prices go through their intervals`;
+  const rows = runRows(run);
+  const limits = wrap(SEARCH_LIMITS, TERMINAL_WIDTH).join('\n');
+  return `${heading}\n\n${priceTable(rows, 'cycles per operation')}\n\n${limits}`;
+}
+
+/** Rankings first: they are what a comparison is for. */
+function comparedPrices(doc: Compare): string[] {
+  if (!hasPrices(doc)) return [];
+  const rankings = (doc.rankings ?? []).flatMap((ranking) => {
+    const [first = '', ...rest] = wrap(printable(tellRanking(ranking)), TERMINAL_WIDTH - 4);
+    return [`  - ${first}`, ...rest.map((line) => `    ${line}`)];
+  });
+  const verdict = doc.decided === true ? 'decided' : 'undecided';
+  const tables = doc.sensitivity
+    .filter(({ prices = [] }) => prices.length > 0)
+    .map(({ design, vcpus, prices = [], interval }) => {
+      const isFirst = prices[0]?.ratio === undefined;
+      const figure = isFirst ? 'cycles per operation' : `relative to the first`;
+      const all = isFirst || interval === undefined ? '' : `: ${span(interval)}`;
+      const title = printable(`${design} with ${several(vcpus, 'vCPU')}, ${figure}${all}`);
+      return `${title}\n\n${priceTable(ratioRows(prices), figure)}`;
+    });
+  const heading = `Within the intervals of prices the order of designs is ${verdict}`;
+  const limits = wrap(SEARCH_LIMITS, TERMINAL_WIDTH).join('\n');
+  return [`${heading}\n${rankings.join('\n')}`, ...tables, limits];
+}
+
+function priceTable(rows: readonly PriceRow[], figure: string): string {
+  if (rows.length === 0) return `No price moves it by more than 1 %.`;
+  const columns = ['Price', 'low to high', 'kind', 'elasticity', `at low,\n${figure}`, 'at high'];
+  const cells = rows.map(({ price, range, kind, elasticity, low, high }) => {
+    return [price, range, kind, elasticity, low, high];
+  });
+  return table(columns.map(titled), cells);
 }
 
 function designHeader({ run }: Row): Column {

@@ -5,6 +5,7 @@
 
 /** Outermost first: a thread that holds a class may take only classes further down. */
 export const LOCK_CLASSES = [
+  'guest.mmap',
   'l1.mmu',
   'l1.invalidate',
   'l1.book',

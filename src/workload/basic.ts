@@ -8,19 +8,12 @@ import {
   unmap as unmapProgram,
 } from '../guest/program/basic.ts';
 import { shared } from '../guest/program/shared.ts';
-import type { NeededRecording, Parameter, Plan, Settings, Workload } from './workload.ts';
+import { checkSharers, countOf, MOST_PAGES, MOST_PER_VCPU, MOST_SHARERS, SPARE } from './limits.ts';
+import type { NeededRecording, Parameter, Plan, Workload } from './workload.ts';
 
-/** Pages that a vCPU may have taken in a batch and not used. */
-const SPARE = 64;
-/** Data pages of a vCPU lie within a GiB of its own. */
-const MOST_PER_VCPU = (1 << 18) - SPARE;
-/** Pages of all vCPUs together: what a host of this size holds, and a simulation endures. */
-const MOST_PAGES = 1 << 20;
 const MOST_STRIDED = 1 << 14;
 /** Guest-physical frames of a machine with 46 address bits. */
 const GUEST_FRAMES = 2 ** 34;
-/** The kernel notes who runs an address space in the bits of one word. */
-const MOST_SHARERS = 52;
 
 const STRIDES: Readonly<Record<string, number>> = {
   '4k': 1,
@@ -187,12 +180,7 @@ export const munmap: Workload = {
   ],
   recordings: none,
   plan(settings, vcpus): Plan {
-    if (vcpus > MOST_SHARERS) {
-      badInput(
-        `workload munmap: at most ${MOST_SHARERS} vCPUs, because the guest’s kernel notes in one ` +
-          `word who runs an address space; ${vcpus} were asked for`,
-      );
-    }
+    checkSharers('munmap', vcpus);
     const threads = settings.number('threads') === 0 ? vcpus : settings.number('threads');
     if (threads > vcpus) {
       badInput(`workload munmap: ${threads} threads need as many vCPUs; there are ${vcpus}`);
@@ -202,14 +190,3 @@ export const munmap: Workload = {
     return { program, pagesPerVcpu: perRound + SPARE, stride: 1 };
   },
 };
-
-function countOf(settings: Settings, name: string, vcpus: number, most: number): number {
-  const count = settings.number(name);
-  if (count * vcpus > most) {
-    badInput(
-      `workload ${settings.name}: ${vcpus} vCPUs with ${count} pages each are more than the ` +
-        `${most} pages that a guest may have; ${name}=${Math.floor(most / vcpus)} would fit`,
-    );
-  }
-  return count;
-}

@@ -5,7 +5,9 @@ import { type Environment, guestBody, hostBody } from '../guest/program/environm
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
+import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
+import { reclaim, touchShared } from './sharing.ts';
 import { type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
 export const workloads: readonly Workload[] = [
@@ -14,6 +16,13 @@ export const workloads: readonly Workload[] = [
   unmap,
   cpuid,
   munmap,
+  touchShared,
+  reclaim,
+  churn,
+  remap,
+  fork,
+  exec,
+  syscall,
   trace,
   programs,
 ];

@@ -24,6 +24,8 @@ export interface Plan {
   readonly pagesPerVcpu: number;
   /** Distance between the guest frames of data pages; 1 = consecutive. */
   readonly stride: number;
+  /** Files of a guest whose processes have areas; undefined: none has. */
+  readonly spaces?: { readonly files: number; readonly filePages: number };
   /**
    * Guest frames whose second-stage entries a thread of the host takes away before the measured
    * part; filled by the program while it is set up.

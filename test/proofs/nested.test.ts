@@ -15,6 +15,7 @@ import { handleViolation } from '../../src/hypervisor/mmu/tdp/violation.ts';
 import type { Platform } from '../../src/hypervisor/platform.ts';
 import { vcpuThread } from '../../src/hypervisor/run-loop.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../../src/hypervisor/vcpu.ts';
+import { vmx } from '../../src/hypervisor/virt/vmx.ts';
 import { ExitReason } from '../../src/machine/exit.ts';
 import type { GuestContext } from '../../src/machine/guest.ts';
 import { invept, vmcall } from '../../src/machine/instruction.ts';
@@ -32,7 +33,7 @@ const FRESH = 50;
 function platformOf(machine: Machine, name: string, base: number, pool: number): Platform {
   const arena = new Arena(base, pool);
   const frames = new Frames(arena, { base: pool, limit: pool + 256 }, 1);
-  return { name, arena, frames, cpus: 1, boot: machine.memory };
+  return { name, arena, frames, cpus: 1, boot: machine.memory, virt: vmx };
 }
 
 /** L1: the product's run loop over memory that L0 may take away; L2 always says HLT at once. */
@@ -47,7 +48,7 @@ function* l1Body(machine: Machine, cpu: GuestContext): Routine<void> {
     yield me.store(FRESH * 4096, 7, 'l1.fresh-page');
     yield invept(me, 3, 'l1.invept');
   };
-  const own = { guest: l2, vmcs: 40, exits: new Map([[ExitReason.hlt, onHalt]]) };
+  const own = { guest: l2, block: 40, exits: new Map([[ExitReason.hlt, onHalt]]) };
   yield* vcpuThread(cpu, new Vcpu(vm, 0, 0, own), nothing());
   yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
 }

@@ -15,6 +15,7 @@ import { handleViolation } from '../../src/hypervisor/mmu/tdp/violation.ts';
 import { answerOwnerCalls } from '../../src/hypervisor/owner.ts';
 import type { Platform } from '../../src/hypervisor/platform.ts';
 import type { Vm } from '../../src/hypervisor/vcpu.ts';
+import { vmx } from '../../src/hypervisor/virt/vmx.ts';
 import { ept } from '../../src/machine/format/ept.ts';
 import type { Geometry } from '../../src/machine/format/format.ts';
 import type { GuestContext } from '../../src/machine/guest.ts';
@@ -82,7 +83,7 @@ export function buildPair(options: PairOptions): Pair {
   const base = STRUCTURES + Math.floor((size * 8 + (options.pages ?? PAGES) * 16) / 4096);
   const arena = new Arena(1, base);
   const frames = new Frames(arena, { base, limit: base + size }, cpus);
-  const platform: Platform = { name: 'l0', arena, frames, cpus, boot: machine.memory };
+  const platform: Platform = { name: 'l0', arena, frames, cpus, boot: machine.memory, virt: vmx };
   const vm: Vm = { name: 'guest', platform, vcpus: [] };
   const words = arena.take(0); // where the backing's slot begins
   const backing = new AnonymousBacking(platform, [{ base: 0, pages: options.pages ?? PAGES }]);

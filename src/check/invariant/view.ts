@@ -24,6 +24,21 @@ export function hostView(memory: Memory): View {
   return { read: (at) => memory.read(at), word };
 }
 
+/** The same, and says which half-words are read; a hole is named by a negative index. */
+export function overheardView(memory: Memory, heard: (index: number) => void): View {
+  const word = (at: number): Word64 => {
+    const index = memory.indexOf(at);
+    heard(index);
+    heard(index + 1);
+    return { lo: memory.words[index], hi: memory.words[index + 1] };
+  };
+  const read = (at: number): number => {
+    const { lo, hi } = word(at);
+    return join(lo, hi);
+  };
+  return { read, word };
+}
+
 /** Memory of a guest hypervisor, by the host frame behind each of its pages. */
 export function guestView(host: View, frameOf: (gfn: number) => number): View {
   const toHost = (at: number): number =>

@@ -3,27 +3,60 @@
  *
  * Of every design: nobody touches a frame that is free, no CPU in
  * guest mode can use a translation that its page has lost, and what the design itself promises.
+ *
+ * A promise is a function of the words that it reads, of what the last move was, and of what CPUs
+ * have cached. Most moves change nothing of that, so an answer "it holds" is remembered by a hash
+ * of all of it: of every half-word that any answer so far has read (`Harts.watch`). When an answer
+ * reads one that was not among them what is remembered is forgotten, for its keys say too little.
  */
 import { Defect } from '../../base/assert.ts';
+import { Hash64 } from '../../base/hash.ts';
 import { hex, type View } from '../../check/invariant/view.ts';
 import type { FramePool } from '../../check/promise.ts';
 import type { Checked } from '../../design/system.ts';
 import type { Cached, HostileHardware } from '../../machine/explored/adversary.ts';
 import type { Harts } from '../../schedule/explore/harts.ts';
 import type { Judgement } from '../../schedule/explore/harts-options.ts';
+import { Visited } from '../../schedule/explore/visited.ts';
 
 /** Name of the promise, and what is wrong. */
 type Broken = readonly [string, string];
+
+/** What was asked, in a key; promises from OF_DESIGN on. */
+const FREE_FRAME = 0;
+const STALE = 1;
+const OF_DESIGN = 2;
+/** Answers remembered at most. */
+const ANSWERS = 2 ** 20;
+
+export interface JudgeOptions {
+  readonly checked: Checked;
+  readonly hardware: HostileHardware;
+  /** Memory as promises see it; it says to `heard` which half-words it is asked for. */
+  readonly view: (heard: (index: number) => void) => View;
+  /** Asks anew in every state: for tests. */
+  readonly remembers?: boolean | undefined;
+}
 
 export class Judge implements Judgement {
   readonly #checked: Checked;
   readonly #hardware: HostileHardware;
   readonly #view: View;
+  readonly #remembers: boolean;
+  /** Keys of what was answered with "it holds". */
+  #held = new Visited();
+  readonly #key = new Hash64();
+  #harts: Harts | undefined; // while an answer is sought
+  readonly #heard: (index: number) => void;
 
-  constructor(checked: Checked, hardware: HostileHardware, view: View) {
+  constructor({ checked, hardware, view, remembers = true }: JudgeOptions) {
     this.#checked = checked;
     this.#hardware = hardware;
-    this.#view = view;
+    this.#remembers = remembers;
+    this.#heard = (index) => {
+      if (index >= 0 && this.#harts?.watch(index) === true) this.#held = new Visited();
+    };
+    this.#view = view(this.#heard);
   }
 
   always(harts: Harts, hart: number): string | undefined {
@@ -38,8 +71,48 @@ export class Judge implements Judgement {
     return undefined;
   }
 
-  /** The last move read or wrote a frame that is free, and was not freed by that very move. */
+  /**
+   * Answers a question by `ask` unless it was found before that what it asks for holds. `about`:
+   * everything but words that the answer depends on, as a hash.
+   */
+  #ask(
+    harts: Harts,
+    about: { readonly low: number; readonly high: number },
+    ask: () => string | undefined,
+  ): string | undefined {
+    if (!this.#remembers) return ask();
+    const { low, high } = about;
+    if (this.#held.has(low ^ harts.watchedLow, high ^ harts.watchedHigh)) return undefined;
+    this.#harts = harts;
+    this.#hardware.heard = this.#heard;
+    const wrong = ask();
+    this.#hardware.heard = undefined;
+    this.#harts = undefined;
+    if (wrong !== undefined) return wrong;
+    if (this.#held.count >= ANSWERS) this.#held = new Visited();
+    this.#held.enter(low ^ harts.watchedLow, high ^ harts.watchedHigh);
+    return undefined;
+  }
+
+  /** The key begins with the number of the question. */
+  #about(question: number): Hash64 {
+    const key = this.#key;
+    key.reset();
+    key.add(question);
+    return key;
+  }
+
   #freeFrame(harts: Harts, hart: number): string | undefined {
+    const { lastLeaf } = harts;
+    if (lastLeaf === undefined || lastLeaf.frames.length === 0) return undefined;
+    const about = this.#about(FREE_FRAME);
+    about.add(hart);
+    about.add(lastLeaf.number);
+    return this.#ask(harts, about, () => this.#touchedFree(harts, hart));
+  }
+
+  /** The last move read or wrote a frame that is free, and was not freed by that very move. */
+  #touchedFree(harts: Harts, hart: number): string | undefined {
     const { lastFrames } = harts;
     for (let i = 0; i < lastFrames.length; i++) {
       const frame = lastFrames[i]!;
@@ -52,8 +125,25 @@ export class Judge implements Judgement {
     return undefined;
   }
 
-  /** A CPU in guest mode may use at once whatever it has cached. */
   #stale(harts: Harts): string | undefined {
+    const about = this.#about(STALE);
+    let isAsked = false;
+    for (let hart = 0; hart < harts.count; hart++) {
+      const { space } = harts.view(hart);
+      about.add(space);
+      if (space < 0) continue;
+      const cached = harts.cached(hart);
+      isAsked ||= cached !== this.#hardware.nothing;
+      about.add(this.#hardware.hashLow(cached));
+      about.add(this.#hardware.hashHigh(cached));
+    }
+    if (!isAsked && this.#checked.judgeUse === undefined) return undefined;
+    about.add(isLocked(harts) ? 1 : 0);
+    return this.#ask(harts, about, () => this.#usesStale(harts));
+  }
+
+  /** A CPU in guest mode may use at once whatever it has cached. */
+  #usesStale(harts: Harts): string | undefined {
     const usable = new Map<number, number>(); // frame by page
     const { judgeUse } = this.#checked;
     for (let hart = 0; hart < harts.count; hart++) {
@@ -104,14 +194,25 @@ export class Judge implements Judgement {
 
   #design(harts: Harts): string | undefined {
     if (!harts.lastWroteAny) return undefined;
-    for (const { id, always, released } of this.#checked.promises) {
+    const { promises } = this.#checked;
+    const wrong = this.#ask(harts, this.#about(OF_DESIGN), () => this.#alwaysOf());
+    if (wrong !== undefined) return wrong;
+    for (const [i, { id, released }] of promises.entries()) {
+      if (released === undefined || !harts.lastWrote(released.lock) || isLocked(harts)) continue;
+      const broken = this.#ask(harts, this.#about(OF_DESIGN + 1 + i), () => {
+        // Code notes a release before it performs it, and its stores may still wait in a buffer.
+        if (released.isHeld(this.#view)) return undefined;
+        return answer(() => released.holds(this.#view));
+      });
+      if (broken !== undefined) return `${id}: ${broken}`;
+    }
+    return undefined;
+  }
+
+  #alwaysOf(): string | undefined {
+    for (const { id, always } of this.#checked.promises) {
       const wrong = answer(() => always?.(this.#view));
       if (wrong !== undefined) return `${id}: ${wrong}`;
-      if (released === undefined || !harts.lastWrote(released.lock) || isLocked(harts)) continue;
-      // Code notes a release before it performs it, and its stores may still wait in a buffer.
-      if (released.isHeld(this.#view)) continue;
-      const broken = answer(() => released.holds(this.#view));
-      if (broken !== undefined) return `${id}: ${broken}`;
     }
     return undefined;
   }

@@ -267,11 +267,11 @@ function cellsOf(design: Planned): string[] {
   return product(valuesOf(design)).map((row) => nameOf(design, textOf(design, row)));
 }
 
-/** Values by axis, the default first. */
+/** Values by axis, the default first; of values that build the same, one. */
 function valuesOf({ axes }: Planned): string[][] {
-  return Object.values(axes).map((axis) => [
-    axis.default,
-    ...axis.values.filter((value) => value !== axis.default),
+  return Object.values(axes).map(({ values, default: first, alike = {} }) => [
+    first,
+    ...values.filter((value) => value !== first && !Object.hasOwn(alike, value)),
   ]);
 }
 

@@ -44,6 +44,12 @@ describe('coverings', () => {
 });
 
 describe('plans', () => {
+  test('of values that build the same, one is looked at', () => {
+    const axes = { a: { ...axis('1', '2', '3'), alike: { 3: '2' } } };
+    const choices = new Set(planDesign({ ...design, axes }, options).map(({ choice }) => choice));
+    expect([...choices]).toEqual(['d', 'd:a=2']);
+  });
+
   test('defaults in both orders, other choices in the weaker one, three CPUs once', () => {
     const pieces = planDesign(design, options);
     const of = (litmus: string): string[] =>

@@ -8,7 +8,7 @@ import { defect } from '../../base/assert.ts';
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
-import { hostView } from '../../check/invariant/view.ts';
+import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
 import { ASKED, type Checked } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
@@ -16,7 +16,7 @@ import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { fixedSpaces, HostileHardware } from '../../machine/explored/adversary.ts';
 import { EagerHardware } from '../../machine/explored/eager.ts';
-import { FREE } from '../../machine/explored/free.ts';
+import { FREE, FREE_LINES } from '../../machine/explored/free.ts';
 import { ExploredHart } from '../../machine/explored/hart.ts';
 import { TapeMemory } from '../../machine/explored/memory.ts';
 import { Notes } from '../../machine/explored/notes.ts';
@@ -26,6 +26,7 @@ import type { Weakening } from '../../machine/explored/weakening.ts';
 import type { World } from '../../machine/explored/world.ts';
 import { ept } from '../../machine/format/ept.ts';
 import type { Geometry } from '../../machine/format/format.ts';
+import type { WalkedFormat } from '../../machine/format/judge.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
@@ -54,6 +55,8 @@ export interface SceneOptions {
   readonly entries?: number;
   /** How much harts forget of what they observed; all that code says they may unless given. */
   readonly forget?: Forgetting;
+  /** False: promises are asked anew in every state, though nothing that they read has changed. */
+  readonly remembers?: boolean;
   /** Wraps the live copies of harts, for who watches code as it runs. */
   readonly watch?: (live: LiveHart, hart: number) => LiveHart;
 }
@@ -74,19 +77,21 @@ export function buildScene(options: SceneOptions): Scene {
   const scratch = new Int32Array(FRAMES * FRAME_HALVES);
   const first = buildCopy(options, scratch);
   const words = scratch.slice();
+  // Every copy boots alike, so that what lies past the last word that the first wrote stays zero.
+  const used = scratch.findLastIndex((half) => half !== 0) + 1;
   first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
   const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
-  const { order, weaken, forget } = options;
+  const { order, weaken, forget, remembers } = options;
   const view = hostView(first.memory);
   const harts = new Harts({
     words,
     harts: first.machine.cpus.length,
     build: (hart) => {
-      scratch.fill(0);
+      scratch.fill(0, 0, used);
       const copy = buildCopy(options, scratch);
       const live = new ExploredHart(copy, hart, new Tape(words), {
         order,
@@ -97,7 +102,12 @@ export function buildScene(options: SceneOptions): Scene {
       return options.watch?.(live, hart) ?? live;
     },
     adversary: hardware,
-    judgement: new Judge(checked, hardware, view),
+    judgement: new Judge({
+      checked,
+      hardware,
+      view: (heard) => overheardView(first.memory, heard),
+      remembers,
+    }),
     limits: (checked.repeated ?? ['run.enter']).map((label) => ({
       label,
       times: options.entries ?? 3,
@@ -133,6 +143,18 @@ export function buildTogether(
   return { harts, words };
 }
 
+const STAGES = new Map<Geometry, WalkedFormat>();
+
+/** The second stage of a geometry: formats do not change, and all copies share them. */
+function stageOf(geometry: Geometry): WalkedFormat {
+  let format = STAGES.get(geometry);
+  if (format === undefined) {
+    format = ept(geometry, { accessDirty: true });
+    STAGES.set(geometry, format);
+  }
+  return format;
+}
+
 /** What a design offers to a checker; undefined if nothing. `read` is told which axes it reads. */
 export function checkedOf(
   { name, design, axes: given }: Choice,
@@ -166,9 +188,10 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     cpus,
     trace: notes,
     memory,
+    lines: FREE_LINES,
     tlb: () => new ExploredTlb(),
-    secondStage: ept(choice.design.explored?.secondStage ?? MINI, { accessDirty: true }),
-    nestedStage: ept(MINI, { accessDirty: true }),
+    secondStage: stageOf(choice.design.explored?.secondStage ?? MINI),
+    nestedStage: stageOf(MINI),
   });
   const demand = {
     vcpus: guests.length,

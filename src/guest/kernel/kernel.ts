@@ -1,14 +1,15 @@
 /**
- * A small guest kernel: processes, demand paging, munmap with shootdown, context switch. Its
- * page tables are real long-mode tables in guest memory, edited by atomic stores through the second
- * stage; its frames come from per-CPU lists.
+ * A small guest kernel: processes, demand paging, munmap with shootdown, context switch; areas,
+ * fork, files and system calls where an exam asks for them (space-calls.ts). Its page tables are
+ * real long-mode tables in guest memory, edited by atomic stores through the second stage; its
+ * frames come from per-CPU lists.
  *
- * Leaves out: mmap_lock and page-table locks (programs here have one thread each, or share only
- * their tables, which are edited by compare-and-swap), file pages (text is anonymous), swap,
- * system calls, timer ticks.
+ * Leaves out: page-table locks (entries are edited by compare-and-swap) and, for processes without
+ * areas, mmap_lock (they have one thread each, or share only their tables); swap.
  */
 import type { Arena } from '../../alloc/arena.ts';
 import type { Frames } from '../../alloc/frames.ts';
+import { defect } from '../../base/assert.ts';
 import { indexAt, type TableFormat } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { loadCr3, zeroFrame } from '../../machine/instruction.ts';
@@ -17,6 +18,9 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomicLine, layout } from '../../runtime/layout.ts';
 import type { Process } from '../common/process.ts';
+import { FrameUsers } from './frame-users.ts';
+import { PageCache } from './page-cache.ts';
+import { TagWords } from './space.ts';
 
 const FRAME_BYTES = 4096;
 const PCIDS = 4095;
@@ -29,6 +33,22 @@ export interface PageSource {
   take(cpu: Context): Routine<number>;
   /** Takes a page back; false if it is none of this source's. */
   give(cpu: Context, frame: number): boolean;
+  /** Number of a page among this source's, from 0; -1 if it is none of them. */
+  indexOf(frame: number): number;
+}
+
+/** What processes with areas need beyond the rest. */
+export interface SpaceNeeds {
+  /** Data pages of all vCPUs: as many as `PageSource.indexOf` tells apart. */
+  readonly dataPages: number;
+  readonly files: number;
+  /** Pages of each file. */
+  readonly filePages: number;
+}
+
+/** Words that such processes take from the arena, in bytes. */
+export function spaceBytes({ dataPages, files, filePages }: SpaceNeeds, vcpus: number): number {
+  return (dataPages + files * filePages) * 8 + vcpus * TagWords.bytes + 3 * LINE_BYTES;
 }
 
 export interface KernelOptions {
@@ -37,13 +57,18 @@ export interface KernelOptions {
   readonly format: TableFormat;
   readonly vcpus: readonly GuestContext[];
   readonly data: PageSource;
+  /** Undefined: no process has areas. */
+  readonly spaces?: SpaceNeeds | undefined;
 }
 
 export class GuestKernel {
   readonly frames: Frames;
   readonly format: TableFormat;
   readonly vcpus: readonly GuestContext[];
-  readonly #data: PageSource;
+  readonly data: PageSource;
+  readonly users: FrameUsers;
+  readonly cache: PageCache;
+  readonly #tags: number;
   readonly #calls: number;
   readonly #users: number; // one word per address space tag
   readonly #pcids: number; // one plain word per vCPU: next tag
@@ -52,10 +77,22 @@ export class GuestKernel {
     this.frames = options.frames;
     this.format = options.format;
     this.vcpus = options.vcpus;
-    this.#data = options.data;
+    this.data = options.data;
     this.#calls = options.arena.take(options.vcpus.length * CallWords.bytes);
     this.#users = options.arena.take(options.vcpus.length * LINE_BYTES);
     this.#pcids = options.arena.take(options.vcpus.length * LINE_BYTES);
+    const needs = options.spaces ?? { dataPages: 0, files: 0, filePages: 0 };
+    const take = (bytes: number): number => (bytes === 0 ? 0 : options.arena.take(bytes));
+    const hasSpaces = options.spaces !== undefined;
+    this.#tags = take(hasSpaces ? options.vcpus.length * TagWords.bytes : 0);
+    this.users = new FrameUsers(take(needs.dataPages * 8), (frame) => this.data.indexOf(frame));
+    this.cache = new PageCache(take(needs.files * needs.filePages * 8), needs.filePages);
+  }
+
+  /** Where a vCPU notes which tags belong to which spaces. */
+  tagsOf(vcpu: number): number {
+    if (this.#tags === 0) defect('GuestKernel', 'this kernel was made without address spaces');
+    return this.#tags + vcpu * TagWords.bytes;
   }
 
   callWords(vcpu: number): { called: number; answered: number } {
@@ -65,7 +102,7 @@ export class GuestKernel {
 
   /** Makes an empty address space and switches to it. */
   *exec(cpu: GuestContext): Routine<Process> {
-    const root = yield* this.#newTable(cpu);
+    const root = yield* this.newTable(cpu);
     const tags = this.#pcids + cpu.seat * LINE_BYTES;
     const pcid = (cpu.read(tags) % PCIDS) + 1;
     cpu.write(tags, pcid);
@@ -90,10 +127,10 @@ export class GuestKernel {
   *handleFault(cpu: GuestContext, process: Process, page: number): Routine<void> {
     cpu.spend(Unit.guestFaultWork, 1);
     const table = yield* this.leafTable(cpu, process, page);
-    const at = this.#slot(table, page, 0);
+    const at = this.slot(table, page, 0);
     const seen = this.format.decode(yield cpu.load(at, 'kernel.fault.look'), 0);
     if (seen.kind === 'leaf') return; // somebody else was faster
-    const frame = yield* this.#data.take(cpu);
+    const frame = yield* this.data.take(cpu);
     yield zeroFrame(cpu, frame, 'kernel.fault.zero');
     const rights = { read: true, write: true, execute: true, user: true };
     const leaf = this.format.leaf({ pfn: frame, level: 0, rights });
@@ -103,7 +140,25 @@ export class GuestKernel {
 
   /** Gives a frame, of data or of a table, back to where it came from. */
   free(cpu: Context, frame: number): void {
-    if (!this.#data.give(cpu, frame)) this.frames.give(cpu, frame);
+    if (!this.data.give(cpu, frame)) this.frames.give(cpu, frame);
+  }
+
+  /** One user of a frame less; with the last it is free. Frames of tables have one user. */
+  *release(cpu: GuestContext, frame: number): Routine<void> {
+    if (this.data.indexOf(frame) < 0 || (yield* this.users.drop(cpu, frame))) this.free(cpu, frame);
+  }
+
+  /** The leaf table that serves `page`; -1 if there is none. */
+  *findLeafTable(cpu: GuestContext, process: Process, page: number): Routine<number> {
+    let table = process.root;
+    for (let level = this.format.geometry.levels - 1; level > 0; level--) {
+      cpu.spend(Unit.levelWalked, 1);
+      const at = this.slot(table, page, level);
+      const seen = this.format.decode(yield cpu.load(at, 'kernel.find.look'), level);
+      if (seen.kind !== 'table') return -1;
+      table = seen.pfn;
+    }
+    return table;
   }
 
   /** The leaf table that serves `page`, made if it does not exist. */
@@ -111,13 +166,13 @@ export class GuestKernel {
     let table = process.root;
     for (let level = this.format.geometry.levels - 1; level > 0; level--) {
       cpu.spend(Unit.levelWalked, 1);
-      const at = this.#slot(table, page, level);
+      const at = this.slot(table, page, level);
       const seen = this.format.decode(yield cpu.load(at, 'kernel.walk.look'), level);
       if (seen.kind === 'table') {
         table = seen.pfn;
         continue;
       }
-      const made = yield* this.#newTable(cpu);
+      const made = yield* this.newTable(cpu);
       if (won(yield cpu.casWord(at, seen, this.format.table(made), 'kernel.walk.link'))) {
         table = made;
         continue;
@@ -129,11 +184,11 @@ export class GuestKernel {
   }
 
   /** Address of the entry for `page` in a table of this address space. */
-  #slot(table: number, page: number, level: number): number {
+  slot(table: number, page: number, level: number): number {
     return table * FRAME_BYTES + indexAt(this.format.geometry, page, level) * 8;
   }
 
-  *#newTable(cpu: GuestContext): Routine<number> {
+  *newTable(cpu: GuestContext): Routine<number> {
     const frame = yield* this.frames.take(cpu);
     yield zeroFrame(cpu, frame, 'kernel.table.zero');
     return frame;

@@ -9,6 +9,8 @@ import type { Routine } from '../../runtime/act.ts';
 import type { KernelServices, Process } from '../common/process.ts';
 import type { GuestKernel } from './kernel.ts';
 import { reportFree } from './report.ts';
+import { spaceServices } from './space-calls.ts';
+import { faultInSpace } from './space-fault.ts';
 import { exitProcess, munmap } from './unmap.ts';
 
 const FRAME_BYTES = 4096;
@@ -30,7 +32,10 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
     },
     exec: (cpu) => kernel.exec(cpu),
     switchTo: (cpu, process) => kernel.switchTo(cpu, process),
-    handleFault: (cpu, process, page) => kernel.handleFault(cpu, process, page),
+    handleFault: (cpu, process, page, code) =>
+      process.space === undefined
+        ? kernel.handleFault(cpu, process, page)
+        : faultInSpace(kernel, cpu, { process, space: process.space, page, code }),
     *prepareTables(cpu, process, first, count): Routine<void> {
       const span = pagesAt(kernel.format.geometry, 1);
       for (let page = first; page < first + count; page = (Math.floor(page / span) + 1) * span) {
@@ -45,6 +50,7 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
       for (let i = frames.length - 1; i >= 0; i--) kernel.free(cpu, frames[i]!);
     },
     frameOf: (cpu, process, page) => frameOf(kernel, cpu, process, page),
+    spaces: spaceServices(kernel),
   };
 }
 

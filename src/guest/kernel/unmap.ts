@@ -30,26 +30,27 @@ export function* munmap(
     if (old.kind === 'leaf') frames.push(old.pfn);
   }
   if (frames.length === 0) return;
-  yield* flushHere(cpu, process, first, end);
+  yield* flushHere(cpu, first, end);
   yield* shootDown(kernel, cpu, process);
   for (const frame of frames) kernel.free(cpu, frame);
 }
 
-function* flushHere(
-  cpu: GuestContext,
-  process: Process,
-  first: number,
-  end: number,
-): Routine<void> {
+/** Drops pages [first, end) of the address space that this vCPU runs in. */
+export function* flushHere(cpu: GuestContext, first: number, end: number): Routine<void> {
   if (end - first > SINGLE_PAGE_CEILING) {
-    yield loadCr3(cpu, process.root, process.pcid, 'flush', 'kernel.munmap.flush');
+    const { cr3, pcid } = cpu.regime;
+    yield loadCr3(cpu, cr3, pcid, 'flush', 'kernel.munmap.flush');
     return;
   }
   for (let page = first; page < end; page++) yield invlpg(cpu, page, 'kernel.munmap.invlpg');
 }
 
 /** Interrupts every other vCPU that may hold translations of the space, and waits for answers. */
-function* shootDown(kernel: GuestKernel, cpu: GuestContext, process: Process): Routine<void> {
+export function* shootDown(
+  kernel: GuestKernel,
+  cpu: GuestContext,
+  process: Process,
+): Routine<void> {
   const users = num(yield cpu.load(process.users, 'kernel.shoot.users'));
   const asked: { answered: number; ticket: number }[] = [];
   for (const vcpu of kernel.vcpus) {
@@ -85,6 +86,16 @@ export function* exitProcess(
   areas: readonly Area[],
 ): Routine<number[]> {
   yield loadCr3(cpu, 0, 0, 'keep', 'kernel.exit.leave');
+  return yield* dismantleSpace(kernel, cpu, process, areas);
+}
+
+/** The frames of a process in which nobody runs, of its pages and tables, in ascending order. */
+export function* dismantleSpace(
+  kernel: GuestKernel,
+  cpu: GuestContext,
+  process: Process,
+  areas: readonly Area[],
+): Routine<number[]> {
   const frames: number[] = [];
   const top = { table: process.root, level: kernel.format.geometry.levels - 1, firstPage: 0 };
   yield* dismantle(kernel, cpu, top, areas, frames);

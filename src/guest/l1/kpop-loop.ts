@@ -2,11 +2,10 @@
  * The run loop of a KPOP guest hypervisor: RUN, look at the exit record in the state page, handle,
  * again. What the record says is plain memory of L1.
  */
-import { KpopCall, RUN_INTERRUPTED, RUN_REFUSED, StatePage } from '../../abi/kpop.ts';
+import { KpopCall, KpopExit, RUN_INTERRUPTED, RUN_REFUSED, StatePage } from '../../abi/kpop.ts';
 import { OwnerCall } from '../../abi/owner.ts';
 import { defect } from '../../base/assert.ts';
 import { answerCall, type Owner } from '../../hypervisor/owner.ts';
-import { EXIT_NAMES, ExitReason } from '../../machine/exit.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { sendIpi, VECTOR_KICK, vmcall } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
@@ -29,7 +28,7 @@ export function* kpopVcpuThread(
     const statuses = l1.fusedStatuses(cpu);
     if (statuses !== undefined) yield* l1.settle(cpu, statuses);
     const reason = cpu.read(state + StatePage.exitReason);
-    if (reason === ExitReason.eptViolation) {
+    if (reason === KpopExit.fault) {
       const gpa = cpu.read(state + StatePage.exitGuestPhysical);
       yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
     } else {
@@ -51,17 +50,17 @@ function* handle(
     case RUN_INTERRUPTED:
     case RUN_REFUSED:
       return; // interrupts were taken on the way here; a refused MAP will fault again
-    case ExitReason.cpuid:
+    case KpopExit.cpuid:
       cpu.spend(Unit.listElement, 8);
       cpu.spend(Unit.fieldCopied, 4);
       return retire(cpu, l2, state, l2.top.act.at + 0x100);
-    case ExitReason.vmcall:
+    case KpopExit.hypercall:
       if (yield* answerCall(cpu, owner, l2)) retire(cpu, l2, state, 0);
       return;
-    case ExitReason.msrWrite:
+    case KpopExit.msrWrite:
       return yield* sendIpiOf(cpu, l2, state);
     default:
-      defect('kpopVcpuThread', `no handler for ${EXIT_NAMES[reason] ?? reason}`);
+      defect('kpopVcpuThread', `no handler for exit ${reason}`);
   }
 }
 

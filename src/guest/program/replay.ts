@@ -4,8 +4,8 @@
  */
 import { EXECUTE, READ, WRITE } from '../../machine/format/judge.ts';
 import type { AccessLines, GuestContext } from '../../machine/guest.ts';
-import { access } from '../../machine/instruction.ts';
-import { type Routine, won } from '../../runtime/act.ts';
+import { access, faultCode } from '../../machine/instruction.ts';
+import type { Routine } from '../../runtime/act.ts';
 import { Event } from '../../runtime/trace.ts';
 import type { KernelServices, Process } from '../common/process.ts';
 
@@ -28,18 +28,24 @@ export function* replay(
     i = cpu.runAhead(lines, i);
     if (i === end) break;
     const page = pageOf[pages[i]!]!;
-    if (won(yield access(cpu, page, kinds[i]!, instructions[i]!, 'program.access'))) i++;
-    else yield cpu.call(kernel.handleFault(cpu, process, page));
+    const code = faultCode(yield access(cpu, page, kinds[i]!, instructions[i]!, 'program.access'));
+    if (code === 0) i++;
+    else yield cpu.call(kernel.handleFault(cpu, process, page, code));
   }
   if (operations > 0) cpu.note(Event.operation, operations, 0);
 }
 
 /** One write to each of `count` consecutive pages. */
 export function writes(first: number, count: number): AccessLines {
+  return accesses(first, count, ACCESS.write);
+}
+
+/** One access of a kind to each of `count` consecutive pages. */
+export function accesses(first: number, count: number, kind: number): AccessLines {
   return {
     pageOf: Float64Array.from({ length: count }, (_, i) => first + i),
     pages: Int32Array.from({ length: count }, (_, i) => i),
-    kinds: new Uint8Array(count).fill(ACCESS.write),
+    kinds: new Uint8Array(count).fill(kind),
     instructions: new Uint32Array(count).fill(10),
   };
 }

@@ -19,9 +19,7 @@ import {
   targetGfn,
   targetProt,
 } from '../../abi/kpop.ts';
-import { vmptrld, vmwrite } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { Field } from '../../machine/vmcs.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -173,7 +171,7 @@ function protectionOf(vm: KpopVm, element: Element, epoch: number): ProtectEleme
 function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   cpu.note(Event.hypercall, KpopCall.run, 0);
   const target = vm.vcpus[v.active.guest.registers[1]!];
-  yield* advance(cpu);
+  yield* advance(cpu, v);
   if (target === undefined || target.guest.finished || num(yield loadDying(cpu, vm.space)) !== 0) {
     completeAct(v.active.guest.top, Status.stale);
     return;
@@ -203,9 +201,11 @@ function loadRegisters(cpu: Context, { state, guest }: KpopVcpu): void {
 /** L1 has changed L2's instruction pointer, which goes to its VMCS. */
 function* loadRip(cpu: Context, v: Vcpu, { state, running }: KpopVcpu): Routine<void> {
   cpu.write(state + StatePage.dirty, 0);
-  yield vmptrld(cpu, running.vmcs, 'kpop.run.load');
-  v.loaded = running.vmcs;
-  yield vmwrite(cpu, Field.guestRip, cpu.read(state + StatePage.exitRip), 'kpop.run.rip');
+  const { block } = running;
+  yield v.virt.load(cpu, block, 'kpop.run.load');
+  v.loaded = block;
+  const rip = cpu.read(state + StatePage.exitRip);
+  yield v.virt.setInstructionPointer(cpu, block, rip, 'kpop.run.rip');
 }
 
 /** Each record's status replaces its operation; the first that fails stops, nothing enters L2. */

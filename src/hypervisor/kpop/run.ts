@@ -4,6 +4,7 @@
  * is merged, and L1 reads the record as plain memory.
  */
 import {
+  KpopExit,
   PROT_EXECUTE,
   PROT_READ,
   PROT_WRITE,
@@ -12,50 +13,29 @@ import {
   Status,
 } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
-import { ExitReason } from '../../machine/exit.ts';
 import type { GuestContext } from '../../machine/guest.ts';
-import { copyFields, vmread } from '../../machine/instruction.ts';
-import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { Field } from '../../machine/vmcs.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
-import { accessOf } from '../mmu/common.ts';
 import { enterSpace, leaveSpace } from '../mmu/kpop/flush.ts';
 import { kpopFill } from '../mmu/kpop/map.ts';
 import type { ExitHandler, ExitTable, Running, Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
-/** VMCS fields of the exit record, and the words of the state page that they become. */
-const RECORD = [
-  Field.exitQualification,
-  Field.exitGuestPhysical,
-  Field.exitGuestLinear,
-  Field.exitInstructionLength,
-  Field.guestRip,
-];
-const RECORD_WORDS = [
-  StatePage.exitQualification,
-  StatePage.exitGuestPhysical,
-  StatePage.exitGuestLinear,
-  StatePage.exitInstructionLength,
-  StatePage.exitRip,
-].map((offset) => offset / 8);
-
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 
 /** How an L2 vCPU is run on behalf of L1. */
-export function runningL2(vm: KpopVm, guest: GuestContext, vmcs: number): Running {
+export function runningL2(vm: KpopVm, guest: GuestContext, block: number): Running {
   const space = vm.space;
   return {
     guest,
-    vmcs,
+    block,
     exits: l2Exits(vm),
     prepare: undefined,
     beforeEntry: (cpu, v) =>
-      v.own.guest.pending.length === 0 ? enterSpace(cpu, space) : interrupted(cpu, v, vm),
+      v.own.guest.pending.length === 0 ? enterSpace(cpu, v, space) : interrupted(cpu, v, vm),
     afterExit: (cpu) => leaveSpace(cpu, space),
   };
 }
@@ -67,15 +47,20 @@ function* interrupted(cpu: Context, v: Vcpu, vm: KpopVm): Routine<boolean> {
 }
 
 function l2Exits(vm: KpopVm): ExitTable {
+  const { exits } = vm.space.platform.virt;
+  const told = new Map([
+    [exits.cpuid, KpopExit.cpuid],
+    [exits.hypercall, KpopExit.hypercall],
+    [exits.msrWrite, KpopExit.msrWrite],
+  ]);
   const toL1: ExitHandler = function* reflect(cpu, v): Routine<void> {
-    yield* returnToL1(cpu, v, vm, num(yield vmread(cpu, Field.exitReason, 'kpop.return.reason')));
+    const reason = num(yield v.virt.reason(cpu, v.active.block, 'kpop.return.reason'));
+    yield* returnToL1(cpu, v, vm, told.get(reason)!);
   };
   return new Map<number, ExitHandler>([
-    [ExitReason.eptViolation, (cpu, v) => violation(cpu, v, vm)],
-    [ExitReason.externalInterrupt, afterInterrupt],
-    [ExitReason.cpuid, toL1],
-    [ExitReason.vmcall, toL1],
-    [ExitReason.msrWrite, toL1],
+    [exits.fault, (cpu, v) => violation(cpu, v, vm)],
+    [exits.interrupt, afterInterrupt],
+    ...[...told.keys()].map((reason) => [reason, toL1] as const),
   ]);
 }
 
@@ -84,11 +69,12 @@ function* afterInterrupt(): Routine<void> {
 }
 
 function* violation(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
-  const qualification = num(yield vmread(cpu, Field.exitQualification, 'kpop.violation.why'));
-  const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'kpop.violation.where'));
-  const needed = NEEDED[accessOf(qualification)];
+  const { block } = v.active;
+  const code = num(yield v.virt.faultCode(cpu, block, 'kpop.violation.why'));
+  const gpa = num(yield v.virt.faultAddress(cpu, block, 'kpop.violation.where'));
+  const needed = NEEDED[v.virt.accessOf(code)];
   const outcome = yield* kpopFill(cpu, vm.space, Math.floor(gpa / 4096), needed);
-  if (outcome === 'ask-owner') yield* returnToL1(cpu, v, vm, ExitReason.eptViolation);
+  if (outcome === 'ask-owner') yield* returnToL1(cpu, v, vm, KpopExit.fault);
 }
 
 /** Ends L1's RUN with an exit record. */
@@ -96,13 +82,7 @@ export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): 
   const { state, claim } = ofGuest(vm, v.active.guest);
   cpu.write(state + StatePage.exitReason, reason);
   if (reason !== RUN_INTERRUPTED) {
-    const record = {
-      fields: RECORD,
-      into: RECORD_WORDS,
-      from: v.active.vmcs,
-      to: state / FRAME_BYTES,
-    };
-    yield copyFields(cpu, record, 'kpop.return.record');
+    yield v.virt.recordExit(cpu, v.active.block, state, 'kpop.return.record');
   }
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);
   cpu.writeRun(state + StatePage.registers, v.active.guest.registers);

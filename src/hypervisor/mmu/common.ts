@@ -43,12 +43,6 @@ export function entryAt(geometry: Geometry, table: number, gfn: number, level: n
   return table * FRAME_BYTES + indexAt(geometry, gfn, level) * 8;
 }
 
-/** Qualification bits of an EPT violation. */
-export function accessOf(qualification: number): Stage2Fault['access'] {
-  if ((qualification & 2) !== 0) return 'write';
-  return (qualification & 4) !== 0 ? 'execute' : 'read';
-}
-
 /** The sequence, read before the page is looked up. */
 export function* beginLookup(cpu: Context, mmu: number): Routine<number> {
   return num(yield cpu.load(mmu + MmuWords.at.invalidateSeq, 'mmu.seq'));

@@ -6,7 +6,7 @@
 import type { GuestContext } from '../../machine/guest.ts';
 import { copyFields, invept, vmptrld } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { Field, fieldAt } from '../../machine/vmcs.ts';
+import { eptp, Field, fieldAt } from '../../machine/vmcs.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
@@ -21,7 +21,6 @@ import { reflect } from './reflect.ts';
 import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
 
 const FRAME_BYTES = 4096;
-const EPTP_FLAGS = 0x5e;
 /** What L1's VM entry yields if a control of VMCS12 is refused (VMfailValid). */
 const VM_FAIL = 1;
 
@@ -45,10 +44,10 @@ export function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>
   v.active = nested.running;
 }
 
-export function runningL2(vm: NestedVm, guest: GuestContext, vmcs: number): Running {
+export function runningL2(vm: NestedVm, guest: GuestContext, block: number): Running {
   return {
     guest,
-    vmcs,
+    block,
     exits: l2Exits(vm),
     prepare: (cpu, v) => prepareRoot(cpu, v, vm),
     beforeEntry: (cpu, v) => beforeL2(cpu, v, vm),
@@ -107,5 +106,5 @@ function* loadRoot(
   nested.root = page;
   nested.rootTable = table;
   nested.rootGfn = gfn;
-  cpu.write(fieldAt(nested.vmcs02, Field.eptp), table * FRAME_BYTES + EPTP_FLAGS);
+  cpu.write(fieldAt(nested.vmcs02, Field.eptp), eptp(table, shadow.format.geometry.levels));
 }

@@ -12,7 +12,7 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { flushRemote } from '../flush/request-kick.ts';
-import { accessOf, beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
+import { beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
 import { fetchShadow, type GuestStep } from '../mmu/shadow/fetch.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
 import { protectTables } from './protect.ts';
@@ -42,7 +42,7 @@ function* hostInterrupt(): Routine<void> {
 function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const hardware = num(yield vmread(cpu, Field.exitQualification, 'nested.violation.why'));
   const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'nested.violation.where'));
-  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: accessOf(hardware) };
+  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: v.virt.accessOf(hardware) };
   const refused = yield* shadowFault(cpu, v, vm, fault);
   if (refused === undefined) return;
   const { reason, rights } = refused;

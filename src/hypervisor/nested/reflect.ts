@@ -29,15 +29,15 @@ export function* reflect(cpu: Context, v: Vcpu, vm: NestedVm, exit: ReflectedExi
   cpu.write(fieldAt(nested.cached, Field.exitReason), exit.reason);
   cpu.write(fieldAt(nested.cached, Field.exitQualification), exit.qualification);
   cpu.write(fieldAt(nested.cached, Field.exitGuestPhysical), exit.guestPhysical);
-  yield vmptrld(cpu, v.own.vmcs, 'nested.exit.vmcs01');
-  v.loaded = v.own.vmcs;
-  const host = { fields: HOST_STATE, into: HOST_STATE_INTO, from: nested.cached, to: v.own.vmcs };
+  yield vmptrld(cpu, v.own.block, 'nested.exit.vmcs01');
+  v.loaded = v.own.block;
+  const host = { fields: HOST_STATE, into: HOST_STATE_INTO, from: nested.cached, to: v.own.block };
   yield copyFields(cpu, host, 'nested.host');
   if (vm.vmcsShadowing) {
     yield vmptrld(cpu, nested.shadowVmcs, 'nested.publish.shadow');
     const copy = { fields: SHADOWED, from: nested.cached, to: nested.shadowVmcs };
     yield copyFields(cpu, copy, 'nested.publish');
-    yield vmptrld(cpu, v.own.vmcs, 'nested.publish.vmcs01');
+    yield vmptrld(cpu, v.own.block, 'nested.publish.vmcs01');
   }
   v.active = v.own;
   cpu.note(Event.nested, exit.reason, v.own.guest.level);

@@ -30,7 +30,7 @@ export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm):
   yield* writeLock(cpu, vm.tdp.lock, 'tracked.lock');
   const isDone = yield* storeAndDrop(cpu, v, vm, gpa);
   yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.unlock');
-  if (isDone) yield* advance(cpu);
+  if (isDone) yield* advance(cpu, v);
 }
 
 /**

@@ -128,6 +128,8 @@ export class HostileHardware implements Adversary {
   readonly #sets: CachedSet[] = [];
   readonly #setNumbers = new Map<string, number>();
   readonly #usable: number[] = [];
+  /** Who is told which words are read, while somebody is asked about what CPUs may use. */
+  heard: ((index: number) => void) | undefined;
 
   constructor(words: Int32Array, spaces: Spaces) {
     this.#words = words;
@@ -187,6 +189,8 @@ export class HostileHardware implements Adversary {
 
   #decode(format: WalkedFormat, table: number, index: number, level: number): Entry {
     const at = table * FRAME_HALVES + index * 2;
+    this.heard?.(at);
+    this.heard?.(at + 1);
     return format.decode({ lo: this.#words[at]!, hi: this.#words[at + 1]! }, level);
   }
 

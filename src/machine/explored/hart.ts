@@ -130,11 +130,15 @@ export class ExploredHart implements LiveHart {
     }
     for (const guest of this.#world.machine.guests) {
       if (guest.homeCpu === this.#cpu.id) continue;
-      for (const list of [guest.pending, guest.posted]) {
-        for (const vector of list.splice(0)) {
-          this.tape.emit(Effect.post, guest.homeCpu, guest.id * VECTORS + vector);
-        }
-      }
+      this.#emitPosts(guest, guest.pending);
+      this.#emitPosts(guest, guest.posted);
+    }
+  }
+
+  #emitPosts(guest: GuestContext, list: number[]): void {
+    if (list.length === 0) return;
+    for (const vector of list.splice(0)) {
+      this.tape.emit(Effect.post, guest.homeCpu, guest.id * VECTORS + vector);
     }
   }
 

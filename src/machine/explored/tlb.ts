@@ -22,7 +22,7 @@ export class ExploredTlb extends Tlb {
   tape: Tape | undefined;
 
   constructor() {
-    super({ sets: 1, ways: 1, structures: 1 });
+    super({ sets: 1, ways: 1, structures: 1, guesses: false });
   }
 
   override space(kind: MappingKind, _vpid: number, _pcid: number, ep4ta: number): number {
@@ -70,6 +70,14 @@ export class ExploredTlb extends Tlb {
 
   override dropPcid(): void {
     // the same
+  }
+
+  override dropAsid(asid: number): void {
+    this.tape?.emit(Effect.invalidate, asid, -1);
+  }
+
+  override dropPageOfAsid(): void {
+    // drops one linear mapping
   }
 
   override dropAll(): void {

@@ -29,6 +29,7 @@ import {
 } from './format.ts';
 import {
   type Access,
+  ALL_RIGHTS,
   DENIED,
   EXECUTE,
   type Failure,
@@ -143,7 +144,8 @@ function eptJudge(geometry: Geometry, params: EptParams): Judge {
     leafMask: LARGE,
     reserved: (level, leaf) => reservedAt(geometry, params, level, leaf),
     rights: (lowSix, leaf) => rightsOf(lowSix, leaf, params.executeOnly),
-    noExecuteMask: 0,
+    highRights: () => ({ kept: ALL_RIGHTS }),
+    highShift: 0,
     accessedMask: params.accessDirty ? ACCESSED : 0,
     dirtyMask: params.accessDirty ? DIRTY : 0,
     allows: (rights, access) => (rights & accessBit(access)) !== 0,

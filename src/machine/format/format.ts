@@ -13,6 +13,8 @@ export interface Geometry {
   readonly levels: number;
   /** Index bits per level: 9 in the manuals. */
   readonly indexBits: number;
+  /** Index bits of the root, where it is smaller or several concatenated tables. */
+  readonly rootBits?: number;
 }
 
 export const MANUAL_4: Geometry = { levels: 4, indexBits: 9 };
@@ -71,8 +73,18 @@ export interface TableFormat {
 
 /** Page number -> index into the table at `level`. Page numbers are below 2^52. */
 export function indexAt(geometry: Geometry, page: number, level: number): number {
-  const { indexBits } = geometry;
-  return bitsAt(page, indexBits * level, (1 << indexBits) - 1);
+  const { indexBits, levels } = geometry;
+  const bits = level === levels - 1 ? rootBitsOf(geometry) : indexBits;
+  return bitsAt(page, indexBits * level, (1 << bits) - 1);
+}
+
+export function rootBitsOf({ indexBits, rootBits }: Geometry): number {
+  return rootBits ?? indexBits;
+}
+
+/** Bits of a page number that tables translate. */
+export function pageBits(geometry: Geometry): number {
+  return geometry.indexBits * (geometry.levels - 1) + rootBitsOf(geometry);
 }
 
 /** Number of 4 KiB pages that one entry at `level` spans. */

@@ -28,6 +28,7 @@ import {
 import {
   ABSENT,
   type Access,
+  ALL_RIGHTS,
   EXECUTE,
   type Failure,
   Judge,
@@ -103,6 +104,10 @@ const NO_EXECUTE = highBit(FIELDS.noExecute);
 /** KVM's value of an entry that one thread has taken out of use: not present, bit 63 set. */
 const FROZEN: Word64 = { lo: 0x5a0, hi: NO_EXECUTE };
 
+/** Bit 63, seen as the highest of bits 63:60. */
+const TOP_OF_FOUR = 8;
+const NOT_EXECUTE = ALL_RIGHTS & ~RIGHT_EXECUTE;
+
 /** Page-fault error code. */
 const ERROR_PRESENT = 1 << 0;
 const ERROR_WRITE = 1 << 1;
@@ -167,7 +172,8 @@ export function longModeRules(geometry: Geometry, params: LongModeParams): Judge
     leafMask: LARGE,
     reserved: (level, leaf) => reservedAt(geometry, params, level, leaf),
     rights: rightsOf,
-    noExecuteMask: params.nxe ? NO_EXECUTE : 0,
+    highRights: (four) => ({ kept: params.nxe && four >= TOP_OF_FOUR ? NOT_EXECUTE : ALL_RIGHTS }),
+    highShift: 28,
     accessedMask: params.accessDirty ? ACCESSED : 0,
     dirtyMask: params.accessDirty ? DIRTY : 0,
     allows: (rights, access, privilege) => allows(params, rights, access, privilege),

@@ -124,10 +124,10 @@ export class SharedCpu implements ThreadCpu {
     if (context === this.#cpu.host) return at;
     const guest = context as GuestContext;
     const page = Math.floor(at / FRAME_BYTES);
-    const { ep4ta } = guest.regime;
+    const { root, tag } = guest.regime;
     const { tlb } = this.#cpu;
-    const frame = tlb.lookup(this.#cpu.guestPhysicalSpace(ep4ta), page, 1 << READ);
-    if (frame >= 0) this.#options.beforeUse?.(ep4ta, page, frame, tlb.rights);
+    const frame = tlb.lookup(this.#cpu.guestPhysicalSpace(tag), page, 1 << READ);
+    if (frame >= 0) this.#options.beforeUse?.(root, page, frame, tlb.rights);
     return this.#m.translator.guestPhysical(this.#cpu, guest, at, op === Op.load ? READ : WRITE);
   }
 

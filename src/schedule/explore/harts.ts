@@ -3,9 +3,6 @@
  * have cached there, and the interrupts in flight to it. A move looks up what the hart does in its
  * automaton and applies it to the words; taking it back undoes the words from a journal. No code
  * runs for what was seen before.
- *
- * Actors of hart h: 4h its code, 4h + 1 the delivery of interrupts, 4h + 2 its store buffer,
- * 4h + 3 what its hardware caches by itself.
  */
 import { defect } from '../../base/assert.ts';
 import {
@@ -18,17 +15,14 @@ import {
   Offer,
 } from '../../runtime/hart.ts';
 import { Automaton, type Leaf } from './automaton.ts';
-import type { HartsOptions, Judgement, Limit } from './harts-options.ts';
+import { ACTORS, BUFFER, CODE, FILLS, labelOf, SIGNALS, sentenceOf } from './harts-moves.ts';
+import type { HartsOptions, Judgement } from './harts-options.ts';
 import { Journal } from './journal.ts';
+import { Limits } from './limits.ts';
 import { SignalQueues } from './signals.ts';
 import { actorOf, alternativeOf, type Explored, type Move, moveOf } from './system.ts';
 import { type Touched, TouchedWords } from './touched.ts';
 
-const CODE = 0;
-const SIGNALS = 1;
-const BUFFER = 2;
-const FILLS = 3;
-const ACTORS = 4;
 const NO_FRAMES = new Int32Array(0);
 const NO_MARKS: readonly Mark[] = [];
 
@@ -46,17 +40,17 @@ export class Harts implements Explored {
   readonly #local: Int32Array;
   readonly #caches: Int32Array;
   readonly #queued: Int32Array;
-  /** Per hart and limit: how often the label was performed. */
-  readonly #passed: Int32Array;
-  readonly #limits: readonly Limit[];
+  readonly #limits: Limits;
   readonly #touched = new TouchedWords();
   readonly #watching = new TouchedWords();
   readonly #moves: Move[] = [];
   /** What code said before anything was explored. */
   readonly startMarks: Mark[] = [];
-  /** Whether any state so far had a hart held at a limit. */
-  wasHeld = false;
   #leaf: Leaf | undefined; // of the last move
+  #changes = 0; // moves taken or taken back
+  #hashedAt = -1; // changes when the state was hashed last
+  #low = 0;
+  #high = 0;
   /** What each hart did before anything was explored. */
   readonly started: Leaf[] = [];
 
@@ -74,9 +68,8 @@ export class Harts implements Explored {
     this.#local = new Int32Array(options.harts);
     this.#caches = new Int32Array(options.harts).fill(options.adversary.nothing);
     this.#queued = new Int32Array(options.harts);
-    this.#limits = options.limits ?? [];
-    this.#passed = new Int32Array(options.harts * this.#limits.length);
-    const registers = [this.#local, this.#caches, this.#queued, this.#passed];
+    this.#limits = new Limits(options.limits ?? [], options.harts);
+    const registers = [this.#local, this.#caches, this.#queued, this.#limits.passed];
     this.#journal = new Journal(options.words, registers, options.likenesses);
     for (let hart = 0; hart < this.count; hart++) this.#start(hart);
   }
@@ -115,6 +108,11 @@ export class Harts implements Explored {
   /** What hardware may have cached at a hart: a set of the adversary. */
   cached(hart: number): number {
     return this.#caches[hart]!;
+  }
+
+  /** Whether any state so far had a hart held at a limit. */
+  get wasHeld(): boolean {
+    return this.#limits.wasHeld;
   }
 
   /** Signals in flight to a hart, the oldest first. */
@@ -170,58 +168,31 @@ export class Harts implements Explored {
   // --- moves ---------------------------------------------------------------------------------
 
   moves(): readonly Move[] {
+    // The array keeps its storage, which it would lose if its length were set to 0.
     const found = this.#moves;
-    found.length = 0;
+    let count = 0;
     for (let hart = 0; hart < this.count; hart++) {
       const view = this.view(hart);
       if (view.offer === Offer.crashed) continue;
       const actor = hart * ACTORS;
-      this.#codeMoves(hart, view, actor, found);
-      if (this.#queued[hart] !== 0) found.push(moveOf(actor + SIGNALS, 0));
-      if (view.buffered > 0) found.push(moveOf(actor + BUFFER, 0));
+      const alternatives = this.#alternatives(hart, view);
+      for (let i = 0; i < alternatives; i++) found[count++] = moveOf(actor, i);
+      if (this.#queued[hart] !== 0) found[count++] = moveOf(actor + SIGNALS, 0);
+      if (view.buffered > 0) found[count++] = moveOf(actor + BUFFER, 0);
       const fills = this.#adversary.fills(this.#caches[hart]!, view).length;
-      for (let i = 0; i < fills; i++) found.push(moveOf(actor + FILLS, i));
+      for (let i = 0; i < fills; i++) found[count++] = moveOf(actor + FILLS, i);
     }
+    if (found.length !== count) found.length = count;
     return found;
   }
 
-  #codeMoves(hart: number, view: HartView, actor: number, found: Move[]): void {
-    if (this.#isHeld(hart, view.label)) return;
-    switch (view.offer) {
-      case Offer.none:
-        return;
-      case Offer.choose:
-        for (let i = 0; i < view.choices; i++) found.push(moveOf(actor, i));
-        return;
-      case Offer.wait:
-        if (this.#follow(hart, Input.probe, 0).answer === 1) found.push(moveOf(actor, 0));
-        return;
-      default: {
-        found.push(moveOf(actor, 0));
-        if (view.translation === undefined) return;
-        const cached = this.#adversary.usable(this.#caches[hart]!, view.translation);
-        for (let i = 0; i < cached.length; i++) found.push(moveOf(actor, i + 1));
-      }
-    }
-  }
-
-  /** Whether a hart has come to the limit of the act that it offers. */
-  #isHeld(hart: number, label: string): boolean {
-    for (let i = 0; i < this.#limits.length; i++) {
-      const { label: limited, times } = this.#limits[i]!;
-      if (limited !== label || this.#passed[hart * this.#limits.length + i]! < times) continue;
-      this.wasHeld = true;
-      return true;
-    }
-    return false;
-  }
-
-  #count(hart: number, label: string): void {
-    for (let i = 0; i < this.#limits.length; i++) {
-      if (this.#limits[i]!.label !== label) continue;
-      const at = hart * this.#limits.length + i;
-      this.#passed[at] = this.#passed[at]! + 1;
-    }
+  /** In how many ways the code of a hart can go on. */
+  #alternatives(hart: number, view: HartView): number {
+    if (view.offer === Offer.none || this.#limits.isHeld(hart, view.label)) return 0;
+    if (view.offer === Offer.choose) return view.choices;
+    if (view.offer === Offer.wait) return this.#follow(hart, Input.probe, 0).answer;
+    if (view.translation === undefined) return 1;
+    return 1 + this.#adversary.usable(this.#caches[hart]!, view.translation).length;
   }
 
   #follow(hart: number, input: number, argument: number): Leaf {
@@ -229,6 +200,7 @@ export class Harts implements Explored {
   }
 
   take(move: Move): void {
+    this.#changes++;
     const actor = actorOf(move);
     const hart = this.taskOf(actor);
     const kind = actor % ACTORS;
@@ -241,10 +213,10 @@ export class Harts implements Explored {
     const argument = this.#argument(hart, input, alternativeOf(move), before);
     const leaf = this.#follow(hart, input, argument);
     this.#leaf = leaf;
-    this.#journal.begin(move, this.#labelOf(kind, before));
+    this.#journal.begin(move, labelOf(kind, before));
     this.#touched.begin(leaf.touched);
     this.#touched.local(hart);
-    if (kind === CODE) this.#count(hart, before.label);
+    if (kind === CODE) this.#limits.count(hart, before.label);
     if (kind === SIGNALS) {
       this.#queued[hart] = this.#queues.shift(this.#queued[hart]!);
       this.#touched.queue(hart);
@@ -265,6 +237,7 @@ export class Harts implements Explored {
   }
 
   undo(): void {
+    this.#changes++;
     this.#journal.back();
     this.#leaf = undefined; // the move that led here is asked about no more
   }
@@ -361,7 +334,8 @@ export class Harts implements Explored {
     const hart = this.taskOf(actor);
     const kind = actor % ACTORS;
     const view = this.view(hart);
-    const waits = kind === CODE && view.offer === Offer.wait && !this.#isHeld(hart, view.label);
+    const waits =
+      kind === CODE && view.offer === Offer.wait && !this.#limits.isHeld(hart, view.label);
     this.#watching.begin(waits ? this.#follow(hart, Input.probe, 0).touched : NO_FRAMES);
     this.#watching.local(hart);
     if (kind === SIGNALS) this.#watching.queue(hart);
@@ -372,28 +346,60 @@ export class Harts implements Explored {
   // --- state -----------------------------------------------------------------------------------
 
   get hashLow(): number {
-    let hash = this.#journal.hashLow;
-    for (let h = 0; h < this.count; h++) {
-      hash ^= scramble(this.view(h).keyLow, this.#adversary.hashLow(this.#caches[h]!), h);
-      hash ^= scramble(this.#queues.hash(this.#queued[h]!), 0x51ed, h + 64);
-    }
-    for (let i = 0; i < this.#passed.length; i++) hash ^= scramble(this.#passed[i]!, 0x77, i + 128);
-    return hash;
+    if (this.#hashedAt !== this.#changes) this.#hash();
+    return this.#low;
   }
 
   get hashHigh(): number {
-    let hash = this.#journal.hashHigh;
+    if (this.#hashedAt !== this.#changes) this.#hash();
+    return this.#high;
+  }
+
+  /** Both lanes of the present state. */
+  #hash(): void {
+    let low = this.#journal.hashLow;
+    let high = this.#journal.hashHigh;
     for (let h = 0; h < this.count; h++) {
-      hash ^= scramble(this.view(h).keyHigh, this.#adversary.hashHigh(this.#caches[h]!), h + 7);
-      hash ^= scramble(this.#queues.hash(this.#queued[h]!), 0x2f0b, h + 71);
+      const { keyLow, keyHigh } = this.view(h);
+      const set = this.#caches[h]!;
+      low ^= scramble(keyLow, this.#adversary.hashLow(set), h);
+      high ^= scramble(keyHigh, this.#adversary.hashHigh(set), h + 7);
+      const queued = this.#queued[h]!;
+      if (queued === 0) continue;
+      const queue = this.#queues.hash(queued);
+      low ^= scramble(queue, 0x51ed, h + 64);
+      high ^= scramble(queue, 0x2f0b, h + 71);
     }
-    for (let i = 0; i < this.#passed.length; i++) hash ^= scramble(this.#passed[i]!, 0xb3, i + 135);
-    return hash;
+    const { passed } = this.#limits;
+    for (let i = 0; i < passed.length; i++) {
+      if (passed[i] === 0) continue;
+      low ^= scramble(passed[i]!, 0x77, i + 128);
+      high ^= scramble(passed[i]!, 0xb3, i + 135);
+    }
+    this.#low = low;
+    this.#high = high;
+    this.#hashedAt = this.#changes;
   }
 
   /** Hash of the words alone, folded to 53 bits: what all adversaries must agree on at the end. */
   get wordsHash(): number {
     return (this.#journal.hashLow >>> 0) * 2 ** 21 + (this.#journal.hashHigh >>> 11);
+  }
+
+  // --- words that promises are about ------------------------------------------------------------
+
+  /** From now on a half-word counts in the hash of watched words; whether it did not before. */
+  watch(index: number): boolean {
+    return this.#journal.watch(index);
+  }
+
+  /** Hash of the watched words as they are: equal contents have equal lanes. */
+  get watchedLow(): number {
+    return this.#journal.watchedLow;
+  }
+
+  get watchedHigh(): number {
+    return this.#journal.watchedHigh;
   }
 
   // --- promises --------------------------------------------------------------------------------
@@ -408,7 +414,8 @@ export class Harts implements Explored {
 
   /** Whether a hart is held at a limit: then no end is an end. */
   get isCut(): boolean {
-    for (let h = 0; h < this.count; h++) if (this.#isHeld(h, this.view(h).label)) return true;
+    for (let h = 0; h < this.count; h++)
+      if (this.#limits.isHeld(h, this.view(h).label)) return true;
     return false;
   }
 
@@ -444,14 +451,10 @@ export class Harts implements Explored {
 
   describe(move: Move): string {
     const hart = this.taskOf(actorOf(move));
-    const view = this.view(hart);
     const kind = actorOf(move) % ACTORS;
-    if (kind === SIGNALS) return `cpu${hart} interrupt arrives`;
-    if (kind === FILLS) return `cpu${hart} caches what a walk finds`;
-    if (kind === BUFFER) return `cpu${hart} oldest store leaves the buffer`;
-    const chosen = alternativeOf(move);
-    const how = view.offer === Offer.choose ? ` = ${chosen}` : this.#cachedUse(hart, chosen, view);
-    return `cpu${hart} ${view.context}: ${view.label}${how}`;
+    const view = this.view(hart);
+    const by = kind === CODE ? this.#cachedUse(hart, alternativeOf(move), view) : '';
+    return sentenceOf(hart, kind, view, alternativeOf(move), by);
   }
 
   #cachedUse(hart: number, alternative: number, view: HartView): string {
@@ -463,17 +466,10 @@ export class Harts implements Explored {
 
   nameOf(move: Move): string {
     const hart = this.taskOf(actorOf(move));
-    const kind = actorOf(move) % ACTORS;
-    const label = this.#labelOf(kind, this.view(hart));
+    const label = labelOf(actorOf(move) % ACTORS, this.view(hart));
     const alternative = alternativeOf(move);
     const nth = this.#journal.countOf((m) => this.taskOf(actorOf(m)) === hart, label);
     return `cpu${hart}:${label}#${nth}${alternative === 0 ? '' : `=${alternative}`}`;
-  }
-
-  #labelOf(kind: number, view: HartView): string {
-    if (kind === SIGNALS) return '!irq';
-    if (kind === FILLS) return '!fill';
-    return kind === BUFFER ? '!store' : view.label;
   }
 }
 

@@ -5,6 +5,10 @@
  */
 import type { Likeness } from '../../runtime/hart.ts';
 
+/** Seeds of the lanes. */
+const LOW = 0x9e3779b1;
+const HIGH = 0x7feb352d;
+
 export class Journal {
   readonly #words: Int32Array;
   readonly #registers: readonly Int32Array[];
@@ -21,6 +25,10 @@ export class Journal {
   /** Hash of the words, as differences from the words at the start. */
   hashLow = 0;
   hashHigh = 0;
+  readonly #isWatched: Uint8Array; // by half-word
+  /** Hash of the watched words, whole ones, as they are. */
+  watchedLow = 0;
+  watchedHigh = 0;
 
   constructor(
     words: Int32Array,
@@ -30,6 +38,7 @@ export class Journal {
     this.#words = words;
     this.#likenesses = likenesses;
     this.#likenessOf = new Int32Array(words.length);
+    this.#isWatched = new Uint8Array(words.length);
     likenesses.forEach(({ halves }, i) => {
       for (const index of halves) this.#likenessOf[index] = i + 1;
     });
@@ -48,6 +57,15 @@ export class Journal {
 
   get lastLabel(): string {
     return this.#labels[this.#depth - 1]!;
+  }
+
+  /** Adds a half-word to the watched ones; whether it was none. */
+  watch(index: number): boolean {
+    if (this.#isWatched[index] === 1) return false;
+    this.#isWatched[index] = 1;
+    this.watchedLow ^= lane(index, this.#words[index]!, LOW);
+    this.watchedHigh ^= lane(index, this.#words[index]!, HIGH);
+    return true;
   }
 
   begin(move: number, label: string): void {
@@ -100,16 +118,21 @@ export class Journal {
   }
 
   #exchange(index: number, old: number, value: number): void {
+    const low = lane(index, old, LOW) ^ lane(index, value, LOW);
+    const high = lane(index, old, HIGH) ^ lane(index, value, HIGH);
+    if (this.#isWatched[index] === 1) {
+      this.watchedLow ^= low;
+      this.watchedHigh ^= high;
+    }
     const likeness = this.#likenessOf[index]!;
+    if (likeness !== 0) this.#hashMeaning(likeness - 1);
+    this.#words[index] = value;
     if (likeness !== 0) {
-      this.#hashMeaning(likeness - 1);
-      this.#words[index] = value;
       this.#hashMeaning(likeness - 1);
       return;
     }
-    this.#words[index] = value;
-    this.hashLow ^= lane(index, old, 0x9e3779b1) ^ lane(index, value, 0x9e3779b1);
-    this.hashHigh ^= lane(index, old, 0x7feb352d) ^ lane(index, value, 0x7feb352d);
+    this.hashLow ^= low;
+    this.hashHigh ^= high;
   }
 
   /** Adds what a likeness means now to the hash, or takes it out again. */
@@ -117,8 +140,8 @@ export class Journal {
     const { halves, meaning } = this.#likenesses[number]!;
     const now = meaning(halves.map((index) => this.#words[index]!));
     for (let i = 0; i < now.length; i++) {
-      this.hashLow ^= lane(halves[i]!, now[i]!, 0x9e3779b1);
-      this.hashHigh ^= lane(halves[i]!, now[i]!, 0x7feb352d);
+      this.hashLow ^= lane(halves[i]!, now[i]!, LOW);
+      this.hashHigh ^= lane(halves[i]!, now[i]!, HIGH);
     }
   }
 

@@ -4,6 +4,7 @@
  * may have cached.
  */
 import { FRAME_HALVES } from '../../runtime/hart.ts';
+import { enlarged } from './arrays.ts';
 import type { Footprint } from './system.ts';
 
 const REGISTERS = 2 ** 28;
@@ -17,13 +18,16 @@ export type Touched = Footprint;
 
 export class TouchedWords implements Footprint {
   #words: Int32Array = new Int32Array(0);
-  readonly #registers: number[] = [];
-  readonly #frames: number[] = [];
+  // With counts: an array whose length is set to 0 loses its storage.
+  #registers = new Int32Array(16);
+  #registered = 0;
+  #frames = new Int32Array(16);
+  #zeroed = 0;
 
   begin(words: Int32Array): void {
     this.#words = words;
-    this.#registers.length = 0;
-    this.#frames.length = 0;
+    this.#registered = 0;
+    this.#zeroed = 0;
   }
 
   local(hart: number): void {
@@ -40,15 +44,20 @@ export class TouchedWords implements Footprint {
 
   /** All words of a frame were written. */
   frame(frame: number): void {
-    this.#frames.push(frame);
+    if (this.#zeroed === this.#frames.length)
+      this.#frames = enlarged(this.#frames, 2 * this.#zeroed);
+    this.#frames[this.#zeroed++] = frame;
   }
 
   #register(number: number, wrote: boolean): void {
-    this.#registers.push((REGISTERS + number) * 2 + (wrote ? 1 : 0));
+    if (this.#registered === this.#registers.length) {
+      this.#registers = enlarged(this.#registers, 2 * this.#registered);
+    }
+    this.#registers[this.#registered++] = (REGISTERS + number) * 2 + (wrote ? 1 : 0);
   }
 
   get length(): number {
-    return this.#words.length + this.#registers.length + this.#frames.length * FRAME_WORDS;
+    return this.#words.length + this.#registered + this.#zeroed * FRAME_WORDS;
   }
 
   wordAt(i: number): number {
@@ -62,8 +71,8 @@ export class TouchedWords implements Footprint {
   #codeAt(i: number): number {
     if (i < this.#words.length) return this.#words[i]!;
     const register = i - this.#words.length;
-    if (register < this.#registers.length) return this.#registers[register]!;
-    const rest = register - this.#registers.length;
+    if (register < this.#registered) return this.#registers[register]!;
+    const rest = register - this.#registered;
     const frame = this.#frames[Math.floor(rest / FRAME_WORDS)]!;
     return (frame * FRAME_WORDS + (rest % FRAME_WORDS)) * 2 + 1;
   }

@@ -48,6 +48,14 @@ export class Visited {
     return Math.min(1, this.#count ** 2 / 2 ** (this.bits + 1));
   }
 
+  /** Whether a state was entered. */
+  has(low: number, high: number): boolean {
+    const a = low | 0;
+    const b = a === 0 && (high | 0) === 0 ? 1 : high | 0;
+    const slot = this.#find(a, b);
+    return this.#keys[2 * slot] !== 0 || this.#keys[2 * slot + 1] !== 0;
+  }
+
   /** The slot of a state, entered if it is new; valid until the next `enter`. */
   enter(low: number, high: number): number {
     if (this.#count * 8 >= 5 * 2 ** this.#exponent) this.#grow();

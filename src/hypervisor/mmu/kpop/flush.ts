@@ -7,9 +7,10 @@
  *
  * Source: primer/x86.md 6.4 (proposal).
  */
-import { invept, sendIpi, VECTOR_KICK } from '../../../machine/instruction.ts';
+import { sendIpi, VECTOR_KICK } from '../../../machine/instruction.ts';
 import { type Act, num, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
+import type { Vcpu } from '../../vcpu.ts';
 import type { Space } from './space.ts';
 
 /** Label for a change just made: a flush numbered so began after it. */
@@ -58,13 +59,13 @@ function* kickAndWait(cpu: Context, space: Space, label: number): Routine<void> 
  * Before this CPU enters the AS, interrupts off: says so, looks for a newer generation behind a
  * full barrier, flushes if there is one. True if a kick came in: back out and look again.
  */
-export function* enterSpace(cpu: Context, space: Space): Routine<boolean> {
+export function* enterSpace(cpu: Context, v: Vcpu, space: Space): Routine<boolean> {
   const words = space.cpu(cpu.cpu);
   yield cpu.store(words.current, space.number, 'kpop.enter.current');
   yield cpu.fence('kpop.enter.fence');
   const gen = num(yield cpu.load(space.gen, 'kpop.enter.gen'));
   if (num(yield cpu.load(words.seen, 'kpop.enter.seen')) < gen) {
-    yield invept(cpu, space.rootFrame, 'kpop.enter.flush');
+    yield v.virt.flushRoot(cpu, v, space.rootFrame, 'kpop.enter.flush');
     yield cpu.store(words.seen, gen, 'kpop.enter.flushed');
   }
   if (num(yield cpu.load(words.kick, 'kpop.enter.kick')) === 0) return false;

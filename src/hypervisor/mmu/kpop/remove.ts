@@ -52,13 +52,15 @@ function* dismantle(
   for (let index = 0; index < 1 << space.format.geometry.indexBits; index++) {
     const place = placeAt(cpu, header, index);
     const intent = yield* lockEntry(cpu, space, place);
-    if (intent.state === 'table') {
-      yield* dismantle(cpu, space, intent.payload * 64, level - 1, label, removed);
-    } else if (level === 0) {
+    if (level === 0) {
       const old = yield* clearHardware(cpu, space, place);
       if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place, label);
     }
     yield* unlockEntry(cpu, space, place, deadIntent(label));
+    // With no lock held: under one lock for all entries, those below take the same one.
+    if (intent.state === 'table') {
+      yield* dismantle(cpu, space, intent.payload * 64, level - 1, label, removed);
+    }
   }
   removed.push(header);
 }
