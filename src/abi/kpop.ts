@@ -1,6 +1,7 @@
 /**
  * KPOP's hypercalls between a guest hypervisor (L1) and the host (L0), as far as this step needs
- * them: MAP, UNMAP, PROTECT, FLUSH, RUN with fused operations; VM, address space and vCPU are made at boot.
+ * them: MAP, UNMAP, PROTECT, FLUSH, RUN with fused operations; VM, address space and vCPUs are made
+ * at boot.
  *
  * Source: the proposal of primer/x86.md 6.2. Register form: operation, handle, address of the
  * argument page or state page, epoch. Lists are elements of two words.
@@ -61,8 +62,8 @@ export const FLAG_MORE = 1;
 const STATUS_SPAN = 256;
 
 /**
- * What a hypercall answers: a status and a detail, which is a label to join, or how many elements of a
- * MAP were done before the one that was refused.
+ * What a hypercall answers: a status and a detail, which is a label to join, or how many elements of
+ * a MAP were done before the one that was refused.
  */
 export function packAnswer(status: number, detail: number): number {
   return detail * STATUS_SPAN + status;

@@ -28,8 +28,8 @@ import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 
 /**
- * Words of a page: its L1 page + 1 (0: none), rights, epoch of its last restriction; the L1 page + 1
- * that was there before, while that may still be used.
+ * Words of a page: its L1 page + 1 (0: none), rights, epoch of its last restriction; the L1 page
+ * + 1 that was there before, while that may still be used.
  */
 const PAGE_BYTES = 32;
 const LINGERING = 24;

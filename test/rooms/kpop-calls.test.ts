@@ -351,7 +351,7 @@ describe('UNMAP', () => {
 });
 
 describe('PROTECT', () => {
-  it('takes rights from intent and entry and has flushed; gives them to the intent at first', () => {
+  it('takes rights from intent and entry, and has flushed; gives them to the intent first', () => {
     l1Runs([
       function* body(l1): Routine<void> {
         const { first, space, host } = l1.scene;

@@ -1,7 +1,6 @@
 /** What KPOP's L0 promises in every state, whoever is in the middle of what. */
-import { PROT_WRITE } from '../../abi/kpop.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
-import { protOf } from '../../hypervisor/mmu/kpop/leaf.ts';
+import { protOf, WRITE } from '../../hypervisor/mmu/kpop/leaf.ts';
 import type { Space } from '../../hypervisor/mmu/kpop/space.ts';
 import { hasEnded, type Vm } from '../../hypervisor/vcpu.ts';
 import { RIGHT_WRITE } from '../../machine/format/judge.ts';
@@ -154,7 +153,7 @@ export function misuseOfKpop(
 ): string | undefined {
   if (view.read(revoked.at(page)) !== 0) return 'its UNMAP has returned';
   const canWrite = (rights & RIGHT_WRITE) !== 0;
-  if (canWrite && (view.read(revoked.withdrawnAt(page)) & PROT_WRITE) !== 0) {
+  if (canWrite && (view.read(revoked.withdrawnAt(page)) & WRITE) !== 0) {
     return 'the PROTECT that forbids writing has returned';
   }
   for (const l1gfn of [page, page + revoked.pages]) {

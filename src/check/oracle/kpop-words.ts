@@ -1,7 +1,6 @@
 /** What the words of KPOP's L0 mean to its specification. */
-import { PROT_ALL } from '../../abi/kpop.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
-import { protOf } from '../../hypervisor/mmu/kpop/leaf.ts';
+import { ALL, protOf } from '../../hypervisor/mmu/kpop/leaf.ts';
 import { FENCE_GROUP, type Space } from '../../hypervisor/mmu/kpop/space.ts';
 import { kpopTree } from '../invariant/kpop-tree.ts';
 import type { View } from '../invariant/view.ts';
@@ -60,7 +59,7 @@ function pagesOf(
     found[page] = {
       l1gfn: isWanted ? payload : -1,
       prot: isWanted ? prot : 0,
-      hardware: protOf(entry) & (isHidden && was !== undefined ? was.hardware : PROT_ALL),
+      hardware: protOf(entry) & (isHidden && was !== undefined ? was.hardware : ALL),
       lingers: state === 'empty' && payload > done,
       withdrawn: 0,
       epoch: 0,

@@ -5,10 +5,10 @@
  * the fence.
  *
  * Source: primer/x86.md 6.2 (statuses, visibility contract, epoch fence), 6.3 (M1-M5, U1-U3,
- * N1-N6). Each MAP, and each page of an UNMAP or PROTECT, has one moment. A fill may always be told to try
- * again, and a MAP may always leave the hardware entry to a later fill.
+ * N1-N6). Each MAP, and each page of an UNMAP or PROTECT, has one moment. A fill may always be told
+ * to try again, and a MAP may always leave the hardware entry to a later fill.
  */
-import { PROT_ALL } from '../../abi/kpop.ts';
+import { ALL } from '../../hypervisor/mmu/kpop/leaf.ts';
 import { hex } from '../invariant/view.ts';
 import type { Call, Specification, Step } from './specification.ts';
 
@@ -128,8 +128,8 @@ export class KpopSpecification implements Specification<KpopState> {
   }
 
   /**
-   * The fences if it takes anything away, then page by page, hardware's entry and the intent; a call
-   * that takes anything away then ends as an UNMAP does. Where rights were not added because the
+   * The fences if it takes anything away, then page by page, hardware's entry and the intent; a
+   * call that takes anything away then ends as an UNMAP does. Where rights were not added because the
    * call is old, `at` is larger by STALE.
    */
   #protect(
@@ -138,7 +138,7 @@ export class KpopSpecification implements Specification<KpopState> {
     at: number,
   ): Steps {
     const { first, end, prot, epoch } = protect;
-    const isRestrictive = (prot & PROT_ALL) !== PROT_ALL;
+    const isRestrictive = (prot & ALL) !== ALL;
     if (at === 0) {
       return [{ state: isRestrictive ? this.#withFences(state, first, end, epoch) : state, at: 1 }];
     }
@@ -179,7 +179,7 @@ export class KpopSpecification implements Specification<KpopState> {
   key({ pages, fences, resident }: KpopState): string {
     const words = pages.map(
       ({ l1gfn, prot, hardware, lingers, withdrawn, epoch }) =>
-        `${l1gfn < 0 ? '-' : `${l1gfn}:${prot}`}P${hardware}L${lingers ? 1 : 0}W${withdrawn}E${epoch}`,
+        `${l1gfn}:${prot},${hardware},${lingers ? 1 : 0},${withdrawn},${epoch}`,
     );
     return `${words} ${fences} ${resident.map(Number)}`;
   }

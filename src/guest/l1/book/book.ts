@@ -24,7 +24,7 @@ export interface Taken extends PageRange {
 export interface Rule {
   /** The word that is to be there instead; the same one to leave it. */
   readonly next: (word: number) => number;
-  /** Names of the look and of the change; of the lock under which they are made, if there is one. */
+  /** Names of the look and of the change; of the lock under which both are made, if one is. */
   readonly look: string;
   readonly take: string;
 }
