@@ -7,7 +7,7 @@ import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
-import { type ExitTable, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import { type ExitTable, type Running, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { BlockOptions } from '../hypervisor/virt/virt.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
@@ -34,10 +34,12 @@ export function addVcpus(
   guests: readonly GuestContext[],
   options: BlockOptions,
   exits: ExitTable,
+  prepare?: Running['prepare'],
 ): void {
   guests.forEach((guest, i) => {
     guest.homeCpu = i;
-    new Vcpu(vm, i, i, running(guest, makeBlock(vm.platform, i, options), exits));
+    const block = makeBlock(vm.platform, i, options);
+    new Vcpu(vm, i, i, { ...running(guest, block, exits), prepare });
   });
 }
 

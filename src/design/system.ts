@@ -8,6 +8,7 @@ import { Frames } from '../alloc/frames.ts';
 import type { View } from '../check/invariant/view.ts';
 import type { Oracle } from '../check/oracle/specification.ts';
 import type { FramePool, StatePromise } from '../check/promise.ts';
+import type { GuestImage } from '../guest/common/image.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
@@ -35,6 +36,8 @@ export interface Demand {
    * directly. What an exploration uses.
    */
   readonly barePages?: number;
+  /** A guest that is one program with tables of its own, instead of a kernel with processes. */
+  readonly image?: GuestImage;
 }
 
 /** Counting conditions that change what a system does (DESIGN.md section 5). */

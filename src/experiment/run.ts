@@ -13,7 +13,7 @@ import { Counters } from '../measure/counters.ts';
 import { Digest } from '../measure/digest.ts';
 import type { Run } from '../measure/result.ts';
 import type { Charges } from '../measure/sensitivity.ts';
-import { fanOut } from '../runtime/trace.ts';
+import { fanOut, type TraceSink } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
 import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
 import type { Plan, Recordings } from '../workload/workload.ts';
@@ -67,8 +67,9 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
   return plan;
 }
 
-export function runOne(task: Task): Run {
-  return simulate(task, undefined);
+/** `also`: who else is told of every event. */
+export function runOne(task: Task, also?: TraceSink, plan?: Plan): Run {
+  return simulate(task, undefined, also, plan);
 }
 
 export interface Attributed {
@@ -88,8 +89,12 @@ export function attributeOne(task: Task): Attributed {
   return { run, charges: { path: byName(path), all: byName(all), unattributed } };
 }
 
-function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined): Run {
-  const plan = planOf(task);
+function simulate(
+  task: Task,
+  ledger: ReturnType<typeof openLedger> | undefined,
+  also?: TraceSink,
+  plan = planOf(task),
+): Run {
   const demand = demandOf(plan, task.vcpus);
   const cpus = task.cpus ?? cpusFor(demand);
   const counters = new Counters({
@@ -102,7 +107,7 @@ function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined)
   // The other prices of software work serve a ratio only: nobody asks what exactly happened.
   const purpose = task.purpose ?? (softwareScale === 1 ? 'result' : 'figure');
   const digest = purpose === 'result' ? new Digest() : undefined;
-  const listeners = [counters, digest, ledger].filter((each) => each !== undefined);
+  const listeners = [counters, digest, ledger, also].filter((each) => each !== undefined);
   const trace = listeners.length === 1 ? counters : fanOut(listeners);
   const site = { preset, cpus, trace, softwareScale, demand, conditions };
   const system = assemble(task.choice, ledger === undefined ? site : { ...site, ledger });
@@ -155,7 +160,8 @@ function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string
 function demandOf(plan: Plan, vcpus: number): Demand {
   const { pagesPerVcpu, stride, spaces } = plan;
   const hostThreads = plan.withdrawn === undefined ? 0 : 1;
-  return { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
+  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
+  return plan.image === undefined ? demand : { ...demand, image: plan.image };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {

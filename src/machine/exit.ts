@@ -6,6 +6,8 @@
  */
 
 export const ExitReason = {
+  /** An exception, or an NMI: interruption information says which. */
+  exception: 0,
   externalInterrupt: 1,
   cpuid: 10,
   hlt: 12,
@@ -17,6 +19,8 @@ export const ExitReason = {
   vmread: 23,
   vmresume: 24,
   vmwrite: 25,
+  crAccess: 28,
+  io: 30,
   msrWrite: 32,
   eptViolation: 48,
   eptMisconfig: 49,
@@ -42,6 +46,7 @@ export const SvmExit = {
 } as const;
 
 export const EXIT_NAMES: Readonly<Record<number, string>> = {
+  0: 'EXCEPTION_NMI',
   1: 'EXTERNAL_INTERRUPT',
   10: 'CPUID',
   12: 'HLT',
@@ -53,6 +58,8 @@ export const EXIT_NAMES: Readonly<Record<number, string>> = {
   23: 'VMREAD',
   24: 'VMRESUME',
   25: 'VMWRITE',
+  28: 'CR_ACCESS',
+  30: 'IO_INSTRUCTION',
   32: 'MSR_WRITE',
   48: 'EPT_VIOLATION',
   49: 'EPT_MISCONFIG',

@@ -48,7 +48,16 @@ export const Instruction = {
   copyFrame: FIRST_INSTRUCTION + 16,
   /** SYSCALL and SYSRET: a program enters its kernel and returns; no exit in any mode. */
   systemCall: FIRST_INSTRUCTION + 17,
+  /** UD2 by which a program asks supervisor code of its own guest for a privileged deed. */
+  gate: FIRST_INSTRUCTION + 18,
+  /** OUT of a byte to a port. */
+  out: FIRST_INSTRUCTION + 19,
 } as const;
+
+/** Vectors of exceptions. */
+export const INVALID_OPCODE = 6;
+export const GENERAL_PROTECTION = 13;
+export const PAGE_FAULT = 14;
 
 export const VECTOR_KICK = 0xf2;
 export const VECTOR_CALL = 0xfb;
@@ -121,6 +130,11 @@ export function invvpid(cpu: Context, vpid: number, label: string): Act {
   return cpu.instruct(Instruction.invvpid, vpid, 1, 0, undefined, label);
 }
 
+/** All-context INVVPID. */
+export function invvpidAll(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.invvpid, 0, 2, 0, undefined, label);
+}
+
 /** Drops the linear page `page` of the current address space on this CPU. */
 export function invlpg(cpu: Context, page: number, label: string): Act {
   return cpu.instruct(Instruction.invlpg, page, 0, 0, undefined, label);
@@ -159,6 +173,32 @@ export function cpuid(cpu: Context, leaf: number, label: string): Act {
 /** An access of kind READ, WRITE or EXECUTE to linear page `page`, after `work` instructions. */
 export function access(cpu: Context, page: number, kind: number, work: number, label: string): Act {
   return cpu.instruct(Instruction.access, page, kind, work, undefined, label);
+}
+
+/** The same at an address within its page, with nothing before it. */
+export function accessAt(cpu: Context, at: number, kind: number, label: string): Act {
+  return cpu.instruct(Instruction.access, Math.floor(at / 4096), kind, 0, at % 4096, label);
+}
+
+/** Registers with which a program goes through its gate, and where the instruction lies. */
+export interface GateCall {
+  readonly rip: number;
+  /** RDX: address of the routine that the handler jumps to. */
+  readonly handler: number;
+  /** RDI: its argument. */
+  readonly argument: number;
+  /** What the routine does: hardware that runs supervisor code does it natively. */
+  readonly deed: 'invlpg' | 'load-cr3' | 'read-cr3';
+}
+
+/** Goes through the gate; yields RDI as the routine left it. */
+export function gate(cpu: Context, call: GateCall, label: string): Act {
+  return cpu.instruct(Instruction.gate, call.argument, 0, 0, call, label);
+}
+
+/** OUT of `value` to `port`, by the instruction at `rip`. */
+export function out(cpu: Context, port: number, value: number, rip: number, label: string): Act {
+  return cpu.instruct(Instruction.out, port, value, 0, rip, label);
 }
 
 /** `count` instructions of a program that stay within what its CPU has cached. */

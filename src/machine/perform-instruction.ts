@@ -10,9 +10,16 @@ import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
 import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
+import { ExitReason } from './exit.ts';
 import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
-import { type FieldCopy, Instruction } from './instruction.ts';
+import {
+  type FieldCopy,
+  type GateCall,
+  GENERAL_PROTECTION,
+  INVALID_OPCODE,
+  Instruction,
+} from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { performAccess } from './perform-access.ts';
@@ -25,7 +32,7 @@ import { enterGuest, exitToHost } from './world-switch.ts';
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
-const { vmrun } = Instruction;
+const { gate, vmrun } = Instruction;
 const { advanced } = Outcome;
 /** Prices. */
 const { vmcsAccess, vmcsLoad, ipiSend, fieldCopied, zeroPage, instruction } = Charge;
@@ -69,7 +76,8 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       break;
     case invvpid:
       pay(m, cpu, Charge.invvpid);
-      cpu.tlb.invvpid(act.at);
+      if (act.lo === 1) cpu.tlb.invvpid(act.at);
+      else cpu.tlb.invvpidAll();
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
     case sendIpi: {
@@ -111,16 +119,20 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       break;
     }
     case loadCr3:
+      if (regime.shadowRoot !== 0) return trap(m, cpu, guest, act);
       pay(m, cpu, Charge.loadCr3);
       regime.cr3 = act.at;
       regime.pcid = act.lo;
       if (act.hi === 1) flushPcid(m, cpu, guest, act);
       break;
     case invlpg:
+      if (regime.shadowRoot !== 0) return trap(m, cpu, guest, act);
       pay(m, cpu, Charge.invlpg);
       m.translator.invlpg(cpu, guest, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
       break;
+    case gate:
+      return throughGate(m, cpu, guest, act);
     case work:
       pay(m, cpu, instruction, act.hi);
       break;
@@ -215,6 +227,10 @@ function flushPcid(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): void {
 function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
   const reason =
     m.vendor.traps[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  if (act.op === Instruction.out && guest.deprivileged) {
+    exitToHost(m, cpu, { reason: ExitReason.exception, vector: GENERAL_PROTECTION });
+    return advanced;
+  }
   if (act.op === Instruction.vmcall) {
     guest.registers[0] = act.at;
     (act.operand as readonly number[]).forEach((value, i) => {
@@ -222,6 +238,34 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
     });
   }
   exitToHost(m, cpu, { reason });
+  return advanced;
+}
+
+/**
+ * A program's way into supervisor code: where that is not run by hardware, #UD exits; where it is,
+ * its privileged instruction exits if the hypervisor's tables are what hardware walks.
+ *
+ * Leaves out: the native handler under EPT (no recording of it is compared).
+ */
+function throughGate(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
+  if (guest.regime.shadowRoot === 0) {
+    defect('throughGate', 'a gate of a guest whose own tables are walked');
+  }
+  if (guest.deprivileged) {
+    exitToHost(m, cpu, { reason: ExitReason.exception, vector: INVALID_OPCODE });
+    return advanced;
+  }
+  pay(m, cpu, Charge.exception);
+  const { deed } = act.operand as GateCall;
+  if (deed === 'read-cr3') {
+    const { word } = guest.top;
+    const at = guest.regime.cr3 * FRAME_BYTES;
+    word.lo = at | 0;
+    word.hi = Math.floor(at / 2 ** 32);
+    guest.top.state = 'done';
+    return advanced;
+  }
+  exitToHost(m, cpu, { reason: deed === 'invlpg' ? ExitReason.invlpg : ExitReason.crAccess });
   return advanced;
 }
 

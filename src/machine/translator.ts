@@ -9,12 +9,14 @@
 
 import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
+import { ExitReason } from './exit.ts';
 import { MANUAL_4 } from './format/format.ts';
 import {
   type Access,
   ALL_RIGHTS,
   OK,
   type Outcome,
+  type Privilege,
   READ,
   USER,
   type WalkedFormat,
@@ -22,7 +24,7 @@ import {
 } from './format/judge.ts';
 import { x86_64 } from './format/x86-64.ts';
 import type { GuestContext } from './guest.ts';
-import { BELLS } from './instruction.ts';
+import { BELLS, PAGE_FAULT } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES, type Memory } from './memory.ts';
 import { Charge } from './preset/price.ts';
@@ -127,6 +129,7 @@ export class Translator {
   readonly #m: Machine;
   readonly #walkers: Walkers;
   readonly #nestedWalkers: Walkers;
+  readonly #shadowWalker: Walker;
   readonly #cache = new GuestPhysicalCache();
   /** None under exploration, where the words that are read are part of a state. */
   readonly #residence: Residence | undefined;
@@ -146,6 +149,7 @@ export class Translator {
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
     const { memory } = machine;
+    this.#shadowWalker = new Walker(memory, this.firstStage);
     const isExplored = memory.frameLimit < Number.POSITIVE_INFINITY;
     this.#residence = isExplored ? undefined : new Residence(memory);
     this.#groupBits = 2 ** indexBits;
@@ -166,6 +170,7 @@ export class Translator {
 
   /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
   guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
+    if (guest.regime.shadowRoot !== 0) return this.#throughDirectMap(cpu, guest, at, access);
     const page = Math.floor(at * PER_BYTE);
     const space = cpu.guestPhysicalSpace(guest.regime.tag);
     let frame = cpu.tlb.lookup(space, page, 1 << access);
@@ -188,16 +193,61 @@ export class Translator {
     return walker.pfn;
   }
 
+  /** EPT is off: the guest's code reaches its memory by the linear addresses of its direct map. */
+  #throughDirectMap(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
+    const { base, privilege } = guest.direct;
+    const page = Math.floor(at * PER_BYTE) + (guest.regime.cr3 === 0 ? 0 : base);
+    const offset = at & (BYTES - 1);
+    const frame = this.#shadowed(cpu, guest, page, offset, access, privilege);
+    return frame < 0 ? -1 : frame * BYTES + offset;
+  }
+
+  /** EPT is off: the hypervisor's tables are all that hardware walks; each failure is an exit. */
+  #shadowed(
+    cpu: Cpu,
+    guest: GuestContext,
+    page: number,
+    offset: number,
+    access: Access,
+    privilege: Privilege,
+  ): number {
+    const space = cpu.combinedSpace(guest.regime);
+    const cached = cpu.tlb.lookup(space, page, rightOf(access));
+    if (cached >= 0) return cached;
+    const walker = this.#shadowWalker;
+    const outcome = walker.walk(guest.regime.shadowRoot, page, access, privilege);
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
+    if (outcome === OK) {
+      const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
+      cpu.tlb.insert(space, page, walker.pfn, rights);
+      return walker.pfn;
+    }
+    cpu.tlb.dropPage(space, page);
+    const address = page * FRAME_BYTES + offset;
+    exitToHost(this.#m, cpu, {
+      reason: ExitReason.exception,
+      vector: PAGE_FAULT,
+      errorCode: walker.code,
+      qualification: address,
+      guestLinear: address,
+    });
+    return -1;
+  }
+
   /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
   peek(guest: GuestContext, at: number, access: Access = READ): number {
     if (at >= BELLS_FROM) return at;
-    const cpu = this.#m.cpus[guest.cpu];
-    const frame = this.#lookForFrame(cpu, guest, Math.floor(at * PER_BYTE), access);
+    const page = Math.floor(at * PER_BYTE);
+    const frame =
+      guest.plainFrame === undefined
+        ? this.#lookForFrame(this.#m.cpus[guest.cpu], guest, page, access)
+        : guest.plainFrame(page);
     return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
   }
 
   /** The same for a whole page: its frame. */
   peekFrame(guest: GuestContext, page: number, access: Access): number {
+    if (guest.plainFrame !== undefined) return guest.plainFrame(page);
     const cpu = this.#m.cpus[guest.cpu];
     if (cpu === undefined || this.#residence === undefined) {
       return this.#lookForFrame(cpu, guest, page, access);
@@ -236,10 +286,19 @@ export class Translator {
    * Translates a program's linear page. OK: cached and usable. 'guest': its own tables fault, code
    * in `guestFaultCode`. 'exit': the second stage failed and the guest has exited.
    */
-  linear(cpu: Cpu, guest: GuestContext, page: number, access: Access): 'ok' | 'guest' | 'exit' {
+  linear(
+    cpu: Cpu,
+    guest: GuestContext,
+    page: number,
+    access: Access,
+    offset = 0,
+  ): 'ok' | 'guest' | 'exit' {
     const { regime } = guest;
     const space = cpu.combinedSpace(regime);
     if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
+    if (regime.shadowRoot !== 0) {
+      return this.#shadowed(cpu, guest, page, offset, access, USER) < 0 ? 'exit' : 'ok';
+    }
     const walker = this.#of(guest).nested;
     this.#cache.cpu = cpu;
     this.#cache.space = cpu.guestPhysicalSpace(regime.tag);

@@ -207,6 +207,7 @@ export const Field = {
   exitGuestPhysical: field('exit.guestPhysical'),
   exitGuestLinear: field('exit.guestLinear'),
   exitInterruption: field('exit.interruption'),
+  exitInterruptionError: field('exit.interruptionError'),
   exitIdtVectoring: field('exit.idtVectoring'),
   exitInstructionLength: field('exit.instructionLength'),
   exitInstructionInfo: field('exit.instructionInfo'),

@@ -23,6 +23,9 @@ export interface ExitInformation {
   readonly qualification?: number;
   readonly guestPhysical?: number;
   readonly guestLinear?: number;
+  /** Vector of an exception, and its error code. */
+  readonly vector?: number;
+  readonly errorCode?: number;
 }
 
 /** VMLAUNCH, VMRESUME or VMRUN in root mode. */

@@ -7,6 +7,7 @@ import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
 import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
+import { shadowGuestWorkload } from './shadow-guest.ts';
 import { reclaim, touchShared } from './sharing.ts';
 import { type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
@@ -25,6 +26,7 @@ export const workloads: readonly Workload[] = [
   syscall,
   trace,
   programs,
+  shadowGuestWorkload,
 ];
 
 /** A workload with its parameters. */

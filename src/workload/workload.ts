@@ -5,6 +5,7 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import type { Program } from '../guest/program/environment.ts';
+import type { GuestImage } from '../guest/program/shadow-guest.ts';
 import type { Recording } from './recording.ts';
 
 /** A whole number within `range`, or one of `values`. */
@@ -31,6 +32,8 @@ export interface Plan {
    * part; filled by the program while it is set up.
    */
   readonly withdrawn?: readonly number[];
+  /** A guest that brings its own memory and code, instead of a program for a kernel's processes. */
+  readonly image?: GuestImage;
 }
 
 export interface Workload {
