@@ -62,8 +62,8 @@ export const FLAG_MORE = 1;
 const STATUS_SPAN = 256;
 
 /**
- * What a hypercall answers: a status and a detail, which is a label to join, or how many elements of
- * a MAP were done before the one that was refused.
+ * What a hypercall answers: a status and a detail, which is a label to join, or how many elements
+ * of a MAP were done before the one that was refused.
  */
 export function packAnswer(status: number, detail: number): number {
   return detail * STATUS_SPAN + status;

@@ -129,8 +129,8 @@ export class KpopSpecification implements Specification<KpopState> {
 
   /**
    * The fences if it takes anything away, then page by page, hardware's entry and the intent; a
-   * call that takes anything away then ends as an UNMAP does. Where rights were not added because the
-   * call is old, `at` is larger by STALE.
+   * call that takes anything away then ends as an UNMAP does. Where rights were not added because
+   * the call is old, `at` is larger by STALE.
    */
   #protect(
     state: KpopState,

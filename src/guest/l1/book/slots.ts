@@ -1,7 +1,7 @@
 /**
  * Books in which every page has a word of its own that never moves: a change is one
- * compare-and-swap and takes no lock. Two kinds: XArrays, whose insertions take the array's lock, and a flat array
- * for each memory slot, which takes none and is there from the start.
+ * compare-and-swap and takes no lock. Two kinds: XArrays, whose insertions take the array's lock,
+ * and a flat array for each memory slot, which takes none and is there from the start.
  */
 import type { Arena } from '../../../alloc/arena.ts';
 import { Slab } from '../../../alloc/slab.ts';
