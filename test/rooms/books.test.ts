@@ -13,7 +13,7 @@ import { RbNode, RbTree } from '../../src/guest/l1/book/rb-tree.ts';
 import type { Shards } from '../../src/guest/l1/book/shards.ts';
 import { SlotState, slotWord, stateOf } from '../../src/guest/l1/book/slot.ts';
 import type { Platform } from '../../src/hypervisor/platform.ts';
-import { won } from '../../src/runtime/act.ts';
+import { type Routine, won } from '../../src/runtime/act.ts';
 
 const NOTHING: View = { read: () => 0, word: () => ({ lo: 0, hi: 0 }) };
 /** Two slots, the second over the border of a GiB. */
@@ -55,7 +55,7 @@ describe.each(['xarray', 'rbtree', 'interval', 'flat'] as const)('%s', (kind) =>
         expect(seen).toBe(model.get(page) ?? 0);
         if (seen !== 0) continue;
         const to = what === 0 ? 0 : slotWord(page + 1000, SlotState.valid);
-        const changed = look.run(function* change(me) {
+        const changed = look.run(function* change(me): Routine<boolean | string> {
           const at = { l2gfn: page, slot };
           if (won(yield book.change(me, at, word + 4, 0, 'no'))) return 'another word';
           return won(yield book.change(me, at, word, to, 'yes'));
@@ -72,7 +72,7 @@ describe.each(['xarray', 'rbtree', 'interval', 'flat'] as const)('%s', (kind) =>
         inside.length > 0,
         inside.length,
       ]);
-      look.run(function* empty(me) {
+      look.run(function* empty(me): Routine<void> {
         for (const each of taken) yield book.empty(me, each);
       });
       for (const each of inside) model.delete(each);
@@ -81,7 +81,7 @@ describe.each(['xarray', 'rbtree', 'interval', 'flat'] as const)('%s', (kind) =>
     expect(found).toEqual(PAGES.map((page) => model.get(page) ?? 0));
     const all: Taken[] = [];
     for (const range of MEMORY) look.run((me) => book.sweep(me, range, KILL, all));
-    look.run(function* empty(me) {
+    look.run(function* empty(me): Routine<void> {
       for (const each of all) yield book.empty(me, each);
     });
     const isTree = kind === 'rbtree' || kind === 'interval';
@@ -97,7 +97,7 @@ it('interval: pages that lie side by side on both levels share a node', () => {
     const word = slotWord(l1gfn, SlotState.pending, 1);
     look.run((me) => book.insert(me, page, word));
     const valid = slotWord(l1gfn, SlotState.valid);
-    look.run(function* settle(me) {
+    look.run(function* settle(me): Routine<void> {
       yield book.change(me, { l2gfn: page, slot: 0 }, word, valid, 'settle');
     });
   };
