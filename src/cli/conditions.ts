@@ -8,7 +8,7 @@ import { suggestion } from '../base/nearest.ts';
 import type { Conditions } from '../design/system.ts';
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  pages: ['4k'],
+  pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
   tick: ['none'],
@@ -22,6 +22,7 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
 const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
   l1: 'l1',
   apicv: 'apicv',
+  pages: 'pages',
   levels: 'levels',
   'guest-levels': 'guestLevels',
 };
@@ -31,6 +32,7 @@ export interface ConditionOptions {
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
   readonly upper?: string | undefined;
+  readonly pages?: string | undefined;
   readonly levels?: string | undefined;
   readonly guestLevels?: string | undefined;
 }
@@ -60,11 +62,12 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  const { l1, apicv, upper, levels, guestLevels } = options;
+  const { l1, apicv, upper, pages, levels, guestLevels } = options;
   for (const [name, value] of Object.entries({
     l1,
     apicv,
     upper,
+    pages,
     levels,
     'guest-levels': guestLevels,
   })) {

@@ -15,7 +15,7 @@ import type { Run } from '../measure/result.ts';
 import type { Charges } from '../measure/sensitivity.ts';
 import { fanOut, type TraceSink } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
-import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
+import { hostPart, logPart, seatPrograms, type Work } from '../workload/index.ts';
 import type { Plan, Recordings } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
@@ -30,7 +30,7 @@ const LOCKS_NOT_MODELLED = [
   'mmap_lock and page-table locks of the VMM’s address space, and of the guest’s processes',
 ];
 
-export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on' };
+export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on', pages: '4k' };
 
 export interface Task {
   readonly choice: Choice;
@@ -49,12 +49,16 @@ export interface Task {
 }
 
 /** What the workload needs; refuses what no machine can be built for, in one sentence. */
-export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
+export function planOf({ choice, work, vcpus, cpus, recordings, conditions }: Task): Plan {
   if (!Number.isInteger(vcpus) || vcpus < 1)
     badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
   const most = `more than the ${MOST_CPUS} CPUs that a machine may have`;
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
+  checkPages(choice, conditions);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
+  if (plan.logged !== undefined && choice.design.logs !== true) {
+    badInput(`workload ${work.workload.id}: ${choice.design.id} does not log guest memory`);
+  }
   const needed = cpusFor(demandOf(plan, vcpus));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
   if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
@@ -65,6 +69,15 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
     );
   }
   return plan;
+}
+
+function checkPages({ design }: Choice, { pages = '4k' }: Conditions): void {
+  const able = design.pages ?? ['4k'];
+  if (able.includes(pages)) return;
+  badInput(
+    `condition pages: ${design.id} maps host pages of ${able.join(' or ')} in this version of ` +
+      `kpop, not of ${pages}`,
+  );
 }
 
 /** `also`: who else is told of every event. */
@@ -158,9 +171,10 @@ function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string
 }
 
 function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride, spaces } = plan;
-  const hostThreads = plan.withdrawn === undefined ? 0 : 1;
-  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
+  const { pagesPerVcpu, stride, spaces, withdrawn, logged } = plan;
+  const logs = logged !== undefined;
+  const hostThreads = withdrawn === undefined && !logs ? 0 : 1;
+  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces, logs };
   return plan.image === undefined ? demand : { ...demand, image: plan.image };
 }
 
@@ -168,7 +182,11 @@ function seat(task: Task, plan: Plan, system: System): void {
   const { vcpus, seed } = task;
   const skew = (vcpu: number): number => new Random(seed, vcpu).below(SKEW_INSTRUCTIONS);
   seatPrograms(system.environments, plan, skew);
-  const { withdrawn } = plan;
+  const { withdrawn, logged } = plan;
+  const { log } = system;
+  if (logged !== undefined && log !== undefined) {
+    system.machine.hostThread(vcpus, 'host', (me) => logPart(me, vcpus, logged, log));
+  }
   if (withdrawn === undefined) return;
   system.machine.hostThread(vcpus, 'host', (me) =>
     hostPart(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),
@@ -178,7 +196,7 @@ function seat(task: Task, plan: Plan, system: System): void {
 /** The counting conditions of DESIGN.md section 5, as they held. */
 function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
   return {
-    pages: '4k',
+    pages: task.conditions.pages ?? '4k',
     l1: task.conditions.l1,
     'fault-around': 1,
     tick: 'none',

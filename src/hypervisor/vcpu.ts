@@ -26,6 +26,8 @@ export const VcpuWords = layout('vcpu', {
 export const REQUEST_FLUSH = 1;
 /** The VM is going: the thread ends instead of entering again. */
 export const REQUEST_DEAD = 2;
+/** Whether hardware logs modified pages has changed. */
+export const REQUEST_LOGGING = 4;
 
 const TWO32 = 4294967296;
 
@@ -60,6 +62,16 @@ export interface Vm {
   readonly name: string;
   readonly platform: Platform;
   readonly vcpus: Vcpu[];
+  /** What its vCPUs do about logs of modified pages; none if it never has any. */
+  logging?: VcpuLogging;
+}
+
+/** The part of dirty logging that each vCPU's thread does for itself. */
+export interface VcpuLogging {
+  /** Before an entry, once asked: switches hardware's log on or off. */
+  update(cpu: Context, v: Vcpu): Routine<void>;
+  /** After an exit: empties it. */
+  drain(cpu: Context, v: Vcpu): Routine<void>;
 }
 
 export class Vcpu {
@@ -75,6 +87,8 @@ export class Vcpu {
   active: Running;
   /** The control block that was loaded last. */
   loaded = 0;
+  /** Whether hardware logs modified pages for it. */
+  logs = false;
 
   constructor(vm: Vm, index: number, seat: number, own: Running) {
     if (vm.vcpus.length !== index) defect('Vcpu', 'vCPUs are created in order');

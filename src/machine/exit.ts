@@ -26,6 +26,7 @@ export const ExitReason = {
   eptMisconfig: 49,
   invept: 50,
   invvpid: 53,
+  pmlFull: 62,
 } as const;
 
 export const SvmExit = {
@@ -65,6 +66,7 @@ export const EXIT_NAMES: Readonly<Record<number, string>> = {
   49: 'EPT_MISCONFIG',
   50: 'INVEPT',
   53: 'INVVPID',
+  62: 'PML_FULL',
   [SvmExit.interrupt]: 'INTR',
   [SvmExit.cpuid]: 'CPUID',
   [SvmExit.hlt]: 'HLT',

@@ -28,6 +28,8 @@ export interface Regime {
   shadowVmcs: number;
   /** IPIs among siblings are posted by hardware. */
   virtualIpis: boolean;
+  /** Pages whose dirty bit hardware sets are logged. */
+  logs: boolean;
   /** SVM: STGI and CLGI, VMLOAD and VMSAVE do not exit. */
   virtualGif: boolean;
   virtualLoad: boolean;
@@ -80,6 +82,7 @@ export class GuestContext extends Context {
     pcid: 0,
     shadowVmcs: 0,
     virtualIpis: false,
+    logs: false,
     virtualGif: false,
     virtualLoad: false,
   };

@@ -34,6 +34,17 @@ export interface Plan {
   readonly withdrawn?: readonly number[];
   /** A guest that brings its own memory and code, instead of a program for a kernel's processes. */
   readonly image?: GuestImage;
+  /** A thread of the host logs all guest memory. */
+  readonly logged?: Logged;
+}
+
+/**
+ * Dirty logging by a thread of the host: it begins before the measured part. Each time that `bell`
+ * has been rung by all vCPUs once more, the thread harvests, `rounds` times in all; then it stops.
+ */
+export interface Logged {
+  readonly rounds: number;
+  readonly bell: number;
 }
 
 export interface Workload {

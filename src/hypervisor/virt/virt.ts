@@ -21,6 +21,8 @@ export interface ExitReasons {
   readonly msrWrite: number;
   /** The second stage does not permit an access. */
   readonly fault: number;
+  /** The log of modified pages is full, where there is one. */
+  readonly logFull?: number;
 }
 
 /** What a control block says. */

@@ -54,6 +54,7 @@ export class Vmx implements Virtualisation {
     hypercall: ExitReason.vmcall,
     msrWrite: ExitReason.msrWrite,
     fault: ExitReason.eptViolation,
+    logFull: ExitReason.pmlFull,
   };
 
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void {
