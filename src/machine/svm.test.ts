@@ -172,7 +172,7 @@ describe('VMRUN and #VMEXIT', () => {
     expect(get(Vmcb.nextRip)).toBe(0x1003);
   });
 
-  it('STGI and CLGI of a guest exit, unless the VMCB virtualises GIF; VMLOAD and VMSAVE too', () => {
+  it('STGI, CLGI, VMLOAD, VMSAVE of a guest exit; the first two not with a virtual GIF', () => {
     const { machine, guests } = rig([1, 2]);
     const at = vmcbAt(BLOCKS[1]!, Vmcb.interruptControl);
     machine.memory.write(at, V_GIF_ENABLE);

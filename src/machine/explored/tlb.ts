@@ -1,8 +1,8 @@
 /**
  * A TLB under exploration holds nothing of its own: what hardware may have cached is a set of the
  * adversary's, and an access is given the one entry it is to use, or none. Invalidations are
- * reported. Spaces are named by their EP4TA, the same in every copy of a system; on AMD, where all of
- * one CPU's spaces that are explored carry one ASID, no invalidation tells them apart.
+ * reported. Spaces are named by their EP4TA, the same in every copy of a system; on AMD, where all
+ * spaces of one CPU that are explored carry one ASID, no invalidation tells them apart.
  */
 import { Effect, type Tape } from '../../runtime/hart.ts';
 import type { VendorId } from '../preset/price.ts';
