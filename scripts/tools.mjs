@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const compiler = ['scripts/run.mjs', 'scripts/compile.ts'];
+const compiler = ['scripts/run.mjs', 'scripts/compile/compile.ts'];
 
 const say = (line) => process.stderr.write(`kpop: ${line}\n`);
 
@@ -71,13 +71,13 @@ function prune(outDir, sourceDir) {
 const targets = {
   product: {
     config: 'tsconfig.json',
-    inputs: ['src', 'scripts/compile.ts'],
+    inputs: ['src', 'scripts/compile'],
     outDir: 'dist',
     sourceDir: 'src',
   },
   bench: {
     config: 'tsconfig.bench.json',
-    inputs: ['bench', 'src', 'scripts/compile.ts', 'tsconfig.json'],
+    inputs: ['bench', 'src', 'scripts/compile', 'tsconfig.json'],
     outDir: 'dist-bench',
     sourceDir: '.',
   },

@@ -1,17 +1,10 @@
 /**
- * Compiles a tree as `tsc -p <config>` does, with one addition. An act that was performed when it
- * was offered (`runtime/act.ts`, `goesOn`) needs no suspension, but JavaScript has no yield that
- * only sometimes suspends: so in every function* that returns a Routine
+ * An act that was performed when it was offered (`runtime/act.ts`, `goesOn`) needs no suspension,
+ * but JavaScript has no yield that only sometimes suspends: so in every function* that returns a
+ * Routine
  *
  *     yield offer      becomes      ($act = offer).goesOn ? $act.word : yield $act
- *
- * Code that was not compiled here (tests, a user's own design) means the same and is slower: a
- * context resumes at once what yields such an act.
- *
- * usage: node scripts/run.mjs scripts/compile.ts <tsconfig>
  */
-
-import { dirname, resolve } from 'node:path';
 import ts from 'typescript';
 
 const TEMPORARY = '$act';
@@ -89,29 +82,4 @@ export function goOn(context: ts.TransformationContext): ts.Transformer<ts.Sourc
   }
 
   return (file) => ts.visitEachChild(file, outside, context);
-}
-
-/** Compiles what a tsconfig names; what is wrong with it, nothing if all is well. */
-function compile(path: string): readonly ts.Diagnostic[] {
-  const read = ts.readConfigFile(path, ts.sys.readFile);
-  if (read.error !== undefined) return [read.error];
-  const config = ts.parseJsonConfigFileContent(read.config, ts.sys, dirname(resolve(path)));
-  // Not incremental: files that an earlier version of this program emitted would stay.
-  const { tsBuildInfoFile: _, ...options } = config.options;
-  const program = ts.createProgram(config.fileNames, { ...options, incremental: false });
-  const wrong = [...config.errors, ...ts.getPreEmitDiagnostics(program)];
-  const emitted = program.emit(undefined, undefined, undefined, false, { before: [goOn] });
-  return [...wrong, ...emitted.diagnostics];
-}
-
-export function main(args: readonly string[]): number {
-  const wrong = compile(args[0] ?? 'tsconfig.json');
-  if (wrong.length === 0) return 0;
-  const host = {
-    getCanonicalFileName: (name: string) => name,
-    getCurrentDirectory: () => process.cwd(),
-    getNewLine: () => '\n',
-  };
-  process.stdout.write(ts.formatDiagnostics(wrong, host));
-  return 1;
 }

@@ -2,7 +2,7 @@
 
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
-import { goOn } from './compile.ts';
+import { goOn } from './go-on.ts';
 
 const SOURCE = `
   function* inner(offer): Routine<number> {
