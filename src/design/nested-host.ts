@@ -31,7 +31,13 @@ export interface HostedL1 {
   readonly pages: number;
 }
 
-export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
+/** `frame`: gives one for what a vCPU keeps for nesting; of those that nobody gives back unless given. */
+export function nestedVm(
+  machine: Machine,
+  l1: HostedL1,
+  axes: Axes,
+  frame: () => number = () => l1.vm.platform.arena.frames(1),
+): NestedVm {
   const host = l1.vm.platform;
   const vm: NestedVm = {
     tdp: l1.mmu,
@@ -41,9 +47,9 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
     unflushed: host.arena.take(64),
     rootGeneration: host.arena.take(64),
     vcpus: l1.contexts.map(() => ({
-      cached: host.arena.frames(1),
-      shadowVmcs: host.arena.frames(1),
-      vmcs02: host.arena.frames(1),
+      cached: frame(),
+      shadowVmcs: frame(),
+      vmcs02: frame(),
       dirty: true,
       invalidated: false,
       root: 0,

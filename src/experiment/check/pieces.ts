@@ -79,6 +79,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'move-flush': DEFAULTS,
       'clean-flush': DEFAULTS,
       'write-leave-unmap': DEFAULTS,
+      'stay-unmap-teardown': DEFAULTS,
+      'zero-table-teardown': { tso: 1 },
       'zero-root': { tso: 3 },
       'zero-root-fill': { tso: 3 },
       'root-b-zero-root': { tso: 3 },

@@ -60,7 +60,8 @@ export class ShadowMmu {
   readonly #pages: Slab;
   readonly #items: Slab;
   readonly #spares: number; // per CPU: count, then zeroed frames
-  readonly #guestPages: number;
+  /** Pages of the guest whose tables are mirrored. */
+  readonly guestPages: number;
 
   constructor(
     platform: Platform,
@@ -72,7 +73,7 @@ export class ShadowMmu {
     this.platform = platform;
     this.format = format;
     this.backing = backing;
-    this.#guestPages = guestPages;
+    this.guestPages = guestPages;
     this.#buckets = arena.take(BUCKETS * 8);
     this.#tracked = arena.take(guestPages * 8);
     this.#rmap = arena.take(guestPages * 8);
@@ -187,7 +188,7 @@ export class ShadowMmu {
 
   /** Leaves that map a guest page. */
   reverseOf(cpu: Context, gfn: number): EntryOf[] {
-    return gfn < this.#guestPages ? this.#list(cpu, this.#rmap + gfn * 8) : [];
+    return gfn < this.guestPages ? this.#list(cpu, this.#rmap + gfn * 8) : [];
   }
 
   // --- for onlookers, who take no step ---------------------------------------------------------
@@ -214,10 +215,26 @@ export class ShadowMmu {
     return peekList(view, child + ShadowPage.at.parents);
   }
 
+  /** Frames that each CPU keeps at hand. */
+  peekSpares(view: Words): number[] {
+    return Array.from({ length: this.platform.cpus }, (_, seat) => {
+      const spares = this.#spares + seat * 2 * LINE_BYTES;
+      return Array.from({ length: view.read(spares) }, (_, i) => view.read(spares + 8 + i * 8));
+    }).flat();
+  }
+
+  /** What headers, and items of lists, are carved out of. */
+  get slabs(): readonly { readonly slab: Slab; readonly bytes: number }[] {
+    return [
+      { slab: this.#pages, bytes: ShadowPage.bytes },
+      { slab: this.#items, bytes: Item.bytes },
+    ];
+  }
+
   /** At quiescence: bytes of tables, and of everything else that tracks them. */
   bytes(peek: (at: number) => number): { tables: number; books: number } {
     const pages = this.#pages.bytesInUse(peek) / ShadowPage.bytes;
-    const arrays = BUCKETS * 8 + 2 * this.#guestPages * 8;
+    const arrays = BUCKETS * 8 + 2 * this.guestPages * 8;
     const items = this.#items.bytesInUse(peek);
     return {
       tables: pages * FRAME_BYTES,
