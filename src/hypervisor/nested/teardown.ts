@@ -37,8 +37,10 @@ export function* nestedTeardown(cpu: Context, vm: NestedVm, begun: number): Rout
 /** Under the lock: every SP goes, and with its last entry the reverse map of each page. */
 function* unshadowAll(cpu: Context, { shadow }: NestedVm): Routine<number[]> {
   const freed: number[] = [];
-  for (let gfn = 0; gfn < shadow.guestPages; gfn++) {
-    freed.push(...(yield* unshadow(cpu, shadow, gfn)).frames);
+  for (const { first, end } of shadow.memory) {
+    for (let gfn = first; gfn < end; gfn++) {
+      freed.push(...(yield* unshadow(cpu, shadow, gfn)).frames);
+    }
   }
   return freed;
 }
