@@ -29,6 +29,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Interrupts of the guest's kernel; undefined: it takes shootdowns only. */
+  readonly interrupts?: InterruptDemand | undefined;
   /** Files of a guest whose processes have areas; undefined: none has. */
   readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
@@ -42,12 +44,26 @@ export interface Demand {
   readonly image?: GuestImage;
 }
 
+export interface InterruptDemand {
+  /** Cycles between two ticks; 0: none. */
+  readonly tickCycles: number;
+  /** Whether handlers signal the end of an interrupt to the APIC. */
+  readonly signalsEnd: boolean;
+}
+
 /** Counting conditions that change what a system does (DESIGN.md section 5). */
 export interface Conditions {
   /** Whether L1's memory is mapped in L0 before the exam. */
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /**
+   * How the end of a virtual interrupt is signalled: by a paravirtual flag, at no price, or by the
+   * APIC's register, which exits without APIC virtualisation; `pv` unless given.
+   */
+  readonly eoi?: 'pv' | 'apic';
+  /** Timer interrupts of the guest's kernel, per second and vCPU; the workload's unless given. */
+  readonly tick?: Tick;
   /** Pages of the host behind a slot that has room for whole ones; 4 KiB unless given. */
   readonly pages?: HostPages;
   /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
@@ -55,6 +71,7 @@ export interface Conditions {
   readonly guestLevels?: '4' | '5';
 }
 
+export type Tick = 'none' | '100hz' | '250hz' | '1000hz';
 export type HostPages = '4k' | '2m' | '1g';
 
 export interface System {
@@ -186,5 +203,6 @@ export function hostPlatform(machine: Machine): Platform {
   const boot = machine.memory;
   const cpus = machine.cpus.length;
   const frames = new Frames(arena, region, cpus);
-  return { name: 'l0', arena, frames, cpus, boot, virt: virtOf(machine.preset) };
+  const virt = virtOf(machine.preset);
+  return { name: 'l0', arena, frames, cpus, boot, virt };
 }

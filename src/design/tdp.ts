@@ -5,7 +5,8 @@
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { HugeSize } from '../hypervisor/backing/huge.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
-import { emulateIcr } from '../hypervisor/emulate-icr.ts';
+import { emulateMsr } from '../hypervisor/emulate-msr.ts';
+import { emulateHalt } from '../hypervisor/interrupt.ts';
 import { Memslots } from '../hypervisor/memslots.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import {
@@ -198,7 +199,9 @@ export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitT
     [exits.interrupt, ignoreInterrupt],
     [exits.fault, violation],
     [exits.cpuid, emulateCpuid],
-    [exits.msrWrite, emulateIcr],
+    [exits.msrWrite, emulateMsr],
+    [exits.msrRead, emulateMsr],
+    [exits.halt, emulateHalt],
     [exits.hypercall, hypercall],
     ...(exits.logFull === undefined ? [] : [[exits.logFull, ignorePmlFull] as const]),
   ];

@@ -235,7 +235,8 @@ function goalOf(design: string, litmus: Litmus, choice: string, memory: MemoryOr
   return cpusOf(litmus) > 2 ? three : two;
 }
 
-function pieceOf(
+/** One piece within the fixed budget. */
+export function pieceOf(
   id: string,
   choice: string,
   litmus: Litmus,

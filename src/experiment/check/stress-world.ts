@@ -182,7 +182,9 @@ function* guestProgram(
     for (const step of steps) {
       if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
       else if (step.do === 'ask') return badInput('a stress run asks no guest hypervisor');
-      else if (step.do === 'await') {
+      else if (step.do === 'interrupted' || step.do === 'halt') {
+        return badInput('a stress run has no virtual interrupts');
+      } else if (step.do === 'await') {
         yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
       } else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
       else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');
