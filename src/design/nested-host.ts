@@ -32,7 +32,7 @@ export interface HostedL1 {
   readonly pages: number;
 }
 
-/** `frame`: gives one for what a vCPU keeps for nesting; of those that nobody gives back unless given. */
+/** `frame`: gives one for what a vCPU keeps for nesting; one that stays for ever unless given. */
 export function nestedVm(
   machine: Machine,
   l1: HostedL1,

@@ -52,7 +52,7 @@ export const nested: Design = {
     'L2 access to the tables of L1, VMCS12 written back by VMPTRLD, VMCLEAR',
     'control checks by meaning (they are counted), MSR bitmaps, VMX preemption timer',
     'reclaim of the pages that hold the plain data of L1',
-    'teardown of the VM while time is simulated (kpop check explores it), VMCLEAR before a VMCS is freed',
+    'teardown of the VM but under kpop check, VMCLEAR before a VMCS is freed',
   ],
   isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
   explored: { secondStage: L1_GEOMETRY },

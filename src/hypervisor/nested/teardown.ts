@@ -1,13 +1,13 @@
 /**
  * The end of a VM that runs guests of its own: its vCPUs first, those that run L2 too, then the
- * shadow pages of its EPT12, then EPT01 and the pages, then what each vCPU kept for nesting. Threads
- * of the host that unmap ranges or remove tables meanwhile are kept out by the lock and find
- * nothing.
+ * shadow pages of its EPT12, then EPT01 and the pages, then what each vCPU kept for nesting.
+ * Threads of the host that unmap ranges or remove tables meanwhile are kept out by the lock and
+ * find nothing.
  *
  * Source: arch/x86/kvm: kvm_arch_flush_shadow_all, kvm_destroy_vcpus, free_nested (facts). Leaves
- * out: VMCLEAR of VMCS02 where it was loaded (a VMCS is not cached here), what CPUs keep at hand for
- * the VM, and the flush of EPT02's tags: no CPU enters under them again, and KVM flushes whenever a
- * frame becomes a root (kvm_mmu_load), for another VM may get the frames.
+ * out: VMCLEAR of VMCS02 where it was loaded (a VMCS is not cached here), what CPUs keep at hand
+ * for the VM, SPs that are out of step, and the flush of EPT02's tags: no CPU enters under them
+ * again, and KVM flushes whenever a frame becomes a root (kvm_mmu_load), as another VM may get it.
  */
 import { type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';

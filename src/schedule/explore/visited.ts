@@ -1,7 +1,7 @@
 /**
  * A set of states, each known by the two 32-bit lanes of its hash (Explored.hashLow, hashHigh), and
  * some whole numbers kept with each. Open addressing with linear probing in typed arrays that
- * double before they are 5/8 full: 8 bytes per slot, and 4 more per number kept, or 1 if it is small.
+ * double before they are 5/8 full: 8 bytes per slot, and 4 more per number kept, or 1 if small.
  *
  * States are compared by their hashes alone, so two of them may be taken for one: `collision`
  * bounds how likely that is. Numbers kept with a state are beside the key and never mixed into it:
