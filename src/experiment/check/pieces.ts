@@ -99,6 +99,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-remove-unmap': THREE_TWICE,
       'write-write-unmap': THREE,
       'write-invalidate-teardown': THREE,
+      'yield-unmap': { tso: 2 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
       'log-unmap': ONCE,
