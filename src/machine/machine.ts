@@ -157,7 +157,7 @@ export class Machine implements Engine {
     } else if (cpu.guest!.pending.length !== 0 && !context.masked) {
       return deliverVirtual(cpu.guest!);
     }
-    const frame = context.top;
+    const frame = context.frame!;
     return frame.act.op <= LAST_MEMORY_ACT
       ? performMemory(this, cpu, context, frame)
       : performInstruction(this, cpu, context, frame);

@@ -22,7 +22,6 @@ import { Charge } from './preset/price.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
-/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
 const { advanced } = Outcome;
