@@ -8,12 +8,23 @@ import { suggestion } from '../base/nearest.ts';
 import type { Conditions } from '../design/system.ts';
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  pages: ['4k'],
+  pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
   tick: ['none'],
   apicv: ['on', 'off'],
   upper: ['present', 'absent'],
+  levels: ['4', '5'],
+  'guest-levels': ['4', '5'],
+};
+
+/** Those that the system is built by, and what they are called there. */
+const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
+  l1: 'l1',
+  apicv: 'apicv',
+  pages: 'pages',
+  levels: 'levels',
+  'guest-levels': 'guestLevels',
 };
 
 export interface ConditionOptions {
@@ -21,6 +32,9 @@ export interface ConditionOptions {
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
   readonly upper?: string | undefined;
+  readonly pages?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface AskedConditions {
@@ -48,12 +62,22 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  for (const name of ['l1', 'apicv', 'upper'] as const) {
-    const value = options[name];
+  const { l1, apicv, upper, pages, levels, guestLevels } = options;
+  for (const [name, value] of Object.entries({
+    l1,
+    apicv,
+    upper,
+    pages,
+    levels,
+    'guest-levels': guestLevels,
+  })) {
     if (value !== undefined) take(name, value, `--${name}`);
   }
   const system = Object.fromEntries(
-    [...given].filter(([name]) => name === 'l1' || name === 'apicv'),
+    [...given].flatMap(([name, value]) => {
+      const known = OF_SYSTEM[name];
+      return known === undefined ? [] : [[known, value]];
+    }),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };
 }

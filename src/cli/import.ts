@@ -6,6 +6,7 @@
  */
 
 import { basename } from 'node:path';
+import { looksLikeFtrace } from '../measure/ftrace.ts';
 import { decodeTrace } from '../workload/trace/format.ts';
 import { LackeyReader } from '../workload/trace/lackey.ts';
 import type { PageTrace } from '../workload/trace/page-trace.ts';
@@ -13,6 +14,7 @@ import { readFirstTouches, readPageRuns } from '../workload/trace/pagelist.ts';
 import { sniffTrace, type TraceKind } from '../workload/trace/sniff.ts';
 import { shorten } from '../workload/trace/text.ts';
 import { UsageError } from './errors.ts';
+import { importFtrace, wholeText } from './import-ftrace.ts';
 import { readInput, startingWith, takeBytes } from './input.ts';
 import { inFile, saveTrace } from './trace-file.ts';
 
@@ -23,6 +25,8 @@ export interface ImportOptions {
   readonly json?: boolean | undefined;
   /** Pages of the LRU list that lackey text is filtered through; 16 if absent. */
   readonly filter?: number | undefined;
+  /** A design that ftrace text is held against. */
+  readonly against?: string | undefined;
 }
 
 const HEAD_BYTES = 4096;
@@ -31,13 +35,23 @@ const INTERRUPTED = 130;
 
 /** Converts `file`; returns the exit status: 0, or 130 after Ctrl-C (nothing is written then). */
 export async function runImport(file: string, options: ImportOptions): Promise<number> {
-  const out = options.out ?? defaultOut(file);
+  const out = options.against === undefined ? (options.out ?? defaultOut(file)) : '';
   // With a handler in place the signal waits for the event loop, so it never splits saveTrace.
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();
   process.once('SIGINT', interrupt);
   try {
-    const trace = await readRecording(file, options.filter ?? 16, stop.signal);
+    const input = readInput(file, stop.signal);
+    const head = await takeBytes(input, HEAD_BYTES);
+    if (looksLikeFtrace(new TextDecoder('latin1').decode(head))) {
+      const text = await wholeText(startingWith(head, input));
+      return stop.signal.aborted ? INTERRUPTED : importFtrace(file, text, options);
+    }
+    if (options.against !== undefined) {
+      throw new UsageError(`${file}: --against needs ftrace text, a recording of KVM's events`);
+    }
+    const whole = startingWith(head, input);
+    const trace = await readRecording(file, head, whole, options.filter ?? 16, stop.signal);
     if (trace === null) return INTERRUPTED;
     const bytes = saveTrace(out, trace);
     process.stdout.write(options.json === true ? json(out, bytes, trace) : text(out, bytes, trace));
@@ -62,20 +76,20 @@ function programName(file: string): string {
 /** The trace in `file`, or null if `signal` came first. */
 async function readRecording(
   file: string,
+  head: Uint8Array,
+  whole: AsyncIterable<Uint8Array>,
   filter: number,
   signal: AbortSignal,
 ): Promise<PageTrace | null> {
   const progress = new Progress();
   try {
-    const input = readInput(file, signal);
-    const head = await takeBytes(input, HEAD_BYTES);
     const kind = sniffTrace(head);
     if (kind === null && !signal.aborted) throw foreign(file, head);
     const reader =
       kind === 'lackey'
         ? new LackeyReader({ program: programName(file), filter })
         : new WholeReader(kind ?? 'trace', programName(file));
-    for await (const chunk of startingWith(head, input)) {
+    for await (const chunk of whole) {
       reader.push(chunk);
       progress.add(chunk.length, reader.references);
     }
@@ -90,7 +104,8 @@ async function readRecording(
 function foreign(file: string, head: Uint8Array): UsageError {
   const begin = head.length === 0 ? 'it is empty' : `it begins with ${shorten(head)}`;
   return new UsageError(
-    `${file}: neither valgrind lackey text, a .pg or .ft page list, nor a kpop trace: ${begin}`,
+    `${file}: neither valgrind lackey text, ftrace text, a .pg or .ft page list, ` +
+      `nor a kpop trace: ${begin}`,
   );
 }
 

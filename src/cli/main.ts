@@ -78,6 +78,7 @@ function addRun(program: Command): void {
     .description('run one design on one workload, and print everything that was counted')
     .argument('<design>', 'an id, an id with axes, or a file that exports a design')
     .option('--vcpus <n>', 'vCPUs of the guest', '1')
+    .option('--trace <file>', 'also write the events as text, as tracefs gives it')
     .option('--sensitivity', SENSITIVITY_HELP)
     .option('--json', 'print one JSON document, kpop.run/1')
     .action(ending(runRun));
@@ -131,22 +132,37 @@ function simulating(command: Command): Command {
     .option('--conditions <list>', 'counting conditions, as l1=cold,apicv=off')
     .option('--l1 <state>', 'memory of L1 in L0: warm or cold')
     .option('--apicv <state>', 'APIC virtualisation: on or off')
+    .option('--pages <size>', 'pages of the host behind the guest: 4k, 2m or 1g')
+    .option('--levels <n>', 'levels of second-stage tables: 4 or 5')
+    .option('--guest-levels <n>', 'levels of tables of the guest itself: 4 or 5')
     .option('--upper <state>', 'upper second-stage tables of touched pages: present or absent')
     .addHelpText('after', DESIGN_HELP);
+}
+
+interface ImportFlags {
+  readonly out?: string;
+  readonly filter: string;
+  readonly json?: boolean;
+  readonly against?: string;
 }
 
 function addImport(program: Command): void {
   program
     .command('import')
-    .description('turn a recording (valgrind lackey text, page lists) into a trace file')
+    .description(
+      'turn a recording (valgrind lackey text, page lists) into a trace file; ' +
+        'count the events of an ftrace text by phase',
+    )
     .argument('<file>', 'the recording, gzipped or not; - for standard input')
     .option('--out <trace>', 'the file to write (default: <name>.kpt.gz in this folder)')
     .option('--filter <pages>', 'pages of the LRU list that lines are filtered through', '16')
+    .option('--against <design>', 'run the guest of an ftrace text under a design, and compare')
     .option('--json', 'print one JSON document')
     .action(
-      ending((file: string, options: { out?: string; filter: string; json?: boolean }) => {
+      ending((file: string, options: ImportFlags) => {
+        const { out, json, against } = options;
         const filter = count('--filter', options.filter, 1, 65535);
-        return runImport(file, { out: options.out, filter, json: options.json });
+        return runImport(file, { out, filter, json, against });
       }),
     );
 }

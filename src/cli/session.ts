@@ -25,7 +25,10 @@ export interface SessionOptions {
   readonly conditions?: string | undefined;
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
+  readonly pages?: string | undefined;
   readonly upper?: string | undefined;
+  readonly levels?: string | undefined;
+  readonly guestLevels?: string | undefined;
 }
 
 export interface Session {

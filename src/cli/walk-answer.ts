@@ -1,40 +1,19 @@
-/**
- * The answers of `kpop walk`: causes in each format's own terms, steps, changes, and the text form.
- *
- * Sources: Intel SDM vol. 3, 4.7 (page-fault error code) and 27.2.1 (exit qualification); AMD APM
- * vol. 2, 15.25.6 (EXITINFO1 and 2).
- */
+/** The answers of `kpop walk`: steps, changes, and the text form. */
 
 import {
   LEAF,
-  MALFORMED,
   NOT_PRESENT,
-  type Outcome,
   RIGHT_EXECUTE,
   RIGHT_READ,
   RIGHT_USER,
   RIGHT_WRITE,
 } from '../machine/format/judge.ts';
-import { FRAME_BYTES, type Memory } from '../machine/memory.ts';
+import type { FormatKind } from '../machine/format/registry.ts';
+import type { Memory } from '../machine/memory.ts';
 import { GUEST_STAGE } from '../machine/walk-2d.ts';
 import type { Changes, WalkTrace } from '../machine/walk-log.ts';
+import type { Cause, Reported } from './walk-cause.ts';
 import { type Dump, hex, word64 } from './walk-dump.ts';
-
-export interface Cause {
-  /** page-fault, general-protection, npf, ept-violation, ept-misconfig, hole. */
-  readonly kind: string;
-  /** The code that the machine reports, in hexadecimal; absent where it reports none. */
-  readonly code?: string;
-  readonly errorCode?: number;
-  readonly exitReason?: string;
-  readonly exitQualification?: string;
-  readonly exitInfo1?: string;
-  readonly exitInfo2?: string;
-  /** The names of the bits that are set. */
-  readonly bits?: readonly string[];
-  /** Of a hole: the missing word. */
-  readonly pa?: string;
-}
 
 export interface WalkStep {
   readonly stage?: 'guest' | 'second';
@@ -49,7 +28,7 @@ export interface WalkStep {
   readonly rights: string;
 }
 
-export interface ProbeResult {
+export interface ProbeResult extends Reported {
   readonly address: string;
   readonly access: string;
   readonly privilege?: string;
@@ -63,55 +42,14 @@ export interface ProbeResult {
   readonly guestLevel?: number;
   readonly secondLevel?: number;
   readonly stage?: string;
-  readonly cause?: Cause;
-  readonly errorCode?: number;
-  readonly exitQualification?: string;
-  readonly exitInfo1?: string;
-  readonly exitInfo2?: string;
+  readonly cause?: Cause & Reported;
   readonly steps: readonly WalkStep[];
   readonly changes: readonly (readonly [pa: string, word: string])[];
 }
 
-const PAGE_FAULT_BITS = ['present', 'write', 'user', 'reserved', 'fetch'];
-const EPT_BITS = [
-  'read',
-  'write',
-  'fetch',
-  'readable',
-  'writable',
-  'executable',
-  'user-executable',
-  'linear',
-  'final',
-];
-
-function names(code: number, bits: readonly string[]): string[] {
-  return bits.filter((_, bit) => ((code >>> bit) & 1) === 1);
-}
-
-/** The cause of a failure, and beside it the fields that the machine itself reports. */
-export function causeOf(format: string, outcome: Outcome, code: number, gpa: number) {
-  if (format === 'ept') {
-    if (outcome === MALFORMED) return { cause: { kind: 'ept-misconfig', exitReason: '0x31' } };
-    const exitQualification = hex(code);
-    const bits = names(code, EPT_BITS);
-    const exit = { code: exitQualification, exitReason: '0x30', exitQualification, bits };
-    return { cause: { kind: 'ept-violation', ...exit }, exitQualification };
-  }
-  const errorCode = code % 2 ** 32;
-  const bits = names(errorCode, PAGE_FAULT_BITS);
-  if (format !== 'npt') {
-    return { cause: { kind: 'page-fault', code: hex(errorCode), errorCode, bits }, errorCode };
-  }
-  bits.push(code >= 2 ** 33 ? 'guest-table' : 'final');
-  const reported = { errorCode, exitInfo1: hex(code), exitInfo2: hex(gpa) };
-  const exit = { code: hex(code), exitReason: '0x400', ...reported, bits };
-  return { cause: { kind: 'npf', ...exit }, ...reported };
-}
-
-export function holeCause(pa: string): Cause {
-  return { kind: 'hole', pa };
-}
+const ENTRY_BYTES = 8;
+/** Formats whose entries tell users and supervisors not apart. */
+const WITHOUT_USER = ['ept', 'arm-stage2'];
 
 /** The words that a walk which succeeded leaves behind, by ascending address. */
 export function changesOf(memory: Memory, logs: readonly Changes[]): [pa: string, word: string][] {
@@ -131,23 +69,24 @@ export function stepsOf(
   trace: WalkTrace,
   nested: boolean,
   dump: Dump,
-  hasUser: (stage: number) => boolean,
+  kindOfStage: (stage: number) => FormatKind,
 ): WalkStep[] {
   const steps: WalkStep[] = [];
   for (let i = 0; i < trace.count; i++) {
     const pa = trace.pa[i];
     const held = dump.holds(pa);
     const word = word64(trace.lo[i], trace.hi[i]);
+    const format = kindOfStage(trace.stage[i]);
     steps.push({
       ...(nested ? { stage: trace.stage[i] === GUEST_STAGE ? 'guest' : 'second' } : {}),
       level: trace.level[i],
-      architecturalLevel: trace.level[i] + 1,
-      table: hex(pa - (pa % FRAME_BYTES)),
+      architecturalLevel: format.architecturalLevel(trace.level[i]),
+      table: hex(pa - trace.index[i] * ENTRY_BYTES),
       index: trace.index[i],
       pa: hex(pa),
       entry: held ? `0x${word.toString(16)}` : null,
       kind: held ? kindOf(trace.verdict[i]) : 'hole',
-      rights: held ? rightsText(trace.verdict[i], hasUser(trace.stage[i])) : '',
+      rights: held ? rightsText(trace.verdict[i], !WITHOUT_USER.includes(format.id)) : '',
     });
     if (!held) break;
   }
@@ -159,7 +98,7 @@ function kindOf(verdict: number): WalkStep['kind'] {
   return verdict >= LEAF ? 'leaf' : 'table';
 }
 
-/** What an entry itself permits, as in `rw-u`; EPT knows no user. */
+/** What an entry itself permits, as in `rw-u`. */
 function rightsText(verdict: number, hasUser: boolean): string {
   if (verdict < 0) return '';
   const letter = (right: number, name: string): string => ((verdict & right) !== 0 ? name : '-');

@@ -22,7 +22,8 @@ import type { WalkOptions } from './walk-settings.ts';
 export interface Probe {
   readonly address: bigint;
   readonly access: Access;
-  readonly privilege: Privilege;
+  /** Undefined: that of the format. */
+  readonly privilege: Privilege | undefined;
   /** Frame of the root table, where it is not the dump's. */
   readonly root: number | undefined;
   /** Where it was given: for messages. */
@@ -79,7 +80,10 @@ function toProbe(fields: Readonly<Record<string, unknown>>, place: string): Prob
   return {
     address: parseHex64(fields.address, `${place}: address`),
     access: choice(ACCESSES, fields.access ?? 'r', `${place}: access`),
-    privilege: choice(PRIVILEGES, fields.privilege ?? 'user', `${place}: privilege`),
+    privilege:
+      fields.privilege === undefined
+        ? undefined
+        : choice(PRIVILEGES, fields.privilege, `${place}: privilege`),
     root: fields.root === undefined ? undefined : parseTable(fields.root, `${place}: root`),
     place,
   };

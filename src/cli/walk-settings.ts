@@ -1,14 +1,25 @@
 /**
  * What `kpop walk` walks: the command line's options over what the dump says of itself. Parameter
  * names are those of the manuals in the spellings that dumps use; letter case does not matter.
+ * What Arm and RISC-V say of the shape of their tables is in walk-shape.ts.
  *
  * Leaves out: formats that are not built yet, which are named as such.
  */
 
+import type { Geometry } from '../machine/format/format.ts';
+import type { Privilege } from '../machine/format/judge.ts';
 import type { FormatKind, FormatParams } from '../machine/format/registry.ts';
 import { findFormat, formatKinds } from '../machine/format/registry.ts';
 import { UsageError } from './errors.ts';
 import { describe, type Fields, fieldsOf, parseHex64, parseTable } from './walk-dump.ts';
+import {
+  assertRoot,
+  levelsOf,
+  MOST_ARM_BITS,
+  SHAPE_NAMES,
+  shapeOf,
+  wholeNumber,
+} from './walk-shape.ts';
 
 /** Values as a command line gives them. */
 export interface WalkOptions {
@@ -19,7 +30,10 @@ export interface WalkOptions {
   readonly format?: string | undefined;
   readonly root?: string | undefined;
   readonly levels?: string | number | undefined;
-  /** Level of the table at the root, 0 being that of 4 KiB pages; by default levels - 1. */
+  /**
+   * Level of the table at the root, 0 being that of 4 KiB pages; by default levels - 1. Of Arm the
+   * manual's number.
+   */
   readonly startLevel?: string | number | undefined;
   readonly nxe?: string | boolean | undefined;
   readonly wp?: string | boolean | undefined;
@@ -29,6 +43,10 @@ export interface WalkOptions {
   readonly executeOnly?: string | boolean | undefined;
   readonly gigabytePages?: string | boolean | undefined;
   readonly maxPhysBits?: string | number | undefined;
+  readonly ipaBits?: string | number | undefined;
+  readonly ha?: string | boolean | undefined;
+  readonly hd?: string | boolean | undefined;
+  readonly xnx?: string | boolean | undefined;
   /** Guest-physical address of the guest's root: makes the walk two-dimensional. */
   readonly guestRoot?: string | undefined;
   readonly guestFormat?: string | undefined;
@@ -42,6 +60,7 @@ export interface Stage {
   readonly kind: FormatKind;
   readonly levels: number;
   readonly startLevel: number;
+  readonly geometry: Geometry;
   /** Frame of the root table; undefined if every probe brings its own. */
   readonly root: number | undefined;
 }
@@ -52,6 +71,8 @@ export interface WalkSettings {
   /** Its tables lie at guest-physical addresses. */
   readonly guest: Stage | undefined;
   readonly params: FormatParams;
+  /** Who makes an access if a probe does not say; undefined: whoever does in that format. */
+  readonly privilege: Privilege | undefined;
   /** Sentences for stderr that do not stop anything. */
   readonly notes: readonly string[];
 }
@@ -71,35 +92,43 @@ const FLAG_NAMES: Readonly<Record<string, ParamName>> = {
   accesseddirty: 'accessDirty',
   executeonly: 'executeOnly',
   gigabytepages: 'gigabytePages',
+  ha: 'accessFlag',
+  hd: 'dirtyState',
+  xnx: 'xnx',
 };
 /** Address bits of the formats: the widest MAXPHYADDR. */
 const MOST_PHYS_BITS = 52;
 const WIDTH_NAMES = ['maxphyaddr', 'maxphybits', 'maxphysbits'];
 /** Features that this program does not model: a dump may only say that they are off. */
-const ABSENT_FEATURES = ['mbec', 'pke', 'pks', 'cet', 'lass'];
+const ABSENT_FEATURES = ['mbec', 'pke', 'pks', 'cet', 'lass', 'svnapot', 'svpbmt', 'ds'];
 const LEVEL_NAMES = ['la57', 'eptppagewalklength'];
 /** Said by dumps and without influence on a walk. */
-const IGNORED = ['eptpmemtype'];
+const IGNORED = ['eptpmemtype', 'fwb', 'stage1'];
 
 export function settle(options: WalkOptions, dump: Fields, file: string): WalkSettings {
   const parameters = dump.parameters === undefined ? {} : dump.parameters;
   const given = fieldsOf(parameters, `${file}: parameters`);
   const notes: string[] = [];
+  const [kind, implied] = formatKind(
+    options.format ?? dump.format,
+    options.format ? '--format' : file,
+  );
+  const said = dumpLevels(dump, given, file) ?? implied;
+  const shape = shapeOf(kind, { options, dump, given, file, levels: said });
   const params = {
     maxPhyBits: MOST_PHYS_BITS, // nothing is reserved that nobody called so
+    ...shape.params,
     ...dumpParams(given, file, notes),
     ...optionParams(options),
   };
-  const kind = formatKind(options.format ?? dump.format, options.format ? '--format' : file);
-  const said = dumpLevels(dump, given, file);
-  const levels = levelsOf(kind, options.levels ?? said, options.levels ? '--levels' : file);
-  const stage: Stage = {
-    kind,
-    levels,
-    startLevel: startLevelOf(options.startLevel ?? dump.startLevel, levels, file),
-    root: rootOf(options.root, '--root', dump.root, `${file}: root`),
-  };
-  return { stage, guest: guestStage(options, dump, kind, file), params, notes };
+  if (params.dirtyState === true && params.accessFlag !== true) {
+    throw new UsageError('walk: HD without HA: hardware that keeps dirty state sets Access flags');
+  }
+  const root = rootOf(options.root, '--root', dump.root, `${file}: root`) ?? shape.root;
+  assertRoot(shape, root, options.root === undefined ? `${file}: root` : '--root');
+  const { geometry, startLevel, privilege } = shape;
+  const stage: Stage = { kind, levels: geometry.levels, startLevel, geometry, root };
+  return { stage, guest: guestStage(options, dump, kind, file), params, privilege, notes };
 }
 
 function guestStage(
@@ -113,15 +142,18 @@ function guestStage(
     if (options.guestFormat === undefined && options.guestLevels === undefined) return undefined;
     throw new UsageError('walk: --guest-format and --guest-levels need --guest-root');
   }
-  if (second.hasPrivilege) {
-    throw new UsageError(`walk: a guest root needs a second stage as --format, not ${second.id}`);
+  if (!second.isUnderGuests) {
+    const why = second.hasPrivilege ? '' : ': its guests are not modelled';
+    const needed = 'a guest root needs a second stage as --format, npt or ept';
+    throw new UsageError(`walk: ${needed}, not ${second.id}${why}`);
   }
-  const kind = formatKind(options.guestFormat ?? dump.guestFormat ?? 'x86-64', '--guest-format');
+  const [kind] = formatKind(options.guestFormat ?? dump.guestFormat ?? 'x86-64', '--guest-format');
   if (!kind.hasPrivilege) {
     throw new UsageError(`walk: --guest-format ${kind.id} is no format of a guest's own tables`);
   }
   const levels = levelsOf(kind, options.guestLevels ?? dump.guestLevels, '--guest-levels');
-  return { kind, levels, startLevel: levels - 1, root };
+  const geometry = { levels, indexBits: kind.indexBits };
+  return { kind, levels, startLevel: levels - 1, geometry, root };
 }
 
 function rootOf(
@@ -134,26 +166,19 @@ function rootOf(
   return field === undefined ? undefined : parseTable(field, fieldPlace);
 }
 
-function formatKind(id: unknown, place: string): FormatKind {
+/** The format, and the levels that its id implies. */
+function formatKind(id: unknown, place: string): [FormatKind, number | undefined] {
   const known = formatKinds()
     .map((kind) => kind.id)
     .join(', ');
   if (id === undefined) throw new UsageError(`walk: name the format with --format: ${known}`);
   if (typeof id !== 'string') throw new UsageError(`${place}: format ${describe(id)} is no name`);
   const found = findFormat(id);
-  if (found.kind === 'found') return found.format;
+  if (found.kind === 'found') return [found.format, found.levels];
   if (found.kind === 'not-yet') {
     throw new UsageError(`${place}: format ${id} cannot be walked yet; there are ${known}`);
   }
   throw new UsageError(`${place}: unknown format ${describe(id)}; there are ${known}`);
-}
-
-function wholeNumber(value: unknown, place: string, least: number, most: number): number {
-  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  if (typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most) {
-    return number;
-  }
-  throw new UsageError(`${place}: ${describe(value)} is no whole number from ${least} to ${most}`);
 }
 
 function flag(value: unknown, place: string): boolean {
@@ -163,20 +188,6 @@ function flag(value: unknown, place: string): boolean {
   if (['1', 'true', 'on', 'yes'].includes(text)) return true;
   if (['0', 'false', 'off', 'no'].includes(text)) return false;
   throw new UsageError(`${place}: ${describe(value)} is neither on nor off`);
-}
-
-function levelsOf(kind: FormatKind, value: unknown, place: string): number {
-  if (value === undefined) return kind.levels[0];
-  const levels = wholeNumber(value, `${place}: levels`, 1, 9);
-  if (kind.levels.includes(levels)) return levels;
-  throw new UsageError(
-    `${place}: ${kind.id} has ${kind.levels.join(' or ')} levels, not ${levels}`,
-  );
-}
-
-function startLevelOf(value: unknown, levels: number, file: string): number {
-  if (value === undefined) return levels - 1;
-  return wholeNumber(value, `${file}: start level`, 0, levels - 1);
 }
 
 /** The number of levels that a dump states, once or several times. */
@@ -210,7 +221,7 @@ function dumpParams(given: Fields, file: string, notes: string[]): FormatParams 
       params.maxPhyBits = wholeNumber(value, place, 32, MOST_PHYS_BITS);
     else if (ABSENT_FEATURES.includes(key)) refuseFeature(value, place);
     else if (key === 'eptvpidcap') capabilities = capability(value, place);
-    else if (!LEVEL_NAMES.includes(key) && !IGNORED.includes(key)) unknown.push(name);
+    else if (![...LEVEL_NAMES, ...IGNORED, ...SHAPE_NAMES].includes(key)) unknown.push(name);
   }
   if (unknown.length > 0) {
     notes.push(`${file}: parameters not known to kpop are ignored: ${unknown.join(', ')}`);
@@ -230,21 +241,25 @@ function capability(value: unknown, place: string): FormatParams {
 
 function optionParams(options: WalkOptions): FormatParams {
   const params: Partial<Record<ParamName, boolean | number>> = {};
-  const flags = {
-    nxe: '--nxe',
-    wp: '--wp',
-    smep: '--smep',
-    smap: '--smap',
-    accessDirty: '--access-dirty',
-    executeOnly: '--execute-only',
-    gigabytePages: '--gigabyte-pages',
-  } as const;
-  for (const [name, option] of Object.entries(flags) as [keyof typeof flags, string][]) {
-    const value = options[name];
+  const flags: readonly [ParamName, unknown, string][] = [
+    ['nxe', options.nxe, '--nxe'],
+    ['wp', options.wp, '--wp'],
+    ['smep', options.smep, '--smep'],
+    ['smap', options.smap, '--smap'],
+    ['accessDirty', options.accessDirty, '--access-dirty'],
+    ['executeOnly', options.executeOnly, '--execute-only'],
+    ['gigabytePages', options.gigabytePages, '--gigabyte-pages'],
+    ['accessFlag', options.ha, '--ha'],
+    ['dirtyState', options.hd, '--hd'],
+    ['xnx', options.xnx, '--xnx'],
+  ];
+  for (const [name, value, option] of flags) {
     if (value !== undefined) params[name] = flag(value, option);
   }
   if (options.maxPhysBits !== undefined) {
-    params.maxPhyBits = wholeNumber(options.maxPhysBits, '--max-phys-bits', 32, MOST_PHYS_BITS);
+    const bits = wholeNumber(options.maxPhysBits, '--max-phys-bits', 32, MOST_PHYS_BITS);
+    params.maxPhyBits = bits;
+    params.paBits = Math.min(bits, MOST_ARM_BITS);
   }
   return params as FormatParams;
 }

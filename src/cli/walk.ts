@@ -7,13 +7,25 @@
  */
 
 import type { Command } from 'commander';
-import { OK, type Outcome, SUPERVISOR, type WalkedFormat } from '../machine/format/judge.ts';
+import { pageBits } from '../machine/format/format.ts';
+import {
+  ABSENT,
+  ALL_RIGHTS,
+  MALFORMED,
+  OK,
+  type Outcome,
+  type Privilege,
+  SUPERVISOR,
+  type WalkedFormat,
+} from '../machine/format/judge.ts';
+import type { FormatKind } from '../machine/format/registry.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import { Walker } from '../machine/walk.ts';
 import { GUEST_STAGE, NestedWalker, SECOND_STAGE } from '../machine/walk-2d.ts';
 import { WalkTrace } from '../machine/walk-log.ts';
 import { UsageError } from './errors.ts';
-import { causeOf, changesOf, holeCause, type ProbeResult, stepsOf, textOf } from './walk-answer.ts';
+import { changesOf, type ProbeResult, stepsOf, textOf } from './walk-answer.ts';
+import { causeOf, holeCause, wide } from './walk-cause.ts';
 import { type Dump, hex, parsePhysical, readDump } from './walk-dump.ts';
 import { ACCESS_LETTERS, type Linear, type Probe, readProbes, splitAddress } from './walk-probe.ts';
 import { type Stage, settle, type WalkOptions, type WalkSettings } from './walk-settings.ts';
@@ -21,6 +33,7 @@ import { type Stage, settle, type WalkOptions, type WalkSettings } from './walk-
 export type { WalkOptions } from './walk-settings.ts';
 
 const BAD_INPUT = 2;
+const PAGE_SHIFT = 12;
 
 /** Prints the walks; returns the exit status: 0, or 2 if a walk needed a word not in the dump. */
 export async function runWalk(options: WalkOptions): Promise<number> {
@@ -66,9 +79,8 @@ export async function walkDocument(
   };
 }
 
-function formatOf(stage: Stage, settings: WalkSettings): WalkedFormat {
-  const { indexBits } = stage.kind;
-  return stage.kind.create({ levels: stage.levels, indexBits }, settings.params);
+function formatOf({ kind, geometry }: Stage, settings: WalkSettings): WalkedFormat {
+  return kind.create(geometry, settings.params);
 }
 
 /** One dump with its walkers. */
@@ -95,8 +107,9 @@ class Session {
 
   answer(probe: Probe): ProbeResult {
     const { stage, guest } = this.#settings;
-    const { kind, levels } = guest ?? stage;
-    const linear = splitAddress(probe.address, levels * kind.indexBits + 12, kind.signExtended);
+    const { kind, geometry } = guest ?? stage;
+    const width = pageBits(geometry) + PAGE_SHIFT;
+    const linear = splitAddress(probe.address, width, kind.signExtended);
     const question = this.#question(probe);
     if (!linear.canonical) {
       const cause = { kind: 'general-protection', code: '0x0', errorCode: 0 };
@@ -107,7 +120,7 @@ class Session {
       this.#trace,
       this.#nested !== undefined,
       this.#dump,
-      (at) => (guest !== undefined && at === GUEST_STAGE) || stage.kind.id !== 'ept',
+      (at): FormatKind => (at === GUEST_STAGE && guest !== undefined ? guest : stage).kind,
     );
     const hole = steps.find((step) => step.kind === 'hole');
     if (hole !== undefined) {
@@ -116,7 +129,7 @@ class Session {
       return { ...question, result: 'fault', level, architecturalLevel, cause, steps, changes: [] };
     }
     if (outcome === OK) return { ...question, ...this.#found(linear), steps };
-    return { ...question, ...this.#fault(outcome, linear), steps, changes: [] };
+    return { ...question, ...this.#fault(outcome, linear, probe), steps, changes: [] };
   }
 
   #walker(): Walker | NestedWalker {
@@ -125,18 +138,26 @@ class Session {
 
   #question(probe: Probe) {
     const { stage, guest } = this.#settings;
-    const privilege = probe.privilege === SUPERVISOR ? 'supervisor' : 'user';
+    const { kind } = guest ?? stage;
+    const privilege = this.#privilegeOf(probe) === SUPERVISOR ? 'supervisor' : 'user';
+    const isTold = kind.hasPrivilege || probe.privilege !== undefined;
     return {
       address: `0x${probe.address.toString(16)}`,
       access: ACCESS_LETTERS[probe.access],
-      ...((guest ?? stage).kind.hasPrivilege ? { privilege } : {}),
+      ...(isTold ? { privilege } : {}),
       ...(probe.root === undefined ? {} : { root: hex(probe.root * FRAME_BYTES) }),
     };
   }
 
+  #privilegeOf(probe: Probe): Privilege {
+    const { stage, guest, privilege } = this.#settings;
+    return probe.privilege ?? privilege ?? (guest ?? stage).kind.privilege;
+  }
+
   #walk(probe: Probe, linear: Linear): Outcome {
     const { stage, guest } = this.#settings;
-    const { access, privilege } = probe;
+    const { access } = probe;
+    const privilege = this.#privilegeOf(probe);
     const root = probe.root ?? stage.root;
     if (root === undefined) {
       throw new UsageError(`${probe.place}: no root: give --root, or a dump or probe with one`);
@@ -144,8 +165,28 @@ class Session {
     if (guest?.root !== undefined && this.#nested !== undefined) {
       return this.#nested.walk(guest.root, root, linear.page, access, privilege);
     }
-    const start = { level: stage.startLevel, pfn: root, rights: 15 };
+    this.#single.reset();
+    if (this.#isRootTooFar(root)) return MALFORMED;
+    const start = { level: stage.startLevel, pfn: root, rights: ALL_RIGHTS };
     return this.#single.walkFrom(start, linear.page, access, privilege);
+  }
+
+  /** Of Arm: the root lies beyond the output address size, which counts as level 0 there. */
+  #isRootTooFar(root: number): boolean {
+    const { stage, params } = this.#settings;
+    const bits = params.paBits;
+    return stage.kind.id === 'arm-stage2' && bits !== undefined && root >= 2 ** (bits - PAGE_SHIFT);
+  }
+
+  /** Arm reports a fault that no entry is to blame for, as one of its level 0. */
+  #failedLevel(outcome: Outcome): number {
+    const { kind } = this.#settings.stage;
+    const isOfNoEntry =
+      (outcome === ABSENT && this.#single.failedPa < 0) ||
+      (outcome === MALFORMED && this.#trace.count === 0);
+    return isOfNoEntry && kind.id === 'arm-stage2'
+      ? kind.architecturalLevel(0)
+      : this.#single.level;
   }
 
   #found(linear: Linear) {
@@ -158,11 +199,11 @@ class Session {
       nested === undefined ? [this.#single.changes] : [nested.second.changes, nested.changes];
     return {
       result: 'ok' as const,
-      pa: hex(this.#walker().pfn * FRAME_BYTES + linear.offset),
+      pa: wide((BigInt(this.#walker().pfn) << BigInt(PAGE_SHIFT)) | BigInt(linear.offset)),
       ...(nested === undefined ? {} : { gpa: hex(nested.gfn * FRAME_BYTES + linear.offset) }),
       size: FRAME_BYTES * 2 ** (kind.indexBits * level),
       level,
-      architecturalLevel: level + 1,
+      architecturalLevel: kind.architecturalLevel(level),
       ...(nested === undefined
         ? {}
         : { guestLevel: nested.level, secondLevel: nested.secondLevel }),
@@ -170,20 +211,26 @@ class Session {
     };
   }
 
-  #fault(outcome: Outcome, linear: Linear) {
+  #fault(outcome: Outcome, linear: Linear, probe: Probe) {
     const { stage, guest } = this.#settings;
+    const { access } = probe;
     const nested = this.#nested;
     if (nested === undefined || guest === undefined) {
-      const { level, code } = this.#single;
-      const gpa = linear.page * FRAME_BYTES + linear.offset;
-      const cause = causeOf(stage.kind.id, outcome, code, gpa);
-      return { result: 'fault' as const, level, architecturalLevel: level + 1, ...cause };
+      const { kind } = stage;
+      const { code } = this.#single;
+      const level = this.#failedLevel(outcome);
+      const gpa = (BigInt(linear.page) << BigInt(PAGE_SHIFT)) | BigInt(linear.offset);
+      const cause = causeOf({ format: kind.id, outcome, code, level, access, gpa });
+      const architecturalLevel = kind.architecturalLevel(level);
+      return { result: 'fault' as const, level, architecturalLevel, ...cause };
     }
     const second = nested.stage === SECOND_STAGE;
     const level = second ? nested.secondLevel : nested.level;
     const inPage = nested.failedFinal ? linear.offset : nested.failedGpaOffset;
     const gpa = nested.failedGpaPage * FRAME_BYTES + inPage;
-    const cause = causeOf(second ? stage.kind.id : guest.kind.id, outcome, nested.code, gpa);
+    const format = second ? stage.kind.id : guest.kind.id;
+    const { code } = nested;
+    const cause = causeOf({ format, outcome, code, level, access, gpa: BigInt(gpa) });
     return {
       result: 'fault' as const,
       stage: second ? 'second' : 'guest',
@@ -201,10 +248,17 @@ export function addWalkOptions(command: Command): Command {
   return command
     .requiredOption('--memory <dump>', 'memory dump: JSON or, with --base, raw; gzip accepted')
     .option('--base <pa>', 'the dump is raw little-endian words from this address on')
-    .option('--format <f>', 'x86-64, npt or ept')
+    .option('--format <f>', 'x86-64, npt, ept, arm-stage2 or riscv-g')
     .option('--root <pa>', 'physical address of the root table')
     .option('--levels <n>', 'number of table levels')
-    .option('--start-level <n>', 'level of the table at the root, 0 being that of 4 KiB pages')
+    .option(
+      '--start-level <n>',
+      'level of the root table, 0 being that of 4 KiB pages; of arm-stage2 as the manual counts',
+    )
+    .option('--ipa-bits <n>', 'input address bits (arm-stage2)')
+    .option('--ha [on|off]', 'VTCR_EL2.HA: hardware sets the Access flag (arm-stage2)')
+    .option('--hd [on|off]', 'VTCR_EL2.HD: hardware keeps dirty state (arm-stage2)')
+    .option('--xnx [on|off]', 'FEAT_XNX: execution of EL1 and EL0 apart (arm-stage2)')
     .option('--nxe [on|off]', 'EFER.NXE (x86-64, npt)')
     .option('--no-nxe', 'the same as --nxe off')
     .option('--wp [on|off]', 'CR0.WP (x86-64)')
@@ -216,7 +270,10 @@ export function addWalkOptions(command: Command): Command {
     .option('--execute-only [on|off]', 'execute-only entries are supported (ept)')
     .option('--no-execute-only', 'the same as --execute-only off')
     .option('--gigabyte-pages [on|off]', '1 GiB pages are supported')
-    .option('--max-phys-bits <n>', 'MAXPHYADDR, 32 to 52 (52)')
+    .option(
+      '--max-phys-bits <n>',
+      'MAXPHYADDR, or the output address size of Arm, 32 to 52 (52; Arm 48)',
+    )
     .option('--guest-root <gpa>', "guest-physical address of the guest's root: walk both stages")
     .option('--guest-format <f>', "format of the guest's tables (x86-64)")
     .option('--guest-levels <n>', "levels of the guest's tables")

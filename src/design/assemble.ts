@@ -2,7 +2,7 @@
  * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler
  * and its final words can be visited, the system has its vCPUs ready for programs.
  */
-
+import { roleText } from '../hypervisor/mmu/shadow/page.ts';
 import { Cost } from '../machine/cost.ts';
 import { EXIT_NAMES } from '../machine/exit.ts';
 import { Ledger } from '../machine/ledger.ts';
@@ -27,7 +27,7 @@ export interface Site {
 }
 
 /** What the numbers in trace events mean. */
-export const traceNames = { exits: EXIT_NAMES, locks: LOCK_CLASSES } as const;
+export const traceNames = { exits: EXIT_NAMES, locks: LOCK_CLASSES, role: roleText } as const;
 
 /** One CPU for each vCPU and for each thread of the host beside them. */
 export function cpusFor(demand: Demand): number {
@@ -40,6 +40,10 @@ export function assemble(choice: Choice, site: Site): System {
     cpus: site.cpus,
     trace: site.trace,
     softwareScale: site.softwareScale,
+    levels: {
+      second: Number(site.conditions.levels ?? 4),
+      first: Number(site.conditions.guestLevels ?? 4),
+    },
     ...(site.ledger === undefined ? {} : { ledger: site.ledger }),
   });
   return choice.design.build(machine, site.demand, choice.axes, site.conditions);

@@ -7,6 +7,9 @@
 import { REPORT_PAGES } from '../abi/owner.ts';
 import { Arena } from '../alloc/arena.ts';
 import { Frames } from '../alloc/frames.ts';
+import { badInput } from '../base/bad-input.ts';
+import type { GuestImage } from '../guest/common/image.ts';
+import { DirectMap } from '../guest/kernel/direct-map.ts';
 import { GuestKernel, spaceBytes } from '../guest/kernel/kernel.ts';
 import { kernelServices } from '../guest/kernel/services.ts';
 import { answerShootdown } from '../guest/kernel/unmap.ts';
@@ -30,8 +33,17 @@ export interface GuestVm {
   readonly memory: readonly PageRange[];
 }
 
-export function buildGuestVm(machine: Machine, demand: Demand, level: number): GuestVm {
+/** `reach`: by what the kernel's own code reaches its memory; EPT needs no map of it. */
+export function buildGuestVm(
+  machine: Machine,
+  demand: Demand,
+  level: number,
+  reach: 'second stage' | 'direct map' = 'second stage',
+): GuestVm {
   const { vcpus } = demand;
+  if (demand.image !== undefined) {
+    badInput('this workload is a guest that only design shadow runs: it has tables of its own');
+  }
   if (demand.barePages !== undefined) return bareGuest(machine, demand, level, demand.barePages);
   const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
   const spaces = demand.spaces && { ...demand.spaces, dataPages: vcpus * demand.pagesPerVcpu };
@@ -51,6 +63,13 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
     vcpus: contexts,
     data,
     spaces,
+    direct:
+      reach === 'second stage'
+        ? undefined
+        : new DirectMap(machine.translator.firstStage, [
+            { first: 0, end: region.limit },
+            ...data.ranges,
+          ]),
   });
   const lists = arena.frames(vcpus * REPORT_PAGES) * FRAME_BYTES;
   const services = kernelServices(kernel, { first: 1, end: arena.end, lists });
@@ -68,6 +87,12 @@ export function buildGuestVm(machine: Machine, demand: Demand, level: number): G
   }));
   const kernelMemory = { first: 0, end: region.limit };
   return { contexts, environments, memory: [kernelMemory, ...data.ranges] };
+}
+
+/** A guest that brings everything along: its contexts and where its memory is. */
+export function imageGuest(machine: Machine, demand: Demand, image: GuestImage): GuestVm {
+  const bare = bareGuest(machine, demand, 1, 0);
+  return { ...bare, memory: image.memory };
 }
 
 /** Contexts and nothing else: whoever explores gives them what they run. */

@@ -7,7 +7,7 @@ import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
-import { type ExitTable, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import { type ExitTable, type Running, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { BlockOptions } from '../hypervisor/virt/virt.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
@@ -20,9 +20,9 @@ export function blocksOf(mmu: TdpMmu, vpid: number, virtualIpis: boolean): Block
   return { root: mmu.root, levels: mmu.format.geometry.levels, vpid, virtualIpis };
 }
 
-/** Writes vCPU `index`'s control block in a frame of `platform`'s own memory; its number. */
+/** Writes vCPU `index`'s control block in frames of `platform`'s own memory; its number. */
 export function makeBlock(platform: Platform, index: number, options: BlockOptions): number {
-  const block = platform.arena.frames(1);
+  const block = platform.arena.frames(platform.virt.blockFrames);
   const own = { ...options, vpid: options.vpid + index };
   platform.virt.writeBlock(platform.boot, block, own);
   return block;
@@ -34,10 +34,12 @@ export function addVcpus(
   guests: readonly GuestContext[],
   options: BlockOptions,
   exits: ExitTable,
+  prepare?: Running['prepare'],
 ): void {
   guests.forEach((guest, i) => {
     guest.homeCpu = i;
-    new Vcpu(vm, i, i, running(guest, makeBlock(vm.platform, i, options), exits));
+    const block = makeBlock(vm.platform, i, options);
+    new Vcpu(vm, i, i, { ...running(guest, block, exits), prepare });
   });
 }
 

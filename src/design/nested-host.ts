@@ -6,6 +6,7 @@ import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import type { NestedVm } from '../hypervisor/nested/state.ts';
+import { ept12Tables } from '../hypervisor/nested/tables.ts';
 import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
 import { vmxExits } from '../hypervisor/nested/vmx.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
@@ -33,9 +34,17 @@ export interface HostedL1 {
 
 export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
   const host = l1.vm.platform;
+  const shadow = new ShadowMmu({
+    platform: host,
+    format: machine.translator.nestedStage,
+    backing: l1.mmu.backing,
+    memory: [{ first: 0, end: l1.pages }],
+    header: 'small',
+  });
   const vm: NestedVm = {
     tdp: l1.mmu,
-    shadow: new ShadowMmu(host, machine.translator.nestedStage, l1.mmu.backing, l1.pages),
+    shadow,
+    tables: ept12Tables(l1.mmu, shadow),
     vmcsShadowing: axes['vmcs'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),

@@ -3,6 +3,7 @@
  * L0 emulates its entries and exits and shadows its EPT12.
  */
 import { OwnerCall } from '../abi/owner.ts';
+import { badInput } from '../base/bad-input.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -54,6 +55,9 @@ export const nested: Design = {
   isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
   explored: { secondStage: L1_GEOMETRY },
   build(machine, demand, axes, conditions): System {
+    if (machine.vendor.id === 'amd') {
+      badInput('design nested: this version of kpop has no emulated SVM; name an Intel machine');
+    }
     if (demand.barePages !== undefined) return buildNestedHost(machine, demand, axes);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);

@@ -8,6 +8,7 @@ import { Frames } from '../alloc/frames.ts';
 import type { View } from '../check/invariant/view.ts';
 import type { Oracle } from '../check/oracle/specification.ts';
 import type { FramePool, StatePromise } from '../check/promise.ts';
+import type { GuestImage } from '../guest/common/image.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
@@ -35,6 +36,10 @@ export interface Demand {
    * directly. What an exploration uses.
    */
   readonly barePages?: number;
+  /** Whether slots may be logged while the guest runs; never unless given. */
+  readonly logs?: boolean;
+  /** A guest that is one program with tables of its own, instead of a kernel with processes. */
+  readonly image?: GuestImage;
 }
 
 /** Counting conditions that change what a system does (DESIGN.md section 5). */
@@ -43,7 +48,14 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /** Pages of the host behind a slot that has room for whole ones; 4 KiB unless given. */
+  readonly pages?: HostPages;
+  /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
+  readonly levels?: '4' | '5';
+  readonly guestLevels?: '4' | '5';
 }
+
+export type HostPages = '4k' | '2m' | '1g';
 
 export interface System {
   readonly machine: Machine;
@@ -51,10 +63,20 @@ export interface System {
   readonly environments: readonly Environment[];
   /** What a host thread does so that the given guest pages lose their second-stage entries. */
   hostInvalidate(cpu: Context, gfns: readonly number[]): Routine<void>;
+  /** What user space of the host does to learn what is written to; not of every design. */
+  readonly log?: DirtyLog;
   /** Bytes of second-stage tables of all levels, and of other books that track guest memory. */
   memory(): { tableBytes: number; bookBytes: number };
   /** What a checker may ask of the system and do with it; nothing is checked without. */
   readonly checked?: Checked;
+}
+
+/** Dirty logging of all memory of the guest that is measured. */
+export interface DirtyLog {
+  start(cpu: Context): Routine<void>;
+  /** How many pages were written to since it was asked last. */
+  harvest(cpu: Context): Routine<number>;
+  stop(cpu: Context): Routine<void>;
 }
 
 /** An operation that a thread of the host may perform on a range of guest pages. */
@@ -117,6 +139,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** What a litmus must need for the axis to matter to it (`needsOf`); nothing unless given. */
+  readonly concerns?: readonly string[];
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
@@ -130,8 +154,12 @@ export interface Design {
   readonly axes: Readonly<Record<string, Axis>>;
   readonly source: string;
   readonly leavesOut: readonly string[];
+  /** Whether guest memory can be logged (`System.log`). */
+  readonly logs?: true;
   /** What a comparison with the other designs isolates. */
   readonly isolates: string;
+  /** Sizes of the host's pages that it can map; 4 KiB only unless given. */
+  readonly pages?: readonly HostPages[];
   readonly explored?: {
     /** Tables of explorations where they are not the smallest. */
     readonly secondStage?: Geometry;

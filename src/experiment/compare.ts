@@ -42,5 +42,5 @@ export function compareOf(runs: readonly (Run | undefined)[]): Compare | undefin
 
 /** All of it, one piece after the other. */
 export function compare(comparison: Comparison): Compare {
-  return compareOf(piecesOf(comparison).map(runOne))!;
+  return compareOf(piecesOf(comparison).map((task) => runOne(task)))!;
 }

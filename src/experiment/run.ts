@@ -13,9 +13,9 @@ import { Counters } from '../measure/counters.ts';
 import { Digest } from '../measure/digest.ts';
 import type { Run } from '../measure/result.ts';
 import type { Charges } from '../measure/sensitivity.ts';
-import { fanOut } from '../runtime/trace.ts';
+import { fanOut, type TraceSink } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
-import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
+import { hostPart, logPart, seatPrograms, type Work } from '../workload/index.ts';
 import type { Plan, Recordings } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
@@ -30,7 +30,7 @@ const LOCKS_NOT_MODELLED = [
   'mmap_lock and page-table locks of the VMM’s address space, and of the guest’s processes',
 ];
 
-export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on' };
+export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on', pages: '4k' };
 
 export interface Task {
   readonly choice: Choice;
@@ -49,12 +49,16 @@ export interface Task {
 }
 
 /** What the workload needs; refuses what no machine can be built for, in one sentence. */
-export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
+export function planOf({ choice, work, vcpus, cpus, recordings, conditions }: Task): Plan {
   if (!Number.isInteger(vcpus) || vcpus < 1)
     badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
   const most = `more than the ${MOST_CPUS} CPUs that a machine may have`;
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
+  checkPages(choice, conditions);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
+  if (plan.logged !== undefined && choice.design.logs !== true) {
+    badInput(`workload ${work.workload.id}: ${choice.design.id} does not log guest memory`);
+  }
   const needed = cpusFor(demandOf(plan, vcpus));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
   if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
@@ -67,8 +71,18 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
   return plan;
 }
 
-export function runOne(task: Task): Run {
-  return simulate(task, undefined);
+function checkPages({ design }: Choice, { pages = '4k' }: Conditions): void {
+  const able = design.pages ?? ['4k'];
+  if (able.includes(pages)) return;
+  badInput(
+    `condition pages: ${design.id} maps host pages of ${able.join(' or ')} in this version of ` +
+      `kpop, not of ${pages}`,
+  );
+}
+
+/** `also`: who else is told of every event. */
+export function runOne(task: Task, also?: TraceSink, plan?: Plan): Run {
+  return simulate(task, undefined, also, plan);
 }
 
 export interface Attributed {
@@ -88,8 +102,12 @@ export function attributeOne(task: Task): Attributed {
   return { run, charges: { path: byName(path), all: byName(all), unattributed } };
 }
 
-function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined): Run {
-  const plan = planOf(task);
+function simulate(
+  task: Task,
+  ledger: ReturnType<typeof openLedger> | undefined,
+  also?: TraceSink,
+  plan = planOf(task),
+): Run {
   const demand = demandOf(plan, task.vcpus);
   const cpus = task.cpus ?? cpusFor(demand);
   const counters = new Counters({
@@ -102,7 +120,7 @@ function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined)
   // The other prices of software work serve a ratio only: nobody asks what exactly happened.
   const purpose = task.purpose ?? (softwareScale === 1 ? 'result' : 'figure');
   const digest = purpose === 'result' ? new Digest() : undefined;
-  const listeners = [counters, digest, ledger].filter((each) => each !== undefined);
+  const listeners = [counters, digest, ledger, also].filter((each) => each !== undefined);
   const trace = listeners.length === 1 ? counters : fanOut(listeners);
   const site = { preset, cpus, trace, softwareScale, demand, conditions };
   const system = assemble(task.choice, ledger === undefined ? site : { ...site, ledger });
@@ -137,23 +155,38 @@ function simulate(task: Task, ledger: ReturnType<typeof openLedger> | undefined)
       ...task.choice.design.leavesOut,
       ...task.work.workload.leavesOut,
       `machine: ${preset.leavesOut}`,
+      ...deeperThan(preset, conditions),
     ],
     assumes: assumptionsOf(task),
     locksNotModelled: LOCKS_NOT_MODELLED,
   };
 }
 
+/** A machine that is given deeper tables than it has. */
+function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string[] {
+  const asked = Math.max(Number(levels ?? 4), Number(guestLevels ?? 4));
+  if (asked <= preset.levels) return [];
+  const has = `${preset.id} has tables of ${preset.levels} levels`;
+  return [`machine: ${has}; this one would be a later part with the same prices`];
+}
+
 function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride, spaces } = plan;
-  const hostThreads = plan.withdrawn === undefined ? 0 : 1;
-  return { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
+  const { pagesPerVcpu, stride, spaces, withdrawn, logged } = plan;
+  const logs = logged !== undefined;
+  const hostThreads = withdrawn === undefined && !logs ? 0 : 1;
+  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces, logs };
+  return plan.image === undefined ? demand : { ...demand, image: plan.image };
 }
 
 function seat(task: Task, plan: Plan, system: System): void {
   const { vcpus, seed } = task;
   const skew = (vcpu: number): number => new Random(seed, vcpu).below(SKEW_INSTRUCTIONS);
   seatPrograms(system.environments, plan, skew);
-  const { withdrawn } = plan;
+  const { withdrawn, logged } = plan;
+  const { log } = system;
+  if (logged !== undefined && log !== undefined) {
+    system.machine.hostThread(vcpus, 'host', (me) => logPart(me, vcpus, logged, log));
+  }
   if (withdrawn === undefined) return;
   system.machine.hostThread(vcpus, 'host', (me) =>
     hostPart(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),
@@ -163,12 +196,14 @@ function seat(task: Task, plan: Plan, system: System): void {
 /** The counting conditions of DESIGN.md section 5, as they held. */
 function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
   return {
-    pages: '4k',
+    pages: task.conditions.pages ?? '4k',
     l1: task.conditions.l1,
     'fault-around': 1,
     tick: 'none',
     apicv: task.conditions.apicv,
     upper: plan.stride === 1 ? 'present' : 'absent',
+    levels: task.conditions.levels ?? '4',
+    'guest-levels': task.conditions.guestLevels ?? '4',
   };
 }
 

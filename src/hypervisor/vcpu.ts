@@ -7,7 +7,7 @@ import { defect } from '../base/assert.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Act, Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { atomic, atomicLine, layout } from '../runtime/layout.ts';
+import { atomic, atomicLine, layout, plain } from '../runtime/layout.ts';
 import type { Platform } from './platform.ts';
 import type { Virtualisation } from './virt/virt.ts';
 
@@ -19,11 +19,15 @@ export const VcpuWords = layout('vcpu', {
   /** Function calls asked of the vCPU's CPU, and answered by it. */
   called: atomicLine,
   answered: atomic,
+  /** SVM: what the next VMRUN is to drop; the vCPU's thread alone uses it. */
+  flush: plain,
 });
 
 export const REQUEST_FLUSH = 1;
 /** The VM is going: the thread ends instead of entering again. */
 export const REQUEST_DEAD = 2;
+/** Whether hardware logs modified pages has changed. */
+export const REQUEST_LOGGING = 4;
 
 const TWO32 = 4294967296;
 
@@ -58,6 +62,16 @@ export interface Vm {
   readonly name: string;
   readonly platform: Platform;
   readonly vcpus: Vcpu[];
+  /** What its vCPUs do about logs of modified pages; none if it never has any. */
+  logging?: VcpuLogging;
+}
+
+/** The part of dirty logging that each vCPU's thread does for itself. */
+export interface VcpuLogging {
+  /** Before an entry, once asked: switches hardware's log on or off. */
+  update(cpu: Context, v: Vcpu): Routine<void>;
+  /** After an exit: empties it. */
+  drain(cpu: Context, v: Vcpu): Routine<void>;
 }
 
 export class Vcpu {
@@ -73,6 +87,8 @@ export class Vcpu {
   active: Running;
   /** The control block that was loaded last. */
   loaded = 0;
+  /** Whether hardware logs modified pages for it. */
+  logs = false;
 
   constructor(vm: Vm, index: number, seat: number, own: Running) {
     if (vm.vcpus.length !== index) defect('Vcpu', 'vCPUs are created in order');
@@ -96,6 +112,10 @@ export class Vcpu {
 
   get called(): number {
     return this.words + VcpuWords.at.called;
+  }
+
+  get flush(): number {
+    return this.words + VcpuWords.at.flush;
   }
 
   get answered(): number {

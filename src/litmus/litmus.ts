@@ -5,7 +5,9 @@
 
 /** What a guest program does next. */
 export type GuestStep =
-  | { readonly do: 'write' | 'read'; readonly page: number }
+  | { readonly do: 'read'; readonly page: number }
+  /** Writes `value`, which is never 0. */
+  | { readonly do: 'write'; readonly page: number; readonly value: number }
   /** An exit that its owner handles without touching memory (CPUID). */
   | { readonly do: 'leave' }
   /** Asks its hypervisor for something that it does to its own tables or CPU. */
@@ -30,6 +32,8 @@ export interface Litmus {
   readonly pages: number;
   /** Pages mapped before anybody runs. */
   readonly mapped?: { readonly first: number; readonly end: number };
+  /** Pages of the host behind the guest's; 4 KiB unless given. */
+  readonly hostPages?: '4k' | '2m';
   /** One vCPU each. */
   readonly guests: readonly (readonly GuestStep[])[];
   /** One thread of the host each, on CPUs of their own. */
@@ -43,8 +47,8 @@ export interface Litmus {
   readonly sometimes?: readonly string[];
 }
 
-export function write(page: number): GuestStep {
-  return { do: 'write', page };
+export function write(page: number, value = 1): GuestStep {
+  return { do: 'write', page, value };
 }
 
 export function read(page: number): GuestStep {

@@ -3,7 +3,14 @@
  * software work serves the reports that repeat every run with all software units at 0 and at 2x.
  */
 import type { Ledger } from './ledger.ts';
-import { Charge, FIRST_UNIT, type HardwareAct, PRICES, type Preset } from './preset/price.ts';
+import {
+  Charge,
+  FIRST_UNIT,
+  HARDWARE,
+  type HardwareAct,
+  PRICES,
+  type Preset,
+} from './preset/price.ts';
 
 /** What `pay` needs of a machine and of a CPU. */
 interface Payer {
@@ -23,13 +30,17 @@ export function pay(m: Payer, cpu: Clock, price: number, count = 1): void {
 
 export type Hardware = Readonly<Record<HardwareAct, number>>;
 
+const MOST_CPUS = 1024;
+
 export class Cost {
   readonly hardware: Hardware;
   /** Cycles of every price, by its index in PRICES. */
   readonly of: Float64Array;
   /** Cycles per software unit, by unit index. */
   readonly software: Float64Array;
-  readonly #cpusPerSocket: number;
+  /** Socket of each CPU, and its cluster there. */
+  readonly #socket = new Uint16Array(MOST_CPUS);
+  readonly #cluster = new Uint16Array(MOST_CPUS);
 
   static readonly #known = new WeakMap<Preset, Map<number, Cost>>();
 
@@ -49,24 +60,29 @@ export class Cost {
   }
 
   constructor(preset: Preset, softwareScale = 1) {
-    const value = (name: keyof Preset['prices']): number => preset.prices[name].value;
+    // An act that the machine does not have has no price: a time that it entered would show it.
     this.hardware = Object.fromEntries(
-      Object.keys(preset.prices).map((name) => [name, value(name as HardwareAct)]),
+      HARDWARE.map((name) => [name, preset.prices[name]?.value ?? Number.NaN]),
     ) as Hardware;
     this.of = Float64Array.from(PRICES, (name, i) => {
-      return i < FIRST_UNIT ? value(name) : value(name) * softwareScale;
+      const value = preset.prices[name]?.value ?? Number.NaN;
+      return i < FIRST_UNIT ? value : value * softwareScale;
     });
     this.software = this.of.subarray(FIRST_UNIT);
-    this.#cpusPerSocket = preset.cpusPerSocket;
+    const { cpusPerSocket, cpusPerCluster = cpusPerSocket, dealtTo } = preset;
+    for (let cpu = 0; cpu < MOST_CPUS; cpu++) {
+      this.#socket[cpu] = dealtTo === undefined ? Math.floor(cpu / cpusPerSocket) : cpu % dealtTo;
+      const inSocket = dealtTo === undefined ? cpu % cpusPerSocket : Math.floor(cpu / dealtTo);
+      this.#cluster[cpu] = Math.floor(inSocket / cpusPerCluster);
+    }
   }
 
   sameSocket(a: number, b: number): boolean {
-    return Math.floor(a / this.#cpusPerSocket) === Math.floor(b / this.#cpusPerSocket);
+    return this.#socket[a] === this.#socket[b];
   }
 
   transfer(from: number, to: number): number {
-    if (from === to) return 0;
-    return this.sameSocket(from, to) ? this.hardware.lineSameSocket : this.hardware.lineCrossSocket;
+    return from === to ? 0 : this.of[this.transferPrice(from, to)]!;
   }
 
   ipi(from: number, to: number): number {
@@ -76,7 +92,9 @@ export class Cost {
   /** Index of the price of a line's transfer between two CPUs; -1 if they are one. */
   transferPrice(from: number, to: number): number {
     if (from === to) return -1;
-    return this.sameSocket(from, to) ? Charge.lineSameSocket : Charge.lineCrossSocket;
+    if (!this.sameSocket(from, to)) return Charge.lineCrossSocket;
+    const isSameCluster = this.#cluster[from] === this.#cluster[to];
+    return isSameCluster ? Charge.lineSameCluster : Charge.lineSameSocket;
   }
 
   ipiPrice(from: number, to: number): number {

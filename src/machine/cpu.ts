@@ -20,8 +20,8 @@ export class Cpu extends Processor {
   readonly tlb: Tlb;
   host: Context | undefined;
   guest: GuestContext | undefined;
-  /** Frame of the current VMCS. */
-  vmcs = 0;
+  /** Frame of the current VMCS, or of the VMCB that VMRUN named last. */
+  block = 0;
   /** Arrivals not yet looked at, earliest first; ties in order of sending. */
   readonly inFlight: InFlight[] = [];
   /** What arrived while the host ran, and waits for it to unmask (or for the next VM entry). */
@@ -34,7 +34,7 @@ export class Cpu extends Processor {
 
   // The spaces of the tags last used here, and the TLB generation in which they were asked for.
   #generation = -1;
-  #ep4ta = -1;
+  #tag = -1;
   #guestPhysical = 0;
   #combinedOf: Regime | undefined;
   #cr3 = -1;
@@ -45,12 +45,12 @@ export class Cpu extends Processor {
     this.tlb = tlb;
   }
 
-  /** TLB space of guest-physical mappings under an EP4TA. */
-  guestPhysicalSpace(ep4ta: number): number {
+  /** TLB space of guest-physical mappings under an EP4TA or ASID. */
+  guestPhysicalSpace(tag: number): number {
     if (this.#generation !== this.tlb.generation) this.#forget();
-    if (this.#ep4ta !== ep4ta) {
-      this.#ep4ta = ep4ta;
-      this.#guestPhysical = this.tlb.space('guest-physical', 0, 0, ep4ta);
+    if (this.#tag !== tag) {
+      this.#tag = tag;
+      this.#guestPhysical = this.tlb.space('guest-physical', 0, 0, tag);
     }
     return this.#guestPhysical;
   }
@@ -61,7 +61,7 @@ export class Cpu extends Processor {
     if (this.#combinedOf !== regime || this.#cr3 !== regime.cr3) {
       this.#combinedOf = regime;
       this.#cr3 = regime.cr3;
-      this.#combined = this.tlb.space('combined', regime.vpid, regime.pcid, regime.ep4ta);
+      this.#combined = this.tlb.space('combined', regime.vpid, regime.pcid, regime.tag);
     }
     return this.#combined;
   }
@@ -69,7 +69,7 @@ export class Cpu extends Processor {
   /** After a VM entry or an invalidation: ask the TLB again. */
   #forget(): void {
     this.#generation = this.tlb.generation;
-    this.#ep4ta = -1;
+    this.#tag = -1;
     this.#combinedOf = undefined;
     this.#cr3 = -1;
   }

@@ -9,12 +9,18 @@
 
 import type { Routine } from '../runtime/act.ts';
 import { Context, type OnTheSpot, type PlainMemory } from '../runtime/context.ts';
+import { type Privilege, SUPERVISOR } from './format/judge.ts';
 
-/** What hardware has loaded for a guest: set at VM entry from the VMCS, and by MOV to CR3. */
+/** What hardware has loaded for a guest: from its control block at entry, and by MOV to CR3. */
 export interface Regime {
+  /** Tag of its linear and combined mappings: VPID, or ASID. */
   vpid: number;
-  /** Frame of the second-stage root; also the EP4TA tag. */
-  ep4ta: number;
+  /** Frame of the second-stage root. */
+  root: number;
+  /** Tag of its guest-physical mappings: EP4TA, which is the root's frame; or the ASID again. */
+  tag: number;
+  /** Frame of the tables that hardware walks where EPT is off; 0 = EPT is on. */
+  shadowRoot: number;
   /** Guest frame of the guest's own root table; 0 = no paging yet. */
   cr3: number;
   pcid: number;
@@ -22,6 +28,11 @@ export interface Regime {
   shadowVmcs: number;
   /** IPIs among siblings are posted by hardware. */
   virtualIpis: boolean;
+  /** Pages whose dirty bit hardware sets are logged. */
+  logs: boolean;
+  /** SVM: STGI and CLGI, VMLOAD and VMSAVE do not exit. */
+  virtualGif: boolean;
+  virtualLoad: boolean;
 }
 
 /** A pending access of a program: the linear page, what it wants, instructions since the last. */
@@ -50,16 +61,39 @@ export interface AccessLines {
 
 export type PrivatePath = (guest: GuestContext, lines: AccessLines, from: number) => number;
 
+/**
+ * Where the code of a guest reaches its physical memory by linear addresses: what a store to a page
+ * table goes through when the tables in CR3 are not the guest's own.
+ */
+export interface DirectMap {
+  /** Linear page of guest frame 0. */
+  readonly base: number;
+  readonly privilege: Privilege;
+}
+
 export class GuestContext extends Context {
   readonly level: number;
   readonly regime: Regime = {
     vpid: 0,
-    ep4ta: 0,
+    root: 0,
+    tag: 0,
+    shadowRoot: 0,
     cr3: 0,
     pcid: 0,
     shadowVmcs: 0,
     virtualIpis: false,
+    logs: false,
+    virtualGif: false,
+    virtualLoad: false,
   };
+  /** The map of memory that the guest's code works through; no paging: frames are pages. */
+  direct: DirectMap = { base: 0, privilege: SUPERVISOR };
+  /** All of its code runs without privilege: hardware runs no supervisor code of it. */
+  deprivileged = false;
+  /** Address of the instruction that it is at; undefined where its text is not modelled. */
+  rip: number | undefined;
+  /** Frame behind a page that plain words lie in, for who shadows the guest's tables; or -1. */
+  plainFrame: ((page: number) => number) | undefined;
   /** General registers as far as hypercalls and emulation use them. */
   readonly registers = new Float64Array(8);
   readonly access: Access = {

@@ -7,7 +7,7 @@ import type { Context } from '../runtime/context.ts';
 import type { GuestContext } from './guest.ts';
 
 export const Instruction = {
-  /** VMLAUNCH/VMRESUME of the current VMCS. */
+  /** VMX: VMLAUNCH/VMRESUME of the current VMCS. */
   enter: FIRST_INSTRUCTION,
   vmread: FIRST_INSTRUCTION + 1,
   vmwrite: FIRST_INSTRUCTION + 2,
@@ -18,6 +18,7 @@ export const Instruction = {
   loadCr3: FIRST_INSTRUCTION + 7,
   /** A write to the interrupt command register: one IPI to one APIC id. */
   sendIpi: FIRST_INSTRUCTION + 8,
+  /** VMCALL, on AMD VMMCALL. */
   vmcall: FIRST_INSTRUCTION + 9,
   cpuid: FIRST_INSTRUCTION + 10,
   /** A data or instruction access of a program at a linear address. */
@@ -28,13 +29,35 @@ export const Instruction = {
   copyFields: FIRST_INSTRUCTION + 15,
   /** Rings a bell of the exam: no hardware act, no time, reachable from every mode. */
   ring: FIRST_INSTRUCTION + 13,
+  /** SVM: runs a guest from the VMCB in frame `at`. */
+  vmrun: FIRST_INSTRUCTION + 32,
+  /** SVM: loads and saves the hidden state that VMRUN leaves alone. */
+  vmload: FIRST_INSTRUCTION + 33,
+  vmsave: FIRST_INSTRUCTION + 34,
+  /** SVM: the global interrupt flag. */
+  stgi: FIRST_INSTRUCTION + 35,
+  clgi: FIRST_INSTRUCTION + 36,
+  /** SVM: drops one linear page of an ASID. */
+  invlpga: FIRST_INSTRUCTION + 37,
+  /** Drops an ASID's translations on all CPUs, nested ones included; over with the TLBSYNC. */
+  invlpgb: FIRST_INSTRUCTION + 38,
+  tlbsync: FIRST_INSTRUCTION + 39,
   /** A stretch of a program's own instructions that touch nothing new. */
   work: FIRST_INSTRUCTION + 14,
   /** REP MOVS of a whole page. */
   copyFrame: FIRST_INSTRUCTION + 16,
   /** SYSCALL and SYSRET: a program enters its kernel and returns; no exit in any mode. */
   systemCall: FIRST_INSTRUCTION + 17,
+  /** UD2 by which a program asks supervisor code of its own guest for a privileged deed. */
+  gate: FIRST_INSTRUCTION + 18,
+  /** OUT of a byte to a port. */
+  out: FIRST_INSTRUCTION + 19,
 } as const;
+
+/** Vectors of exceptions. */
+export const INVALID_OPCODE = 6;
+export const GENERAL_PROTECTION = 13;
+export const PAGE_FAULT = 14;
 
 export const VECTOR_KICK = 0xf2;
 export const VECTOR_CALL = 0xfb;
@@ -42,6 +65,41 @@ export const VECTOR_CALL = 0xfb;
 /** Runs `guest` until it exits; the exit information is in the current VMCS afterwards. */
 export function enter(cpu: Context, guest: GuestContext, label: string): Act {
   return cpu.instruct(Instruction.enter, 0, 0, 0, guest, label);
+}
+
+/** The same from the VMCB in frame `pfn`, where the exit information is afterwards. */
+export function vmrun(cpu: Context, pfn: number, guest: GuestContext, label: string): Act {
+  return cpu.instruct(Instruction.vmrun, pfn, 0, 0, guest, label);
+}
+
+export function vmload(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmload, pfn, 0, 0, undefined, label);
+}
+
+export function vmsave(cpu: Context, pfn: number, label: string): Act {
+  return cpu.instruct(Instruction.vmsave, pfn, 0, 0, undefined, label);
+}
+
+export function stgi(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.stgi, 0, 0, 0, undefined, label);
+}
+
+export function clgi(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.clgi, 0, 0, 0, undefined, label);
+}
+
+/** Drops linear page `page` of `asid` on this CPU. */
+export function invlpga(cpu: Context, page: number, asid: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpga, page, asid, 0, undefined, label);
+}
+
+/** Drops what any CPU has cached under `asid`; the next `tlbsync` waits until that is done. */
+export function invlpgb(cpu: Context, asid: number, label: string): Act {
+  return cpu.instruct(Instruction.invlpgb, asid, 0, 0, undefined, label);
+}
+
+export function tlbsync(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.tlbsync, 0, 0, 0, undefined, label);
 }
 
 export function vmread(cpu: Context, field: number, label: string): Act {
@@ -70,6 +128,11 @@ export function inveptAll(cpu: Context, label: string): Act {
 /** Single-context INVVPID. */
 export function invvpid(cpu: Context, vpid: number, label: string): Act {
   return cpu.instruct(Instruction.invvpid, vpid, 1, 0, undefined, label);
+}
+
+/** All-context INVVPID. */
+export function invvpidAll(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.invvpid, 0, 2, 0, undefined, label);
 }
 
 /** Drops the linear page `page` of the current address space on this CPU. */
@@ -110,6 +173,32 @@ export function cpuid(cpu: Context, leaf: number, label: string): Act {
 /** An access of kind READ, WRITE or EXECUTE to linear page `page`, after `work` instructions. */
 export function access(cpu: Context, page: number, kind: number, work: number, label: string): Act {
   return cpu.instruct(Instruction.access, page, kind, work, undefined, label);
+}
+
+/** The same at an address within its page, with nothing before it. */
+export function accessAt(cpu: Context, at: number, kind: number, label: string): Act {
+  return cpu.instruct(Instruction.access, Math.floor(at / 4096), kind, 0, at % 4096, label);
+}
+
+/** Registers with which a program goes through its gate, and where the instruction lies. */
+export interface GateCall {
+  readonly rip: number;
+  /** RDX: address of the routine that the handler jumps to. */
+  readonly handler: number;
+  /** RDI: its argument. */
+  readonly argument: number;
+  /** What the routine does: hardware that runs supervisor code does it natively. */
+  readonly deed: 'invlpg' | 'load-cr3' | 'read-cr3';
+}
+
+/** Goes through the gate; yields RDI as the routine left it. */
+export function gate(cpu: Context, call: GateCall, label: string): Act {
+  return cpu.instruct(Instruction.gate, call.argument, 0, 0, call, label);
+}
+
+/** OUT of `value` to `port`, by the instruction at `rip`. */
+export function out(cpu: Context, port: number, value: number, rip: number, label: string): Act {
+  return cpu.instruct(Instruction.out, port, value, 0, rip, label);
 }
 
 /** `count` instructions of a program that stay within what its CPU has cached. */

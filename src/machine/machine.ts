@@ -1,8 +1,9 @@
 /**
- * The machine: performs the acts that contexts offer, on words, TLBs, VMCSs and interrupts, at the
- * prices of a preset. It is the engine of the timed scheduler. What an act means depends only on
- * the mode of the CPU: in root mode an address is host-physical and every instruction executes; in
- * guest mode an address is guest-physical and a privileged instruction is a VM exit.
+ * The machine: performs the acts that contexts offer, on words, TLBs, control blocks and
+ * interrupts, at the prices of a preset. It is the engine of the timed scheduler. What an act means
+ * depends only on the mode of the CPU: in root mode an address is host-physical and every
+ * instruction executes; in guest mode an address is guest-physical and a privileged instruction is
+ * a VM exit.
  *
  * Order: an act takes effect at the CPU's local time when its turn comes; schedulers call `perform`
  * in ascending order of that time.
@@ -15,8 +16,6 @@ import type { TraceSink } from '../runtime/trace.ts';
 import { ChargedLines } from './charged-lines.ts';
 import { Cost } from './cost.ts';
 import { Cpu } from './cpu.ts';
-import { ExitReason } from './exit.ts';
-import type { WalkedFormat } from './format/judge.ts';
 import { GuestContext, type PrivatePath } from './guest.ts';
 import type { Ledger } from './ledger.ts';
 import { type LinePrices, Lines } from './lines.ts';
@@ -27,14 +26,17 @@ import { performInstruction } from './perform-instruction.ts';
 import { performMemory } from './perform-memory.ts';
 import { GuestPlainMemory, HostPlainMemory } from './plain.ts';
 import type { Preset } from './preset/price.ts';
+import { amd } from './svm.ts';
 import { Tlb } from './tlb.ts';
-import { Translator } from './translator.ts';
+import { type Tables, Translator } from './translator.ts';
+import type { Vendor } from './vendor.ts';
+import { intel } from './vmx.ts';
 import { Waiters } from './waiters.ts';
 import { exitToHost } from './world-switch.ts';
 
 const LAST_MEMORY_ACT = Op.choose;
 
-export interface MachineOptions {
+export interface MachineOptions extends Tables {
   readonly preset: Preset;
   readonly cpus: number;
   readonly trace: TraceSink;
@@ -48,14 +50,11 @@ export interface MachineOptions {
   readonly lines?: Lines;
   /** The TLB of a CPU; the preset's unless given. */
   readonly tlb?: (cpu: number) => Tlb;
-  /** Table format of the second stage; EPT with 4 levels of 9 bits unless given. */
-  readonly secondStage?: WalkedFormat;
-  /** The same under guests of guests; explorations give those smaller tables. */
-  readonly nestedStage?: WalkedFormat;
 }
 
 export class Machine implements Engine {
   readonly preset: Preset;
+  readonly vendor: Vendor;
   readonly memory: Memory;
   readonly cpus: readonly Cpu[];
   readonly processors: readonly Processor[];
@@ -80,6 +79,7 @@ export class Machine implements Engine {
   constructor(options: MachineOptions) {
     const { preset, cpus } = options;
     this.preset = preset;
+    this.vendor = preset.vendor === 'amd' ? amd : intel;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
     this.cost = Cost.of(preset, options.softwareScale ?? 1);
@@ -101,7 +101,7 @@ export class Machine implements Engine {
         ? new Lines(this.memory, cpus, linePrices)
         : new ChargedLines(this.memory, cpus, linePrices, this.cost, this.ledger));
     this.waiters = new Waiters(this.memory);
-    this.translator = new Translator(this, options.secondStage, options.nestedStage);
+    this.translator = new Translator(this, options);
     const { ipiSameSocket, ipiCrossSocket } = this.cost.hardware;
     this.lookahead = Math.min(ipiSameSocket, ipiCrossSocket);
     this.#hostPlain = new HostPlainMemory(this);
@@ -173,7 +173,7 @@ export class Machine implements Engine {
       cpu.guest.takePosted(); // by hardware, without an exit
     } else {
       cpu.latched.push(arrived);
-      exitToHost(this, cpu, { reason: ExitReason.externalInterrupt });
+      exitToHost(this, cpu, { reason: this.vendor.interrupt });
     }
     return true;
   }

@@ -50,7 +50,7 @@ function modifyAt(m: Machine, cpu: Cpu, act: Act, at: number): void {
 /** VMREAD in root mode. */
 function readField(m: Machine, cpu: Cpu, act: Act): void {
   pay(m, cpu, vmcsAccess);
-  readFieldOf(m, cpu.vmcs, act.at, act.word);
+  readFieldOf(m, cpu.block, act.at, act.word);
   act.word.ok = true;
   retire(cpu, act);
 }
@@ -135,7 +135,7 @@ export class GuestOnTheSpot implements OnTheSpot {
 
 /** Frame of a guest's word if the TLB has it; -1: there is a walk to make, or an exit. */
 function frameOf(cpu: Cpu, guest: GuestContext, at: number, right: number): number {
-  const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+  const space = cpu.guestPhysicalSpace(guest.regime.tag);
   return cpu.tlb.lookup(space, Math.floor(at * PER_BYTE), right);
 }
 

@@ -3,6 +3,7 @@
  * tables (the kernel is told, by the word) and leave the guest (the host is told, by the exit). The
  * time from first try to completion is what the latency figures count.
  */
+import type { Act } from '../runtime/act.ts';
 import type { Frame } from '../runtime/context.ts';
 import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
@@ -22,7 +23,7 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
     access.leftGuest = false;
     access.faulted = false;
   }
-  const outcome = m.translator.linear(cpu, guest, act.at, act.lo as Access);
+  const outcome = m.translator.linear(cpu, guest, act.at, act.lo as Access, offsetOf(act));
   if (outcome === 'exit') return Outcome.advanced;
   frame.state = 'done';
   word.ok = outcome === 'ok';
@@ -39,6 +40,11 @@ export function performAccess(m: Machine, cpu: Cpu, guest: GuestContext, frame: 
   access.began = -1;
   access.workLeft = -1;
   return Outcome.advanced;
+}
+
+/** Where in its page the access lies, if its program says so. */
+function offsetOf({ operand }: Act): number {
+  return operand === undefined ? 0 : (operand as number);
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Machine instructions. In root mode they execute; in guest mode each either executes on the
- * guest's own state (MOV to CR3, INVLPG), on the shadow VMCS or the virtual APIC where the VMCS
- * enables that, or is a VM exit whose handler reads the offered act as the instruction's operands.
+ * guest's own state (MOV to CR3, INVLPG), on the shadow VMCS or the virtual APIC where the control
+ * block enables that, or is a VM exit whose handler reads the offered act as the operands.
  */
 import { defect } from '../base/assert.ts';
 import type { Act, Word } from '../runtime/act.ts';
@@ -13,17 +13,25 @@ import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
-import { type FieldCopy, Instruction } from './instruction.ts';
+import {
+  type FieldCopy,
+  type GateCall,
+  GENERAL_PROTECTION,
+  INVALID_OPCODE,
+  Instruction,
+} from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { performAccess } from './perform-access.ts';
 import { wakeWaiters } from './perform-memory.ts';
 import { Charge } from './preset/price.ts';
+import { performSvm, performVirtually } from './svm.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
+const { gate, vmrun } = Instruction;
 const { advanced } = Outcome;
 /** Prices. */
 const { vmcsAccess, vmcsLoad, ipiSend, fieldCopied, zeroPage, instruction } = Charge;
@@ -41,19 +49,25 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
   switch (act.op) {
     case enter:
       return enterGuest(m, cpu, host, act.operand as GuestContext);
+    case vmrun:
+      needs(m, 'amd', 'VMRUN');
+      cpu.block = act.at;
+      return enterGuest(m, cpu, host, act.operand as GuestContext);
     case vmread:
       pay(m, cpu, vmcsAccess);
-      readFieldOf(m, cpu.vmcs, act.at, word);
+      readFieldOf(m, cpu.block, act.at, word);
       break;
     case vmwrite:
       pay(m, cpu, vmcsAccess);
-      m.memory.setValueAt(m.memory.placeFrame(cpu.vmcs) + 2 * act.at, act.operand as number);
+      m.memory.setValueAt(m.memory.placeFrame(cpu.block) + 2 * act.at, act.operand as number);
       break;
     case vmptrld:
+      needs(m, 'intel', 'VMPTRLD');
       pay(m, cpu, vmcsLoad);
-      cpu.vmcs = act.at;
+      cpu.block = act.at;
       break;
     case invept:
+      needs(m, 'intel', 'INVEPT');
       pay(m, cpu, Charge.invept);
       if (act.lo === 1) cpu.tlb.invept(act.at);
       else cpu.tlb.inveptAll();
@@ -61,7 +75,8 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       break;
     case invvpid:
       pay(m, cpu, Charge.invvpid);
-      cpu.tlb.invvpid(act.at);
+      if (act.lo === 1) cpu.tlb.invvpid(act.at);
+      else cpu.tlb.invvpidAll();
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, act.at);
       break;
     case sendIpi: {
@@ -82,6 +97,7 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
       word.hi = 0;
       break;
     default:
+      if (m.vendor.id === 'amd' && performSvm(m, cpu, frame)) break;
       defect('inRootMode', `instruction ${act.op} (${act.label}) means nothing to a host`);
   }
   frame.state = 'done';
@@ -102,16 +118,20 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       break;
     }
     case loadCr3:
+      if (regime.shadowRoot !== 0) return trap(m, cpu, guest, act);
       pay(m, cpu, Charge.loadCr3);
       regime.cr3 = act.at;
       regime.pcid = act.lo;
       if (act.hi === 1) flushPcid(m, cpu, guest, act);
       break;
     case invlpg:
+      if (regime.shadowRoot !== 0) return trap(m, cpu, guest, act);
       pay(m, cpu, Charge.invlpg);
       m.translator.invlpg(cpu, guest, act.at);
       m.trace.event(Event.flush, cpu.id, cpu.now, act.op, regime.vpid);
       break;
+    case gate:
+      return throughGate(m, cpu, guest, act);
     case work:
       pay(m, cpu, instruction, act.hi);
       break;
@@ -133,8 +153,11 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
       pay(m, cpu, ipiSend);
       postInterrupt(m, cpu, guest.siblings[act.at]!, act.lo);
       break;
-    default:
-      return trap(m, cpu, guest, act);
+    default: {
+      const how = performVirtually(m, cpu, guest, frame);
+      if (how === 'traps') return trap(m, cpu, guest, act);
+      if (how === 'exited') return advanced;
+    }
   }
   frame.state = 'done';
   return advanced;
@@ -199,21 +222,14 @@ function flushPcid(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): void {
   m.trace.event(Event.flush, cpu.id, cpu.now, act.op, guest.regime.vpid);
 }
 
-const REASON: Readonly<Record<number, number>> = {
-  [Instruction.enter]: ExitReason.vmresume,
-  [Instruction.vmread]: ExitReason.vmread,
-  [Instruction.vmwrite]: ExitReason.vmwrite,
-  [Instruction.vmptrld]: ExitReason.vmptrld,
-  [Instruction.invept]: ExitReason.invept,
-  [Instruction.invvpid]: ExitReason.invvpid,
-  [Instruction.sendIpi]: ExitReason.msrWrite,
-  [Instruction.vmcall]: ExitReason.vmcall,
-  [Instruction.cpuid]: ExitReason.cpuid,
-};
-
 /** The instruction is privileged here: it becomes an exit, its act the operands. */
 function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
-  const reason = REASON[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  const reason =
+    m.vendor.traps[act.op] ?? defect('trap', `no exit reason for instruction ${act.op}`);
+  if (act.op === Instruction.out && guest.deprivileged) {
+    exitToHost(m, cpu, { reason: ExitReason.exception, vector: GENERAL_PROTECTION });
+    return advanced;
+  }
   if (act.op === Instruction.vmcall) {
     guest.registers[0] = act.at;
     (act.operand as readonly number[]).forEach((value, i) => {
@@ -222,6 +238,40 @@ function trap(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
   }
   exitToHost(m, cpu, { reason });
   return advanced;
+}
+
+/**
+ * A program's way into supervisor code: where that is not run by hardware, #UD exits; where it is,
+ * its privileged instruction exits if the hypervisor's tables are what hardware walks.
+ *
+ * Leaves out: the native handler under EPT (no recording of it is compared).
+ */
+function throughGate(m: Machine, cpu: Cpu, guest: GuestContext, act: Act): number {
+  if (guest.regime.shadowRoot === 0) {
+    defect('throughGate', 'a gate of a guest whose own tables are walked');
+  }
+  if (guest.deprivileged) {
+    exitToHost(m, cpu, { reason: ExitReason.exception, vector: INVALID_OPCODE });
+    return advanced;
+  }
+  pay(m, cpu, Charge.exception);
+  const { deed } = act.operand as GateCall;
+  if (deed === 'read-cr3') {
+    const { word } = guest.top;
+    const at = guest.regime.cr3 * FRAME_BYTES;
+    word.lo = at | 0;
+    word.hi = Math.floor(at / 2 ** 32);
+    guest.top.state = 'done';
+    return advanced;
+  }
+  exitToHost(m, cpu, { reason: deed === 'invlpg' ? ExitReason.invlpg : ExitReason.crAccess });
+  return advanced;
+}
+
+/** An instruction that the other vendor's processors do not have is #UD. */
+function needs(m: Machine, vendor: Machine['vendor']['id'], instruction: string): void {
+  if (m.vendor.id !== vendor)
+    defect('inRootMode', `${instruction}: no instruction of this machine`);
 }
 
 /** The field of index `field` of the VMCS in frame `vmcs`. */

@@ -8,6 +8,8 @@
  * small integer; an invalidation of a whole tag gives the space a new integer, so its old entries
  * never match again.
  *
+ * On AMD one tag, the ASID, stands where Intel has VPID and EP4TA: an invalidation of it drops all.
+ *
  * Leaves out: the split of L1 and L2 TLBs by page size; entries are 4 KiB pieces of whatever leaf
  * was walked, as hardware does when the two stages differ in size. Global pages.
  */
@@ -225,6 +227,18 @@ export class Tlb {
   /** INVVPID all-context: linear and combined mappings of every VPID but 0. */
   invvpidAll(): void {
     this.#renumber((s) => s.kind !== 'guest-physical' && s.vpid !== 0);
+  }
+
+  /** TLB_CONTROL 3 and 7 at VMRUN, INVLPGB: everything of one ASID. */
+  dropAsid(asid: number): void {
+    this.#renumber((s) => s.ep4ta === asid);
+  }
+
+  /** INVLPGA: one linear page of an ASID, whatever its PCID. */
+  dropPageOfAsid(asid: number, page: number): void {
+    for (const s of this.#spaces) {
+      if (s.kind !== 'guest-physical' && s.vpid === asid) this.dropPage(s.id, page);
+    }
   }
 
   /** MOV to CR3 without the no-flush bit, INVPCID single-context: one PCID of the current VPID. */

@@ -10,13 +10,13 @@
 import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
-import { EPT_DEFAULTS, ept } from './format/ept.ts';
 import { MANUAL_4 } from './format/format.ts';
 import {
   type Access,
   ALL_RIGHTS,
   OK,
   type Outcome,
+  type Privilege,
   READ,
   USER,
   type WalkedFormat,
@@ -24,13 +24,15 @@ import {
 } from './format/judge.ts';
 import { x86_64 } from './format/x86-64.ts';
 import type { GuestContext } from './guest.ts';
-import { BELLS } from './instruction.ts';
+import { BELLS, PAGE_FAULT } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES, type Memory } from './memory.ts';
+import { ModificationLog } from './pml.ts';
 import { Charge } from './preset/price.ts';
 import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
+import type { PageLog } from './walk-log.ts';
 import { exitToHost } from './world-switch.ts';
 
 /** The right that an access needs, as a bit of a TLB entry's rights. */
@@ -60,6 +62,18 @@ class GuestPhysicalCache implements NestedCache {
     this.cpu.tlb.insert(this.space, gpaPage, second.pfn, rights);
   }
 }
+
+/** Formats of a machine's tables. */
+export interface Tables {
+  /** Of the second stage; the vendor's, with the manual's geometry, unless given. */
+  readonly secondStage?: WalkedFormat | undefined;
+  /** The same under guests of guests; explorations give those smaller tables. */
+  readonly nestedStage?: WalkedFormat | undefined;
+  /** Levels of the manual's tables: of the second stage, and of guests' own. */
+  readonly levels?: { readonly second: number; readonly first: number } | undefined;
+}
+
+const DEFAULT_LEVELS = { second: MANUAL_4.levels, first: MANUAL_4.levels };
 
 /** What walks the tables of one second-stage format, each made when it is first needed. */
 class Walkers {
@@ -95,14 +109,15 @@ class Walkers {
   }
 }
 
-/** The first stage of guests, by the width of physical addresses: the same for all machines. */
-const FIRST_STAGES = new Map<number, ReturnType<typeof x86_64>>();
+/** First stages of guests, by levels and width of physical addresses, for all machines. */
+const FIRST_STAGES = new Map<string, ReturnType<typeof x86_64>>();
 
-function firstStageOf(maxPhyBits: number): ReturnType<typeof x86_64> {
-  let format = FIRST_STAGES.get(maxPhyBits);
+function firstStageOf(levels: number, maxPhyBits: number): ReturnType<typeof x86_64> {
+  const key = `${levels} ${maxPhyBits}`;
+  let format = FIRST_STAGES.get(key);
   if (format === undefined) {
-    format = x86_64(MANUAL_4, { maxPhyBits });
-    FIRST_STAGES.set(maxPhyBits, format);
+    format = x86_64({ levels, indexBits: MANUAL_4.indexBits }, { maxPhyBits });
+    FIRST_STAGES.set(key, format);
   }
   return format;
 }
@@ -115,27 +130,32 @@ export class Translator {
   readonly #m: Machine;
   readonly #walkers: Walkers;
   readonly #nestedWalkers: Walkers;
+  readonly #shadowWalker: Walker;
   readonly #cache = new GuestPhysicalCache();
+  readonly #log: ModificationLog;
   /** None under exploration, where the words that are read are part of a state. */
   readonly #residence: Residence | undefined;
   readonly #groupBits: number;
   /** #PF error code of the last `linear` that said 'guest'. */
   guestFaultCode = 0;
 
-  constructor(machine: Machine, secondStage?: WalkedFormat, nestedStage?: WalkedFormat) {
+  constructor(machine: Machine, { secondStage, nestedStage, levels = DEFAULT_LEVELS }: Tables) {
     const { maxPhyBits } = machine.preset;
+    const { indexBits } = MANUAL_4;
+    const second = { levels: levels.second, indexBits };
     this.#m = machine;
-    this.secondStage =
-      secondStage ?? ept(MANUAL_4, { ...EPT_DEFAULTS, maxPhyBits, accessDirty: true });
+    this.#log = new ModificationLog(machine);
+    this.secondStage = secondStage ?? machine.vendor.secondStage(second, maxPhyBits);
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = firstStageOf(maxPhyBits);
+    this.firstStage = firstStageOf(levels.first, maxPhyBits);
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);
     const { memory } = machine;
+    this.#shadowWalker = new Walker(memory, this.firstStage);
     const isExplored = memory.frameLimit < Number.POSITIVE_INFINITY;
     this.#residence = isExplored ? undefined : new Residence(memory);
-    this.#groupBits = 2 ** MANUAL_4.indexBits;
+    this.#groupBits = 2 ** indexBits;
   }
 
   #walkersOf(format: WalkedFormat): Walkers {
@@ -153,8 +173,9 @@ export class Translator {
 
   /** Host-physical address of a guest-physical one; -1 if the guest exited instead. */
   guestPhysical(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
+    if (guest.regime.shadowRoot !== 0) return this.#throughDirectMap(cpu, guest, at, access);
     const page = Math.floor(at * PER_BYTE);
-    const space = cpu.guestPhysicalSpace(guest.regime.ep4ta);
+    const space = cpu.guestPhysicalSpace(guest.regime.tag);
     let frame = cpu.tlb.lookup(space, page, 1 << access);
     if (frame < 0) frame = this.#walkSecond(cpu, guest, space, at, access);
     return frame < 0 ? -1 : frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
@@ -163,7 +184,8 @@ export class Translator {
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
-    const outcome = walker.walk(guest.regime.ep4ta, page, access, USER);
+    walker.log = this.#logOf(cpu, guest);
+    const outcome = walker.walk(guest.regime.root, page, access, USER);
     pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome !== OK) {
       cpu.tlb.dropPage(space, page);
@@ -175,16 +197,67 @@ export class Translator {
     return walker.pfn;
   }
 
+  #logOf(cpu: Cpu, guest: GuestContext): PageLog | undefined {
+    if (!guest.regime.logs) return undefined;
+    this.#log.cpu = cpu;
+    return this.#log;
+  }
+
+  /** EPT is off: the guest's code reaches its memory by the linear addresses of its direct map. */
+  #throughDirectMap(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
+    const { base, privilege } = guest.direct;
+    const page = Math.floor(at * PER_BYTE) + (guest.regime.cr3 === 0 ? 0 : base);
+    const offset = at & (FRAME_BYTES - 1);
+    const frame = this.#shadowed(cpu, guest, page, offset, access, privilege);
+    return frame < 0 ? -1 : frame * FRAME_BYTES + offset;
+  }
+
+  /** EPT is off: the hypervisor's tables are all that hardware walks; each failure is an exit. */
+  #shadowed(
+    cpu: Cpu,
+    guest: GuestContext,
+    page: number,
+    offset: number,
+    access: Access,
+    privilege: Privilege,
+  ): number {
+    const space = cpu.combinedSpace(guest.regime);
+    const cached = cpu.tlb.lookup(space, page, rightOf(access));
+    if (cached >= 0) return cached;
+    const walker = this.#shadowWalker;
+    const outcome = walker.walk(guest.regime.shadowRoot, page, access, privilege);
+    pay(this.#m, cpu, Charge.walkReference, walker.references);
+    if (outcome === OK) {
+      const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
+      cpu.tlb.insert(space, page, walker.pfn, rights);
+      return walker.pfn;
+    }
+    cpu.tlb.dropPage(space, page);
+    const address = page * FRAME_BYTES + offset;
+    exitToHost(this.#m, cpu, {
+      reason: ExitReason.exception,
+      vector: PAGE_FAULT,
+      errorCode: walker.code,
+      qualification: address,
+      guestLinear: address,
+    });
+    return -1;
+  }
+
   /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
   peek(guest: GuestContext, at: number, access: Access = READ): number {
     if (at >= BELLS) return at;
-    const cpu = this.#m.cpus[guest.cpu];
-    const frame = this.#lookForFrame(cpu, guest, Math.floor(at * PER_BYTE), access);
+    const page = Math.floor(at * PER_BYTE);
+    const frame =
+      guest.plainFrame === undefined
+        ? this.#lookForFrame(this.#m.cpus[guest.cpu], guest, page, access)
+        : guest.plainFrame(page);
     return frame < 0 ? -1 : frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
   }
 
   /** The same for a whole page: its frame. */
   peekFrame(guest: GuestContext, page: number, access: Access): number {
+    if (guest.plainFrame !== undefined) return guest.plainFrame(page);
     const cpu = guest.on as Cpu | undefined;
     if (cpu === undefined || cpu.until === NOT_TIMED) {
       return this.#lookForFrame(this.#m.cpus[guest.cpu], guest, page, access);
@@ -198,24 +271,24 @@ export class Translator {
   }
 
   #lookForFrame(cpu: Cpu | undefined, guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root, tag } = guest.regime;
     let frame = -1;
     if (cpu !== undefined) {
-      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(ep4ta), page, 1 << access);
+      frame = cpu.tlb.lookup(cpu.guestPhysicalSpace(tag), page, 1 << access);
     }
     if (frame < 0 && this.#residence !== undefined) {
-      frame = this.#residence.find(ep4ta, page, access);
+      frame = this.#residence.find(root, page, access);
     }
     return frame < 0 ? this.#walkToPeek(guest, page, access) : frame;
   }
 
   #walkToPeek(guest: GuestContext, page: number, access: Access): number {
-    const { ep4ta } = guest.regime;
+    const { root } = guest.regime;
     const { peek: walker, top } = this.#of(guest);
     walker.reset();
-    const outcome = walker.descend(top, ep4ta, ALL_RIGHTS, page, access, USER);
+    const outcome = walker.descend(top, root, ALL_RIGHTS, page, access, USER);
     if (outcome !== OK) return -1;
-    this.#residence?.keep(ep4ta, page, access, walker);
+    this.#residence?.keep(root, page, access, walker);
     return walker.pfn;
   }
 
@@ -223,13 +296,23 @@ export class Translator {
    * Translates a program's linear page. OK: cached and usable. 'guest': its own tables fault, code
    * in `guestFaultCode`. 'exit': the second stage failed and the guest has exited.
    */
-  linear(cpu: Cpu, guest: GuestContext, page: number, access: Access): 'ok' | 'guest' | 'exit' {
+  linear(
+    cpu: Cpu,
+    guest: GuestContext,
+    page: number,
+    access: Access,
+    offset = 0,
+  ): 'ok' | 'guest' | 'exit' {
     const { regime } = guest;
     const space = cpu.combinedSpace(regime);
     if (cpu.tlb.lookup(space, page, rightOf(access)) >= 0) return 'ok';
+    if (regime.shadowRoot !== 0) {
+      return this.#shadowed(cpu, guest, page, offset, access, USER) < 0 ? 'exit' : 'ok';
+    }
     const walker = this.#of(guest).nested;
+    walker.second.log = this.#logOf(cpu, guest);
     this.#cache.cpu = cpu;
-    this.#cache.space = cpu.guestPhysicalSpace(regime.ep4ta);
+    this.#cache.space = cpu.guestPhysicalSpace(regime.tag);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);
     pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome === OK) {
@@ -265,7 +348,7 @@ export class Translator {
   ): Outcome {
     const { regime } = guest;
     const host = cpu.tlb.structure(space, Math.floor(page / this.#groupBits));
-    if (host < 0) return walker.walk(regime.cr3, regime.ep4ta, page, access, USER);
+    if (host < 0) return walker.walk(regime.cr3, regime.root, page, access, USER);
     const start = {
       level: 0,
       pfn: cpu.tlb.structureGuestFrame,
@@ -273,7 +356,7 @@ export class Translator {
       rights: cpu.tlb.rights,
       hostRights: ALL_RIGHTS,
     };
-    return walker.walkFrom(start, regime.ep4ta, page, access, USER);
+    return walker.walkFrom(start, regime.root, page, access, USER);
   }
 
   #keepStructure(cpu: Cpu, walker: NestedWalker, space: number, page: number): void {
@@ -288,7 +371,7 @@ export class Translator {
 
   #violation(cpu: Cpu, outcome: Outcome, code: number, gpa: number, linear: number): void {
     exitToHost(this.#m, cpu, {
-      reason: outcome === 2 ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+      reason: this.#m.vendor.violation(outcome),
       qualification: code,
       guestPhysical: gpa,
       guestLinear: linear,

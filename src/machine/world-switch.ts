@@ -1,10 +1,10 @@
 /**
- * VM entry and VM exit. Entry loads the guest's regime from the current VMCS; exit writes the exit
- * information there and gives the CPU back to the host thread. The act that a guest offered stays
- * offered unless the host completes it: it is tried again at the next entry.
+ * VM entry and VM exit. Entry loads the guest's regime from the control block (vmx.ts, svm.ts);
+ * exit writes the exit information there and gives the CPU back to the host thread. The act that a
+ * guest offered stays offered unless the host completes it: it is tried again at the next entry.
  *
  * Leaves out: guest-state and host-state checks (software checks them where L0 emulates an entry),
- * MSR load lists, event injection through the VMCS (virtual interrupts are posted).
+ * MSR load lists, event injection through the control block (virtual interrupts are posted).
  */
 import { defect } from '../base/assert.ts';
 import type { Word } from '../runtime/act.ts';
@@ -13,25 +13,27 @@ import { Outcome } from '../runtime/processor.ts';
 import { Event } from '../runtime/trace.ts';
 import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
-import { ExitReason } from './exit.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
-import { FRAME_BYTES } from './memory.ts';
 import { Charge } from './preset/price.ts';
-import { Field, IPI_VIRTUALISATION } from './vmcs.ts';
 
 export interface ExitInformation {
   readonly reason: number;
+  /** Of a failed walk: exit qualification, or EXITINFO1. */
   readonly qualification?: number;
   readonly guestPhysical?: number;
   readonly guestLinear?: number;
+  /** Vector of an exception, and its error code. */
+  readonly vector?: number;
+  readonly errorCode?: number;
 }
 
-/** VMLAUNCH/VMRESUME in root mode. */
+/** VMLAUNCH, VMRESUME or VMRUN in root mode. */
 export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestContext): number {
   if (guest.finished) defect('enterGuest', `${guest.name} has no code`);
   if (guest.cpu >= 0) defect('enterGuest', `${guest.name} runs on CPU ${guest.cpu} already`);
-  loadRegime(m, cpu, guest);
+  cpu.newRegime();
+  m.vendor.load(m, cpu, guest);
   pay(m, cpu, Charge.vmEntry);
   m.trace.event(Event.entry, cpu.id, cpu.now, cpu.exitReason, guest.level);
   cpu.guest = guest;
@@ -42,35 +44,15 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
   if (cpu.latched.length === 0) return Outcome.advanced;
   cpu.latched = cpu.latched.filter((arrived) => arrived.notifies !== guest);
   if (cpu.latched.length !== 0) {
-    exitToHost(m, cpu, { reason: ExitReason.externalInterrupt });
+    exitToHost(m, cpu, { reason: m.vendor.interrupt });
   }
   return Outcome.advanced;
-}
-
-function loadRegime(m: Machine, cpu: Cpu, guest: GuestContext): void {
-  cpu.newRegime();
-  const { memory } = m;
-  const { regime } = guest;
-  const at = memory.base(cpu.vmcs);
-  regime.ep4ta = Math.floor(memory.valueAt(at + 2 * Field.eptp) / FRAME_BYTES);
-  regime.vpid = memory.valueAt(at + 2 * Field.vpid);
-  regime.shadowVmcs = memory.valueAt(at + 2 * Field.linkPointer);
-  const controls = memory.valueAt(at + 2 * Field.tertiaryControls);
-  regime.virtualIpis = (controls & IPI_VIRTUALISATION) !== 0;
 }
 
 /** VM exit: the guest's act stays offered. */
 export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): void {
   const guest = cpu.guest ?? defect('exitToHost', `CPU ${cpu.id} is in root mode`);
-  const { memory } = m;
-  const at = memory.placeFrame(cpu.vmcs);
-  memory.setValueAt(at + 2 * Field.exitReason, information.reason);
-  memory.setValueAt(at + 2 * Field.exitQualification, information.qualification ?? 0);
-  memory.setValueAt(at + 2 * Field.exitGuestPhysical, information.guestPhysical ?? 0);
-  memory.setValueAt(at + 2 * Field.exitGuestLinear, information.guestLinear ?? 0);
-  memory.setValueAt(at + 2 * Field.exitInterruption, 0);
-  memory.setValueAt(at + 2 * Field.exitIdtVectoring, 0);
-  memory.setValueAt(at + 2 * Field.exitInstructionLength, 3);
+  m.vendor.record(m, cpu, information);
   m.trace.event(Event.exit, cpu.id, cpu.now, information.reason, guest.level);
   pay(m, cpu, Charge.vmExit);
   cpu.exitReason = information.reason;

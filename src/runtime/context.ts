@@ -372,6 +372,20 @@ export class Context {
     return act;
   }
 
+  /**
+   * What takes an act on another machine and none on this one: the answer is there, as the word of
+   * an act that is over. No step, no time; a number from 0 below 2^53.
+   */
+  known(value: number): Act {
+    const { act, word } = this.frame!;
+    act.op = Op.call;
+    act.goesOn = true;
+    word.lo = value | 0;
+    word.hi = high(value);
+    word.ok = true;
+    return act;
+  }
+
   #now(act: Act): Act {
     this.#spot?.perform(this, this.frame!);
     return act;

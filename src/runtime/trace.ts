@@ -44,7 +44,58 @@ export const Event = {
    * wait.
    */
   want: 17,
+  /** The exam goes into its next phase, as a tracing mark says: a = number of the phase. */
+  phase: 18,
 } as const;
+
+/**
+ * Tracepoints of KVM, by its own names. They say what software did in the words of the kernel's
+ * `events/kvm` and `events/kvmmmu`, change nothing and belong to no digest. Where an event has more
+ * fields than two, `more` comes first, with the others.
+ */
+export const Tracepoint = {
+  /** Fields of the next tracepoint on this CPU that do not fit into it. */
+  more: 32,
+  /** a = linear address, b = page-fault error code. */
+  pagetableWalk: 33,
+  /** a = low half of the guest's entry, b = high half * 8 + level (1 = 4 KiB). */
+  pagingElement: 34,
+  /** a = guest-physical address of the entry. */
+  setAccessedBit: 35,
+  setDirtyBit: 36,
+  /** a = error code of the walk that the guest's tables refuse. */
+  walkerError: 37,
+  /** a = guest frame, b = role; more: a = root count, b = flags (`SP_NEW`, `SP_UNSYNC`). */
+  getPage: 38,
+  prepareZapPage: 39,
+  syncPage: 40,
+  unsyncPage: 41,
+  /** a = guest frame * 8 + level, b = host frame. */
+  spteRequested: 42,
+  /** a = guest frame * 8 + level, b = host address of the entry; more: its two halves. */
+  setSpte: 43,
+  /** a = shadow pages in use. */
+  zapAllFast: 44,
+  /** a = vector, b = error code, or -1. */
+  injException: 45,
+  /**
+   * a = instruction pointer, b = its length * 2, + 1 if it could not be emulated; more: its first
+   * eight bytes.
+   */
+  emulateInsn: 46,
+  /** a = port, b = value. */
+  pio: 47,
+  /** a = reason of the exit to user space. */
+  userspaceExit: 48,
+  /** A range of guest pages of one slot is unmapped by the host: a = first, b = end. */
+  unmapRange: 49,
+} as const;
+
+/** Kinds from here on are tracepoints. */
+export const FIRST_TRACEPOINT = 32;
+/** Flags of a shadow page in its tracepoints. */
+export const SP_NEW = 1;
+export const SP_UNSYNC = 2;
 
 export interface TraceSink {
   /** `cycle`: simulated time on `cpu`; the meaning of a and b is the event's. */

@@ -5,6 +5,7 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import type { Program } from '../guest/program/environment.ts';
+import type { GuestImage } from '../guest/program/shadow-guest.ts';
 import type { Recording } from './recording.ts';
 
 /** A whole number within `range`, or one of `values`. */
@@ -31,6 +32,19 @@ export interface Plan {
    * part; filled by the program while it is set up.
    */
   readonly withdrawn?: readonly number[];
+  /** A guest that brings its own memory and code, instead of a program for a kernel's processes. */
+  readonly image?: GuestImage;
+  /** A thread of the host logs all guest memory. */
+  readonly logged?: Logged;
+}
+
+/**
+ * Dirty logging by a thread of the host: it begins before the measured part. Each time that `bell`
+ * has been rung by all vCPUs once more, the thread harvests, `rounds` times in all; then it stops.
+ */
+export interface Logged {
+  readonly rounds: number;
+  readonly bell: number;
 }
 
 export interface Workload {

@@ -68,3 +68,37 @@ function longModeFlags(dice: Dice, odd: number): bigint {
   if (dice.once(odd * 2)) flags |= 1n << 63n;
   return flags;
 }
+
+/** An entry at `level`, mostly leading somewhere. */
+export type Style = (dice: Dice, frames: readonly number[], level: number, bits: number) => bigint;
+
+export const armEntry: Style = (dice, frames, level, bits) => {
+  if (dice.once(20)) return BigInt(dice.below(4)) << 8n;
+  const leaf = level === 0 || dice.once(4);
+  let word = BigInt(dice.pick(frames)) << 12n;
+  if (leaf && level > 0) word = (word >> BigInt(12 + bits * level)) << BigInt(12 + bits * level);
+  word |= 1n | (leaf && level > 0 ? 0n : 2n) | (BigInt(dice.below(16)) << 2n);
+  word |= BigInt(dice.once(5) ? dice.below(4) : 3) << 6n;
+  word |= BigInt(dice.below(4)) << 8n;
+  if (!dice.once(6)) word |= 1n << 10n;
+  word |= BigInt(dice.once(3) ? dice.below(16) : 0) << 51n;
+  word |= BigInt(dice.once(2) ? dice.below(128) : 0) << 55n;
+  return dice.once(12) ? word ^ (1n << BigInt(dice.below(64))) : word;
+};
+
+export const riscvEntry: Style = (dice, frames, level, bits) => {
+  if (dice.once(20)) return BigInt(dice.below(256)) & ~1n;
+  const leaf = level === 0 || dice.once(4);
+  let ppn = BigInt(dice.pick(frames));
+  if (leaf && level > 0 && !dice.once(10))
+    ppn = (ppn >> BigInt(bits * level)) << BigInt(bits * level);
+  let flags = 1;
+  if (leaf) {
+    flags |= (dice.once(8) ? dice.below(8) : dice.pick([1, 3, 7, 7, 5, 4])) << 1;
+    flags |= (dice.once(8) ? 0 : 1) << 4;
+    flags |= dice.below(4) << 6;
+  }
+  flags |= (dice.below(2) << 5) | (dice.below(4) << 8);
+  const word = (ppn << 10n) | BigInt(flags);
+  return dice.once(12) ? word ^ (1n << BigInt(dice.below(64))) : word;
+};

@@ -249,7 +249,7 @@ export class ExploredMachine implements ExploredEngine {
     this.#hashMemory(into);
     for (const cpu of this.#m.cpus) {
       into.add(cpu.guest?.id ?? -1);
-      into.add(cpu.vmcs);
+      into.add(cpu.block);
       for (const { vector } of cpu.latched) into.add(vector);
       into.add(-2);
       for (const { vector } of cpu.inFlight) into.add(vector);

@@ -11,6 +11,7 @@ export interface Exam {
   readonly conditions?: Partial<Conditions>;
   readonly softwareScale?: number;
   readonly seed?: number;
+  readonly machine?: string;
 }
 
 export function exam(design: string, workload: string, options: Exam = {}): Run {
@@ -19,7 +20,7 @@ export function exam(design: string, workload: string, options: Exam = {}): Run 
     work: parseWorkload(workload),
     recordings: new Map(),
     vcpus: options.vcpus ?? 1,
-    preset: findPreset(DEFAULT_PRESET),
+    preset: findPreset(options.machine ?? DEFAULT_PRESET),
     seed: options.seed ?? 1,
     conditions: { ...DEFAULT_CONDITIONS, ...options.conditions },
     softwareScale: options.softwareScale ?? 1,

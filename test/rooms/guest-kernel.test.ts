@@ -143,7 +143,7 @@ describe('fork', () => {
     expect(found.fresh).not.toBe(found.old);
     const { regime } = system.environments[1]!.cpu;
     const { tlb } = system.machine.cpus[1]!;
-    const space = tlb.space('combined', regime.vpid, regime.pcid, regime.ep4ta);
+    const space = tlb.space('combined', regime.vpid, regime.pcid, regime.root);
     expect(tlb.lookup(space, found.page, 1)).toBe(-1);
   });
 });

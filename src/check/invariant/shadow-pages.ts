@@ -1,5 +1,6 @@
 /** The shadow pages of a shadow MMU, read through its own hash. */
-import { type ShadowMmu, ShadowPage } from '../../hypervisor/mmu/shadow/mmu.ts';
+import { type ShadowMmu, targetIn } from '../../hypervisor/mmu/shadow/mmu.ts';
+import { Role, ShadowPage } from '../../hypervisor/mmu/shadow/page.ts';
 import type { Entry } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { View } from './view.ts';
@@ -32,8 +33,9 @@ export function shadowPages(view: View, mmu: ShadowMmu, guestPages: number): rea
   for (let gfn = 0; gfn < guestPages; gfn++) {
     for (const header of mmu.peekPages(view, gfn)) {
       const get = (at: number): number => view.read(header + at);
-      const { level, table, mapped } = ShadowPage.at;
-      found.push({ header, gfn, level: get(level), table: get(table), mapped: get(mapped) });
+      const { role, table, mapped } = ShadowPage.at;
+      const level = Role.level(get(role));
+      found.push({ header, gfn, level, table: get(table), mapped: get(mapped) });
     }
   }
   return found;
@@ -45,7 +47,7 @@ export function shadowEntries(view: View, mmu: ShadowMmu, of: Shadow): readonly 
     const at = of.table * FRAME_BYTES + index * 8;
     const entry = mmu.format.decode(view.word(at), of.level);
     if (entry.kind === 'empty') continue;
-    const target = view.read(of.mapped * FRAME_BYTES + index * 8) - 1;
+    const target = targetIn(view.read(of.mapped * FRAME_BYTES + index * 8));
     found.push({ of, index, at, entry, target });
   }
   return found;

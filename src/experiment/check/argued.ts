@@ -44,6 +44,18 @@ const argued: readonly Argued[] = [
   },
   {
     design: '*',
+    label: 'log.kick',
+    why:
+      'a page that is still in a CPU’s log is no bit yet: it keeps its D and is reported by the ' +
+      'next harvest; the interrupt makes that sooner',
+  },
+  {
+    design: '*',
+    label: 'tdp.sweep.wait',
+    why: 'tables of the litmus programs have one level below the root: no entry is frozen twice',
+  },
+  {
+    design: '*',
     label: 'icr.kick',
     why: 'guests of the litmus programs have no kernel and send no interrupts of their own',
   },

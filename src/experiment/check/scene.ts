@@ -10,7 +10,7 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
-import { ASKED, type Checked } from '../../design/system.ts';
+import { ASKED, type Checked, type Conditions } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -199,11 +199,22 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     stride: 1,
     hostThreads: hosts.length,
     barePages: litmus.pages,
+    logs: isLogged(litmus),
   };
   const { design, axes } = choice;
-  const { checked } = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
   for (const label of checked?.freeHanded ?? []) freeHanded.add(label);
   return { machine, memory, notes, checked };
+}
+
+/** Whether slots are logged while it runs. */
+export function isLogged({ hosts }: Litmus): boolean {
+  return hosts.flat().some((step) => step.do.startsWith('log-'));
+}
+
+/** Counting conditions of a litmus program: all at their plainest but for what it is about. */
+export function conditionsOf({ hostPages }: Litmus): Conditions {
+  return { l1: 'warm', apicv: 'off', pages: hostPages ?? '4k' };
 }
 
 /** The design on a machine of its own, everything in place and nothing run. */
@@ -236,7 +247,7 @@ function* guestProgram(
     else {
       cpu.began('access', step.page, step.do === 'read' ? 1 : 2);
       if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
-      else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+      else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');
       cpu.ended('access', 'done');
     }
   }

@@ -14,10 +14,11 @@ import { indexAt, type TableFormat } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { loadCr3, zeroFrame } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { num, type Routine, won } from '../../runtime/act.ts';
+import { type Act, num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomicLine, layout } from '../../runtime/layout.ts';
 import type { Process } from '../common/process.ts';
+import type { DirectMap } from './direct-map.ts';
 import { FrameUsers } from './frame-users.ts';
 import { PageCache } from './page-cache.ts';
 import { TagWords } from './space.ts';
@@ -57,6 +58,8 @@ export interface KernelOptions {
   readonly format: TableFormat;
   readonly vcpus: readonly GuestContext[];
   readonly data: PageSource;
+  /** The map of all memory that the kernel's own stores go through, where it needs one. */
+  readonly direct: DirectMap | undefined;
   /** Undefined: no process has areas. */
   readonly spaces?: SpaceNeeds | undefined;
 }
@@ -69,6 +72,7 @@ export class GuestKernel {
   readonly users: FrameUsers;
   readonly cache: PageCache;
   readonly #tags: number;
+  readonly #direct: DirectMap | undefined;
   readonly #calls: number;
   readonly #users: number; // one word per address space tag
   readonly #pcids: number; // one plain word per vCPU: next tag
@@ -78,6 +82,7 @@ export class GuestKernel {
     this.format = options.format;
     this.vcpus = options.vcpus;
     this.data = options.data;
+    this.#direct = options.direct;
     this.#calls = options.arena.take(options.vcpus.length * CallWords.bytes);
     this.#users = options.arena.take(options.vcpus.length * LINE_BYTES);
     this.#pcids = options.arena.take(options.vcpus.length * LINE_BYTES);
@@ -100,9 +105,32 @@ export class GuestKernel {
     return { called: base + CallWords.at.called, answered: base + CallWords.at.answered };
   }
 
+  /** The boot CPU, once the kernel's words are resident: paging on, if the kernel has a map. */
+  *boot(cpu: GuestContext): Routine<void> {
+    if (this.#direct === undefined) return;
+    yield* this.#direct.build(cpu, () => this.newTable(cpu));
+    yield this.leaveProcess(cpu, 'kernel.boot.paging');
+  }
+
+  /** Runs in no process's address space from here on. */
+  leaveProcess(cpu: GuestContext, label: string): Act {
+    return loadCr3(cpu, this.#direct?.root ?? 0, 0, 'keep', label);
+  }
+
+  /** The root table of an address space: empty, but for the kernel's map if it has one. */
+  *newRoot(cpu: GuestContext): Routine<number> {
+    // The first of this vCPU: paging is off until now.
+    if (this.#direct !== undefined && cpu.regime.cr3 === 0) {
+      yield this.leaveProcess(cpu, 'kernel.root.paging');
+    }
+    const root = yield* this.newTable(cpu);
+    if (this.#direct !== undefined) yield* this.#direct.share(cpu, root);
+    return root;
+  }
+
   /** Makes an empty address space and switches to it. */
   *exec(cpu: GuestContext): Routine<Process> {
-    const root = yield* this.newTable(cpu);
+    const root = yield* this.newRoot(cpu);
     const tags = this.#pcids + cpu.seat * LINE_BYTES;
     const pcid = (cpu.read(tags) % PCIDS) + 1;
     cpu.write(tags, pcid);

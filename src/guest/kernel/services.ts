@@ -29,6 +29,7 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
       for (let frame = region.first; frame < region.end; frame++) {
         yield cpu.or(frame * FRAME_BYTES, 0, 'kernel.boot.touch');
       }
+      yield* kernel.boot(cpu);
     },
     exec: (cpu) => kernel.exec(cpu),
     switchTo: (cpu, process) => kernel.switchTo(cpu, process),

@@ -62,7 +62,7 @@ export function generationOf(space: number): number {
 
 /** An empty address space; nobody runs in it yet. */
 export function* newSpace(kernel: GuestKernel, cpu: GuestContext): Routine<Process> {
-  const root = yield* kernel.newTable(cpu);
+  const root = yield* kernel.newRoot(cpu);
   const frame = yield* kernel.frames.take(cpu);
   yield zeroFrame(cpu, frame, 'kernel.space.zero');
   const space = frame * FRAME_BYTES;
@@ -83,7 +83,7 @@ export function* enterSpace(
   const current = kernel.tagsOf(cpu.seat) + TagWords.at.current;
   const previous = cpu.read(current);
   if (process?.space === previous && previous !== 0) return;
-  if (process?.space === undefined) yield loadCr3(cpu, 0, 0, 'keep', 'kernel.enter.none');
+  if (process?.space === undefined) yield kernel.leaveProcess(cpu, 'kernel.enter.none');
   else {
     yield cpu.add(process.users, bit, 'kernel.enter.users');
     yield* loadTagged(kernel, cpu, process.root, process.space);

@@ -85,7 +85,7 @@ export function* exitProcess(
   process: Process,
   areas: readonly Area[],
 ): Routine<number[]> {
-  yield loadCr3(cpu, 0, 0, 'keep', 'kernel.exit.leave');
+  yield kernel.leaveProcess(cpu, 'kernel.exit.leave');
   return yield* dismantleSpace(kernel, cpu, process, areas);
 }
 

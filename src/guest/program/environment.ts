@@ -61,15 +61,17 @@ export function* guestBody(env: Environment, program: Program, skew = 0): Routin
   yield vmcall(cpu, OwnerCall.done, [], 'exam.done');
 }
 
-/** Body of a host thread that acts once, between set-up and the measured part. */
+/** Body of a host thread that acts between set-up and the measured part, and perhaps during it. */
 export function* hostBody(
   cpu: Context,
   vcpus: number,
   act: (cpu: Context) => Routine<void>,
+  during?: (cpu: Context) => Routine<void>,
 ): Routine<void> {
   yield* awaitBell(cpu, READY, vcpus);
   yield* act(cpu);
   yield ring(cpu, HOST_DONE);
+  if (during !== undefined) yield* during(cpu);
 }
 
 export function* awaitBell(cpu: Context, at: number, count: number): Routine<void> {

@@ -12,7 +12,7 @@ import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { retire } from '../emulate.ts';
 import { flushRemote } from '../flush/request-kick.ts';
-import { ShadowPage } from '../mmu/shadow/mmu.ts';
+import { ShadowPage } from '../mmu/shadow/page.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
 import { l2Exits } from './exits.ts';
 import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, SHADOWED_WRITABLE } from './fields.ts';

@@ -11,11 +11,10 @@ import { Field } from '../../machine/vmcs.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
-import { flushRemote } from '../flush/request-kick.ts';
 import { beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
-import { fetchShadow, type GuestStep } from '../mmu/shadow/fetch.ts';
+import { fetchShadow, setNestedLeaf } from '../mmu/shadow/fetch.ts';
+import type { GuestStep } from '../mmu/shadow/tables.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
-import { protectTables } from './protect.ts';
 import { reflect } from './reflect.ts';
 import { type NestedVm, nestedOf } from './state.ts';
 
@@ -157,20 +156,9 @@ function* fill(
   const isGone = generation !== nested.rootGeneration;
   if (!isGone && !(yield* isStale(cpu, tdp.words, seq, ...pages))) {
     const leaf = { gfn, pfn, write: fault.access === 'write' };
-    const protect = (gfns: readonly number[]) => protectAndFlush(cpu, v, vm, gfns);
-    yield* fetchShadow(cpu, shadow, nested.root, fault.gfn, steps, leaf, protect);
+    yield* fetchShadow(cpu, shadow, vm.tables, nested.root, fault.gfn, steps, (of, step) =>
+      setNestedLeaf(cpu, shadow, vm.tables, of, step.entry, leaf),
+    );
   }
   yield* writeUnlock(cpu, tdp.lock, 'nested.fill.unlock');
-}
-
-/** Under the lock: true if L1 could write to one of its pages until now. */
-export function* protectAndFlush(
-  cpu: Context,
-  v: Vcpu,
-  vm: NestedVm,
-  gfns: readonly number[],
-): Routine<boolean> {
-  const changed = yield* protectTables(cpu, vm.tdp, gfns);
-  if (changed) yield* flushRemote(cpu, v.vm);
-  return changed;
 }

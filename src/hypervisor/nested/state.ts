@@ -6,6 +6,7 @@
  * Source: arch/x86/kvm/vmx/nested.c (facts; primer/x86.md 4.1).
  */
 import type { ShadowMmu } from '../mmu/shadow/mmu.ts';
+import type { GuestTables } from '../mmu/shadow/tables.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
 
@@ -14,6 +15,8 @@ export interface NestedVm {
   /** L0's MMU for L1: its lock protects the shadow too, and its backing says what L1 pages are. */
   readonly tdp: TdpMmu;
   readonly shadow: ShadowMmu;
+  /** EPT12 as the shadow mirrors it. */
+  readonly tables: GuestTables;
   /** Whether VMREAD and VMWRITE of shadowed fields go without an exit. */
   readonly vmcsShadowing: boolean;
   /** Whether a trapped table store flushes TLBs at once, or leaves that to L1's INVEPT. */

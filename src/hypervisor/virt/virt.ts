@@ -21,6 +21,8 @@ export interface ExitReasons {
   readonly msrWrite: number;
   /** The second stage does not permit an access. */
   readonly fault: number;
+  /** The log of modified pages is full, where there is one. */
+  readonly logFull?: number;
 }
 
 /** What a control block says. */
@@ -37,6 +39,8 @@ export interface BlockOptions {
 export interface Virtualisation {
   readonly id: 'vmx' | 'svm';
   readonly exits: ExitReasons;
+  /** Consecutive frames that a control block and what belongs to it take. */
+  readonly blockFrames: number;
 
   /** Writes a control block in frame `block` before anybody runs. */
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void;

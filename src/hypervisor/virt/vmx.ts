@@ -47,12 +47,14 @@ const RIGHTS = 0x38;
 
 export class Vmx implements Virtualisation {
   readonly id = 'vmx';
+  readonly blockFrames = 1;
   readonly exits: ExitReasons = {
     interrupt: ExitReason.externalInterrupt,
     cpuid: ExitReason.cpuid,
     hypercall: ExitReason.vmcall,
     msrWrite: ExitReason.msrWrite,
     fault: ExitReason.eptViolation,
+    logFull: ExitReason.pmlFull,
   };
 
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void {

@@ -184,8 +184,8 @@ export class Observer implements Follower {
 
   #space(): number {
     const { guest } = this.#cpu;
-    if (guest === undefined || !this.#hardware.watches(guest.regime.ep4ta)) return -1;
-    return guest.regime.ep4ta;
+    if (guest === undefined || !this.#hardware.watches(guest.regime.root)) return -1;
+    return guest.regime.root;
   }
 
   /** The page that the offered act needs, if a guest in a watched space offers one. */
@@ -206,7 +206,7 @@ export class Observer implements Follower {
     for (const context of contextsOf(this.#world.machine, cpu.id)) this.#addContext(key, context);
     key.add(cpu.current?.id ?? -1);
     key.add(cpu.guest?.id ?? -1);
-    key.add(cpu.vmcs);
+    key.add(cpu.block);
     for (const { vector, notifies } of cpu.latched) key.add(vector + 256 * (notifies?.id ?? -1));
     key.add(-3);
     for (const kind of this.#world.notes.held[cpu.id]!) key.add(kind);

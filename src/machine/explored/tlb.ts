@@ -72,6 +72,14 @@ export class ExploredTlb extends Tlb {
     // the same
   }
 
+  override dropAsid(asid: number): void {
+    this.tape?.emit(Effect.invalidate, asid, -1);
+  }
+
+  override dropPageOfAsid(): void {
+    // drops one linear mapping
+  }
+
   override dropAll(): void {
     this.tape?.emit(Effect.invalidate, -1, -1);
   }

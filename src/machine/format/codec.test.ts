@@ -98,7 +98,16 @@ describe('format: layouts', () => {
 
   test('ids: found, reserved, unknown', () => {
     expect(findFormat('ept').kind).toBe('found');
-    for (const id of ['arm-stage2', 'arm-stage2-4k', 'riscv-g', 'riscv-sv39x4']) {
+    for (const [id, levels] of [
+      ['arm-stage2', undefined],
+      ['arm-stage2-4k', undefined],
+      ['riscv-g', undefined],
+      ['riscv-sv39x4', 3],
+      ['riscv-sv48x4', 4],
+    ] as const) {
+      expect(findFormat(id)).toMatchObject({ kind: 'found', levels });
+    }
+    for (const id of ['arm-stage2-16k', 'riscv-sv57x4']) {
       expect(findFormat(id).kind).toBe('not-yet');
     }
     expect(findFormat('toString').kind).toBe('unknown');

@@ -13,9 +13,11 @@ const R = 'general knowledge (NUMBERS.md, confidence R)';
 export const intelCascadeLake: Preset = {
   id: 'intel-cascade-lake',
   title: 'Intel Cascade Lake, 26 cores with 2 threads per socket, 2.5 GHz',
+  vendor: 'intel',
   hertz: 2.5e9,
   cpusPerSocket: 52,
   maxPhyBits: 46,
+  levels: 4,
   tlb: { sets: 128, ways: 12, structures: 32 },
   leavesOut:
     'SMT siblings share nothing and are as far apart as cores; no capacity misses, no mesh or ' +
@@ -45,6 +47,12 @@ export const intelCascadeLake: Preset = {
     ipiSend: assumed(200, 80, 400, 'A4: no source for the ICR write alone; x2APIC WRMSR class'),
     ipiSameSocket: assumed(1500, 750, 3000, `A4: send to handler entry 1000-2000 cycles, ${R}`),
     ipiCrossSocket: assumed(2250, 1125, 4500, `A4: cross socket adds 500-1000 cycles, ${R}`),
+    lineSameCluster: published(
+      118,
+      112,
+      125,
+      'A6: as lineSameSocket; a socket has one last-level cache and no clusters',
+    ),
     lineSameSocket: published(
       118,
       112,

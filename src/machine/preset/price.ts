@@ -16,19 +16,16 @@ export interface Price {
   readonly source: string;
 }
 
-/** Hardware acts. */
-export const HARDWARE = [
+/** Hardware acts of every machine. */
+export const COMMON = [
   'vmExit',
   'vmEntry',
-  'vmcsAccess',
-  'vmcsLoad',
-  'invept',
-  'invvpid',
   'invlpg',
   'loadCr3',
   'ipiSend',
   'ipiSameSocket',
   'ipiCrossSocket',
+  'lineSameCluster',
   'lineSameSocket',
   'lineCrossSocket',
   'l1Hit',
@@ -41,6 +38,14 @@ export const HARDWARE = [
   'instruction',
   'systemCall',
 ] as const;
+
+/** Those of one vendor's processors. `asidFlush`: what TLB_CONTROL adds to VMRUN. */
+export const OF_VENDOR = {
+  intel: ['vmcsAccess', 'vmcsLoad', 'invept', 'invvpid'],
+  amd: ['vmload', 'vmsave', 'globalInterruptFlag', 'asidFlush', 'invlpga', 'invlpgb', 'tlbsync'],
+} as const;
+
+export const HARDWARE = [...COMMON, ...OF_VENDOR.intel, ...OF_VENDOR.amd] as const;
 
 /** Units of software work, counted where the work is done. */
 export const SOFTWARE = [
@@ -57,7 +62,9 @@ export const SOFTWARE = [
   'copyPage',
 ] as const;
 
+export type VendorId = keyof typeof OF_VENDOR;
 export type HardwareAct = (typeof HARDWARE)[number];
+type CommonAct = (typeof COMMON)[number];
 export type SoftwareUnit = (typeof SOFTWARE)[number];
 
 export type PriceName = HardwareAct | SoftwareUnit;
@@ -82,13 +89,22 @@ export const Unit = Object.fromEntries(SOFTWARE.map((name, i) => [name, i])) as 
 export interface Preset {
   readonly id: string;
   readonly title: string;
+  /** Whose processors: VMX and EPT, or SVM and NPT. */
+  readonly vendor: VendorId;
   /** Cycles per second of the clock that all prices count. */
   readonly hertz: number;
   readonly cpusPerSocket: number;
+  /** CPUs that share a last-level cache, if fewer than a socket's. */
+  readonly cpusPerCluster?: number;
+  /** Sockets to which CPUs are dealt in turn; unless given, one is filled after the other. */
+  readonly dealtTo?: number;
   readonly maxPhyBits: number;
+  /** Most levels of tables that its processors walk. */
+  readonly levels: number;
   readonly tlb: { readonly sets: number; readonly ways: number; readonly structures: number };
   readonly leavesOut: string;
-  readonly prices: Readonly<Record<PriceName, Price>>;
+  readonly prices: Readonly<Record<CommonAct | SoftwareUnit, Price>> &
+    Readonly<Partial<Record<HardwareAct, Price>>>;
 }
 
 export function assumed(value: number, low: number, high: number, source: string): Price {
@@ -105,10 +121,9 @@ export function repriced(
   values: Readonly<Partial<Record<PriceName, number>>>,
 ): Preset {
   const prices = Object.fromEntries(
-    PRICES.map((name) => {
-      const price = preset.prices[name];
-      return [name, { ...price, value: values[name] ?? price.value }];
+    Object.entries(preset.prices).map(([name, price]: [string, Price]) => {
+      return [name, { ...price, value: values[name as PriceName] ?? price.value }];
     }),
-  ) as Preset['prices'];
+  ) as unknown as Preset['prices'];
   return { ...preset, prices };
 }

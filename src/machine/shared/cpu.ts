@@ -124,9 +124,9 @@ export class SharedCpu implements ThreadCpu {
     if (context === this.#cpu.host) return at;
     const guest = context as GuestContext;
     const page = Math.floor(at / FRAME_BYTES);
-    const { ep4ta } = guest.regime;
-    const frame = this.#cpu.tlb.lookup(this.#cpu.guestPhysicalSpace(ep4ta), page, 1 << READ);
-    if (frame >= 0) this.#options.beforeUse?.(ep4ta, page, frame);
+    const { root, tag } = guest.regime;
+    const frame = this.#cpu.tlb.lookup(this.#cpu.guestPhysicalSpace(tag), page, 1 << READ);
+    if (frame >= 0) this.#options.beforeUse?.(root, page, frame);
     return this.#m.translator.guestPhysical(this.#cpu, guest, at, op === Op.load ? READ : WRITE);
   }
 

@@ -7,61 +7,107 @@
  */
 import { type Entry, indexAt } from '../../../machine/format/format.ts';
 import { Unit } from '../../../machine/preset/price.ts';
-import type { Routine } from '../../../runtime/act.ts';
+import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
-import { type EntryOf, type ShadowMmu, ShadowPage } from './mmu.ts';
+import { SP_NEW, Tracepoint } from '../../../runtime/trace.ts';
+import { type EntryOf, noteOf, type ShadowMmu, targetIn } from './mmu.ts';
+import { noteShadowPage } from './note.ts';
+import { ShadowPage, StateAt } from './page.ts';
+import { syncChildren, syncEntries } from './sync.ts';
+import type { GuestStep, GuestTables } from './tables.ts';
+import { markChild } from './unsync.ts';
 import { zapEntry } from './zap.ts';
 
-/** One level of the guest's walk, and what its entry was. */
-export interface GuestStep {
-  readonly level: number;
-  /** Host-physical address of the guest's entry. */
-  readonly at: number;
-  readonly entry: Entry;
-}
+/** Sets what the last step of a walk asks for; `of` is where its entry is mirrored. */
+export type SetLeaf<T> = (of: EntryOf, step: GuestStep) => Routine<T>;
 
 /**
- * Takes from the guest the right to write to newly shadowed tables, and flushes. False if it had
- * none.
+ * `steps` from the root down to the leaf. The guest may write to a table until that is protected:
+ * whatever was read before must be read once more. Nothing is linked if the guest has changed an
+ * entry: it tries again.
  */
-export type Protect = (gfns: readonly number[]) => Routine<boolean>;
-
-/**
- * `steps` from the root down to the leaf; `pfn` backs the leaf's page `gfn`. The guest may write to
- * a table until that is protected: whatever was read before must be read once more. Nothing is
- * linked if the guest has changed an entry: it tries again.
- */
-export function* fetchShadow(
+export function* fetchShadow<T>(
   cpu: Context,
   mmu: ShadowMmu,
+  tables: GuestTables,
   root: number,
   page: number,
   steps: readonly GuestStep[],
-  leaf: { readonly gfn: number; readonly pfn: number; readonly write: boolean },
-  protect: Protect,
-): Routine<'mapped' | 'retry'> {
+  setLeaf: SetLeaf<T>,
+): Routine<T | 'retry'> {
   const pages = [root];
   const made: number[] = [];
   let isSame = true;
-  for (const step of steps) {
+  for (const [i, step] of steps.entries()) {
     if (yield* hasChanged(cpu, mmu, step)) isSame = false;
-    if (!isSame || step.level === 0) break;
-    const child = yield* mmu.get(cpu, step.entry.pfn, step.level - 1);
+    if (!isSame || i === steps.length - 1) break;
+    const of = { page: pages[i]!, index: indexAt(mmu.format.geometry, page, step.level) };
+    const child = yield* childOf(cpu, mmu, tables, of, step);
     pages.push(child.page);
-    if (child.made) made.push(step.entry.pfn);
+    if (child.made && step.entry.kind === 'table') made.push(step.entry.pfn);
   }
-  if (made.length > 0 && (yield* protect(made))) {
+  if (made.length > 0 && (yield* tables.protect(cpu, made))) {
+    yield* tables.flush(cpu);
     for (const step of steps) if (yield* hasChanged(cpu, mmu, step)) isSame = false;
   }
   if (!isSame) return 'retry';
   for (const [i, step] of steps.entries()) {
     const of = { page: pages[i]!, index: indexAt(mmu.format.geometry, page, step.level) };
+    if (i === steps.length - 1) return yield* setLeaf(of, step);
     cpu.attempt('shadow.set');
-    if (step.level === 0) yield* setLeaf(cpu, mmu, of, step.entry, leaf);
-    else yield* link(cpu, mmu, of, pages[i + 1]!, step.entry);
+    yield* link(cpu, mmu, of, pages[i + 1]!, tables, step.entry);
     cpu.conclude('shadow.set', step.level);
   }
-  return 'mapped';
+  return 'retry'; // there was no step
+}
+
+/** The SP below an entry: the one that is linked there, one that exists, or a new one. */
+function* childOf(
+  cpu: Context,
+  mmu: ShadowMmu,
+  tables: GuestTables,
+  of: EntryOf,
+  step: GuestStep,
+): Routine<{ page: number; made: boolean }> {
+  if (mmu.header === 'full') cpu.write(of.page + StateAt.writes, 0); // it is in use
+  if (tables.links === 'followed') {
+    const child = targetIn(cpu.read(mmu.mapped(cpu, of)));
+    if (child >= 0) return { page: child, made: false };
+  }
+  const parent = tables.links === 'followed' ? cpu.read(of.page + ShadowPage.at.role) : 0;
+  const found = yield* findOrMake(cpu, mmu, tables, step.entry.pfn, tables.roleBelow(parent, step));
+  if (mmu.header === 'small' || found.made) return found;
+  if (num(yield cpu.load(found.page + StateAt.unsyncChildren, 'shadow.fetch.below')) !== 0) {
+    yield* syncChildren(cpu, mmu, tables, found.page);
+  }
+  return found;
+}
+
+/**
+ * The SP that mirrors a guest table in a role. One that is out of step is compared with the guest's
+ * table, and stays out of step: a guest need not flush when it makes an entry present.
+ */
+export function* findOrMake(
+  cpu: Context,
+  mmu: ShadowMmu,
+  tables: GuestTables,
+  gfn: number,
+  role: number,
+): Routine<{ page: number; made: boolean }> {
+  const found = yield* mmu.get(cpu, gfn, role);
+  if (!found.made && mmu.header === 'full') {
+    if (num(yield cpu.load(found.page + StateAt.unsync, 'shadow.fetch.found')) !== 0) {
+      if (yield* syncEntries(cpu, mmu, tables, found.page)) yield* tables.flush(cpu);
+    }
+    cpu.write(found.page + StateAt.writes, 0);
+  }
+  if (mmu.header === 'full') {
+    noteShadowPage(cpu, mmu, Tracepoint.getPage, found.page, found.made ? SP_NEW : 0);
+  } else {
+    cpu.note(Tracepoint.more, 0, found.made ? SP_NEW : 0);
+    cpu.note(Tracepoint.getPage, gfn, role);
+  }
+  return found;
 }
 
 function* hasChanged(cpu: Context, mmu: ShadowMmu, step: GuestStep): Routine<boolean> {
@@ -73,12 +119,13 @@ function* hasChanged(cpu: Context, mmu: ShadowMmu, step: GuestStep): Routine<boo
   return changed;
 }
 
-/** With the rights of the guest's own pointer: hardware joins them on the way down. */
+/** Makes `of` lead to SP `child`. */
 function* link(
   cpu: Context,
   mmu: ShadowMmu,
   of: EntryOf,
   child: number,
+  tables: GuestTables,
   guest: Entry,
 ): Routine<void> {
   const word = mmu.mapped(cpu, of);
@@ -86,33 +133,56 @@ function* link(
   if (cpu.read(word) !== 0) yield* zapEntry(cpu, mmu, of);
   cpu.write(word, child + 1);
   yield* mmu.addParent(cpu, child, of);
-  const table = mmu.format.table(cpu.read(child + ShadowPage.at.table), guest);
+  const table = tables.link(cpu.read(child + ShadowPage.at.table), guest);
   yield cpu.storeWord(mmu.entry(cpu, of), table, 'shadow.fetch.link');
+  if (mmu.header === 'full' && (yield* isMarkedBelow(cpu, child))) {
+    yield* markChild(cpu, mmu, of);
+  }
 }
 
-/** Rights are the guest's; writable only once its dirty bit is set, so that D is emulated. */
-function* setLeaf(
+/** Links an SP that no table of the guest names: below a huge page of the guest. */
+export function linkDirect(
   cpu: Context,
   mmu: ShadowMmu,
+  of: EntryOf,
+  child: number,
+  tables: GuestTables,
+  guest: Entry,
+): Routine<void> {
+  return link(cpu, mmu, of, child, tables, guest);
+}
+
+function* isMarkedBelow(cpu: Context, child: number): Routine<boolean> {
+  if (num(yield cpu.load(child + StateAt.unsync, 'shadow.link.unsync')) !== 0) return true;
+  return num(yield cpu.load(child + StateAt.unsyncChildren, 'shadow.link.below')) !== 0;
+}
+
+/**
+ * A leaf of a second stage for a guest hypervisor's entry: rights are the entry's; writable only
+ * once its dirty bit is set, so that D is emulated.
+ */
+export function* setNestedLeaf(
+  cpu: Context,
+  mmu: ShadowMmu,
+  tables: GuestTables,
   of: EntryOf,
   guest: Entry,
   leaf: { readonly gfn: number; readonly pfn: number; readonly write: boolean },
 ): Routine<void> {
+  cpu.attempt('shadow.set');
   const word = mmu.mapped(cpu, of);
-  if (cpu.read(word) !== 0 && cpu.read(word) - 1 !== leaf.gfn) yield* zapEntry(cpu, mmu, of);
+  if (cpu.read(word) !== 0 && targetIn(cpu.read(word)) !== leaf.gfn) yield* zapEntry(cpu, mmu, of);
   const write = guest.write && (guest.dirty || leaf.write);
-  const entry = mmu.format.leaf({
-    pfn: leaf.pfn,
-    level: 0,
-    rights: { read: guest.read, write, execute: guest.execute, user: true },
-    accessed: true,
-    dirty: write,
-    hostWritable: true,
-    mmuWritable: write,
-  });
+  const access = tables.access(0, guest);
+  const entry = tables.leaf(guest, leaf.pfn, access, write);
+  const note = noteOf(leaf.gfn, mmu.header === 'full' ? access : 0);
   if (cpu.read(word) === 0) {
-    cpu.write(word, leaf.gfn + 1);
+    cpu.write(word, note);
     yield* mmu.addReverse(cpu, leaf.gfn, of);
-  }
-  yield cpu.storeWord(mmu.entry(cpu, of), entry, 'shadow.fetch.leaf');
+  } else if (mmu.header === 'full') cpu.write(word, note);
+  const at = mmu.entry(cpu, of);
+  yield cpu.storeWord(at, entry, 'shadow.fetch.leaf');
+  cpu.note(Tracepoint.more, entry.lo, entry.hi);
+  cpu.note(Tracepoint.setSpte, leaf.gfn * 8 + 1, at);
+  cpu.conclude('shadow.set', 0);
 }

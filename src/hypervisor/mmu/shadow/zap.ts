@@ -4,7 +4,8 @@
  */
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
-import { type EntryOf, type ShadowMmu, ShadowPage } from './mmu.ts';
+import { type EntryOf, type ShadowMmu, targetIn } from './mmu.ts';
+import { Role, ShadowPage } from './page.ts';
 
 /** Whether something that hardware may have cached was removed. */
 export type Removed = 'cached' | 'nothing';
@@ -19,12 +20,12 @@ export function* zapEntry(cpu: Context, mmu: ShadowMmu, of: EntryOf): Routine<Re
 
 function* emptyEntry(cpu: Context, mmu: ShadowMmu, of: EntryOf): Routine<Removed> {
   const { format } = mmu;
-  const level = cpu.read(of.page + ShadowPage.at.level);
+  const level = Role.level(cpu.read(of.page + ShadowPage.at.role));
   const at = mmu.entry(cpu, of);
   const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'shadow.zap.clear'), level);
   if (old.kind === 'empty') return 'nothing';
   const word = mmu.mapped(cpu, of);
-  const target = cpu.read(word) - 1;
+  const target = targetIn(cpu.read(word));
   cpu.write(word, 0);
   if (old.kind === 'leaf') mmu.removeReverse(cpu, target, of);
   else mmu.removeParent(cpu, target, of);
@@ -57,9 +58,8 @@ export function* unshadow(
   let roots = 0;
   for (const page of yield* mmu.pagesOf(cpu, gfn)) {
     for (const parent of mmu.parentsOf(cpu, page)) yield* zapEntry(cpu, mmu, parent);
-    const entries = 1 << mmu.format.geometry.indexBits;
-    for (let index = 0; index < entries; index++) yield* zapEntry(cpu, mmu, { page, index });
-    if (cpu.read(page + ShadowPage.at.level) === mmu.format.geometry.levels - 1) roots++;
+    for (let index = 0; index < mmu.entries; index++) yield* zapEntry(cpu, mmu, { page, index });
+    if (Role.level(cpu.read(page + ShadowPage.at.role)) === mmu.format.geometry.levels - 1) roots++;
     const { table, mapped } = yield* mmu.forget(cpu, page);
     frames.push(table, mapped);
   }
