@@ -11,8 +11,9 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
-  tick: ['none'],
+  tick: ['none', '100hz', '250hz', '1000hz'],
   apicv: ['on', 'off'],
+  eoi: ['pv', 'apic'],
   upper: ['present', 'absent'],
   levels: ['4', '5'],
   'guest-levels': ['4', '5'],
@@ -22,6 +23,8 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
 const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
   l1: 'l1',
   apicv: 'apicv',
+  eoi: 'eoi',
+  tick: 'tick',
   pages: 'pages',
   levels: 'levels',
   'guest-levels': 'guestLevels',
@@ -31,6 +34,8 @@ export interface ConditionOptions {
   readonly conditions?: string | undefined;
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
+  readonly eoi?: string | undefined;
+  readonly tick?: string | undefined;
   readonly upper?: string | undefined;
   readonly pages?: string | undefined;
   readonly levels?: string | undefined;
@@ -62,10 +67,12 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  const { l1, apicv, upper, pages, levels, guestLevels } = options;
+  const { l1, apicv, eoi, tick, upper, pages, levels, guestLevels } = options;
   for (const [name, value] of Object.entries({
     l1,
     apicv,
+    eoi,
+    tick,
     upper,
     pages,
     levels,

@@ -29,6 +29,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Interrupts of the guest's kernel; undefined: it takes shootdowns only. */
+  readonly interrupts?: InterruptDemand | undefined;
   /** Files of a guest whose processes have areas; undefined: none has. */
   readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
@@ -42,12 +44,26 @@ export interface Demand {
   readonly image?: GuestImage;
 }
 
+export interface InterruptDemand {
+  /** Cycles between two ticks; 0: none. */
+  readonly tickCycles: number;
+  /** Whether handlers signal the end of an interrupt to the APIC. */
+  readonly signalsEnd: boolean;
+}
+
 /** Counting conditions that change what a system does (DESIGN.md section 5). */
 export interface Conditions {
   /** Whether L1's memory is mapped in L0 before the exam. */
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /**
+   * How the end of a virtual interrupt is signalled: by a paravirtual flag, at no price, or by the
+   * APIC's register, which exits without APIC virtualisation; `pv` unless given.
+   */
+  readonly eoi?: 'pv' | 'apic';
+  /** Timer interrupts of the guest's kernel, per second and vCPU; the workload's unless given. */
+  readonly tick?: Tick;
   /** Pages of the host behind a slot that has room for whole ones; 4 KiB unless given. */
   readonly pages?: HostPages;
   /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
@@ -55,6 +71,7 @@ export interface Conditions {
   readonly guestLevels?: '4' | '5';
 }
 
+export type Tick = 'none' | '100hz' | '250hz' | '1000hz';
 export type HostPages = '4k' | '2m' | '1g';
 
 export interface System {
@@ -106,8 +123,11 @@ export interface Checked {
   premap(range: PageRange): void;
   /** Pools whose free frames nobody may touch. */
   readonly pools: readonly FramePool[];
-  /** Why a CPU in guest mode must not be able to use `frame` for `page` now; or undefined. */
-  misuse(view: View, page: number, frame: number): string | undefined;
+  /**
+   * Why a CPU in guest mode must not be able to use `frame` for `page` with these rights (RIGHT_*
+   * of the machine) now; or undefined.
+   */
+  misuse(view: View, page: number, frame: number, rights: number): string | undefined;
   /** Whether at most one frame per page may be usable at any instant, on all CPUs together. */
   readonly exclusive: boolean;
   /** Labels of waits at which no lock may be held. */
@@ -126,6 +146,8 @@ export interface Checked {
    * that what a CPU in guest mode can use breaks, and why.
    */
   judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
+  /** Labels of what its axes leave out: no litmus program is too easy for want of these. */
+  readonly lacks?: readonly string[];
   /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
   readonly asked?: readonly string[];
   /** Labels of what goes on for ever when it is done again and again; `run.enter` unless given. */
@@ -139,6 +161,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** Whose machines alone can have another value than the default. */
+  readonly vendor?: 'intel' | 'amd';
   /** What a litmus must need for the axis to matter to it (`needsOf`); nothing unless given. */
   readonly concerns?: readonly string[];
   readonly values: readonly string[];
@@ -181,5 +205,6 @@ export function hostPlatform(machine: Machine): Platform {
   const boot = machine.memory;
   const cpus = machine.cpus.length;
   const frames = new Frames(arena, region, cpus);
-  return { name: 'l0', arena, frames, cpus, boot, virt: virtOf(machine.preset) };
+  const virt = virtOf(machine.preset);
+  return { name: 'l0', arena, frames, cpus, boot, virt };
 }

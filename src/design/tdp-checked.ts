@@ -1,11 +1,14 @@
 /** What may be done to a TDP MMU by threads of its host, and what it promises. */
+
 import type { Frames } from '../alloc/frames.ts';
 import { tdpFrames } from '../check/invariant/mmu-frames.ts';
 import { backedBy, tdpDirty, tdpPromises } from '../check/invariant/tdp-backing.ts';
 import { tdpLogged } from '../check/invariant/tdp-log.ts';
 import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
+import { postVector } from '../hypervisor/interrupt.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { tdpAge } from '../hypervisor/mmu/tdp/age.ts';
 import { harvestLog, startLogging, stopLogging } from '../hypervisor/mmu/tdp/dirty-log.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -14,6 +17,7 @@ import { tdpCollapse, tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
 import { tdpSplit } from '../hypervisor/mmu/tdp/split.ts';
 import { tdpTeardown } from '../hypervisor/mmu/tdp/teardown.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import { VECTOR_RESCHEDULE } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
@@ -31,7 +35,12 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     operations: {
       fault: (cpu, range) => faultAll(cpu, mmu, range),
       unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
+      'unmap-yield': (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free', true),
+      *age(cpu, range): Routine<void> {
+        yield* tdpAge(cpu, mmu, range);
+      },
       invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
+      post: (cpu) => postVector(cpu, mmu.vm.vcpus[0]!, VECTOR_RESCHEDULE),
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
       'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
       ...logOperations(mmu, copies),

@@ -5,7 +5,8 @@
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { HugeSize } from '../hypervisor/backing/huge.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
-import { emulateIcr } from '../hypervisor/emulate-icr.ts';
+import { emulateMsr } from '../hypervisor/emulate-msr.ts';
+import { emulateHalt } from '../hypervisor/interrupt.ts';
 import { Memslots } from '../hypervisor/memslots.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import {
@@ -53,6 +54,12 @@ export const tdp: Design = {
       default: 'read',
       describe: 'how a fault holds the mmu_lock',
     },
+    zap: {
+      values: ['hold', 'yield'],
+      default: 'hold',
+      describe: 'whether a long zap lets the mmu_lock go, flushed, while others wait for it',
+      alike: { yield: 'hold' }, // a check says for each zap whether it yields
+    },
     fast: {
       values: ['on', 'off'],
       default: 'on',
@@ -98,6 +105,7 @@ export const tdp: Design = {
       lockClass: 'l0.mmu',
       faultLock: axes['lock'] === 'write' ? 'write' : 'read',
       fast: axes['fast'] !== 'off',
+      yields: axes['zap'] === 'yield',
       split: axes['split'] === 'zap' ? 'zap' : 'in-place',
       logging: loggingOf(platform, demand, axes, memory),
     });
@@ -198,7 +206,9 @@ export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitT
     [exits.interrupt, ignoreInterrupt],
     [exits.fault, violation],
     [exits.cpuid, emulateCpuid],
-    [exits.msrWrite, emulateIcr],
+    [exits.msrWrite, emulateMsr],
+    [exits.msrRead, emulateMsr],
+    [exits.halt, emulateHalt],
     [exits.hypercall, hypercall],
     ...(exits.logFull === undefined ? [] : [[exits.logFull, ignorePmlFull] as const]),
   ];

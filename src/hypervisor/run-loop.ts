@@ -9,9 +9,11 @@ import { EXIT_NAMES } from '../machine/exit.ts';
 import { Unit } from '../machine/preset/price.ts';
 import { type Act, num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
+import { acceptVectors } from './interrupt.ts';
 import {
   type ExitHandler,
   REQUEST_DEAD,
+  REQUEST_EVENT,
   REQUEST_FLUSH,
   REQUEST_LOGGING,
   type Vcpu,
@@ -65,6 +67,7 @@ function leaveGuestMode(cpu: Context, v: Vcpu): Act {
 function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
   if ((requests & REQUEST_FLUSH) !== 0) yield v.virt.flushAll(cpu, v, 'run.flush');
+  if ((requests & REQUEST_EVENT) !== 0) yield* acceptVectors(cpu, v);
   if ((requests & REQUEST_LOGGING) !== 0) yield* v.vm.logging!.update(cpu, v);
   if ((requests & REQUEST_DEAD) === 0) return;
   v.active.guest.kill();

@@ -21,6 +21,11 @@ export const VcpuWords = layout('vcpu', {
   answered: atomic,
   /** SVM: what the next VMRUN is to drop; the vCPU's thread alone uses it. */
   flush: plain,
+  /** Virtual interrupts posted for the vCPU; whether hardware has a notification outstanding. */
+  vectors: atomic,
+  outstanding: atomic,
+  /** Whether its thread has gone idle and is to be woken. */
+  halted: atomic,
 });
 
 export const REQUEST_FLUSH = 1;
@@ -28,6 +33,8 @@ export const REQUEST_FLUSH = 1;
 export const REQUEST_DEAD = 2;
 /** Whether hardware logs modified pages has changed. */
 export const REQUEST_LOGGING = 4;
+/** Somebody posted a virtual interrupt. */
+export const REQUEST_EVENT = 8;
 
 const TWO32 = 4294967296;
 
@@ -120,6 +127,18 @@ export class Vcpu {
 
   get answered(): number {
     return this.words + VcpuWords.at.answered;
+  }
+
+  get vectors(): number {
+    return this.words + VcpuWords.at.vectors;
+  }
+
+  get outstanding(): number {
+    return this.words + VcpuWords.at.outstanding;
+  }
+
+  get halted(): number {
+    return this.words + VcpuWords.at.halted;
   }
 }
 

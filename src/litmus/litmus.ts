@@ -13,7 +13,11 @@ export type GuestStep =
   /** Asks its hypervisor for something that it does to its own tables or CPU. */
   | { readonly do: 'ask'; readonly what: string }
   /** Stays in the guest, touching nothing, until a thread of the host does `ring`. */
-  | { readonly do: 'await' };
+  | { readonly do: 'await' }
+  /** Runs until an interrupt was taken. */
+  | { readonly do: 'interrupted' }
+  /** The same, but waits in HLT. */
+  | { readonly do: 'halt' };
 
 /** What a thread of the host does next, to pages `first` .. `end - 1`. */
 export interface HostStep {
@@ -61,6 +65,8 @@ export function ask(what: string): GuestStep {
 
 export const leave: GuestStep = { do: 'leave' };
 export const awaitRing: GuestStep = { do: 'await' };
+export const interrupted: GuestStep = { do: 'interrupted' };
+export const halted: GuestStep = { do: 'halt' };
 /** Lets guests that await it go on. */
 export const ring: HostStep = { do: 'ring', first: 0, end: 0 };
 

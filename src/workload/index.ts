@@ -6,6 +6,7 @@ import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
 import { dirtyLog } from './dirty-log.ts';
+import { bootLike, ipi, msr, tick } from './interrupts.ts';
 import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
 import { shadowGuestWorkload } from './shadow-guest.ts';
@@ -26,6 +27,10 @@ export const workloads: readonly Workload[] = [
   fork,
   exec,
   syscall,
+  ipi,
+  tick,
+  msr,
+  bootLike,
   trace,
   programs,
   shadowGuestWorkload,

@@ -27,6 +27,8 @@ export interface Plan {
   readonly stride: number;
   /** Files of a guest whose processes have areas; undefined: none has. */
   readonly spaces?: { readonly files: number; readonly filePages: number };
+  /** Interrupts beside shootdowns: the timer's ticks per second, unless a condition says it. */
+  readonly interrupts?: { readonly tickHz: number };
   /**
    * Guest frames whose second-stage entries a thread of the host takes away before the measured
    * part; filled by the program while it is set up.

@@ -103,9 +103,9 @@ export class StressWorld {
   }
 
   /** A CPU in guest mode has `frame` cached for `page`: it must not be one that was taken away. */
-  judgeUse(cpu: number, space: number, page: number, frame: number): void {
+  judgeUse(cpu: number, space: number, page: number, frame: number, rights: number): void {
     if (!this.checked.roots.includes(space)) return;
-    const why = this.checked.misuse(this.#view, page, frame);
+    const why = this.checked.misuse(this.#view, page, frame, rights);
     if (why === undefined) return;
     const use = `cpu${cpu} in guest mode may use page ${hex(page)} in frame ${hex(frame)}`;
     this.#broken(`tlb.stale: ${use}: ${why}`);
@@ -182,7 +182,9 @@ function* guestProgram(
     for (const step of steps) {
       if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
       else if (step.do === 'ask') return badInput('a stress run asks no guest hypervisor');
-      else if (step.do === 'await') {
+      else if (step.do === 'interrupted' || step.do === 'halt') {
+        return badInput('a stress run has no virtual interrupts');
+      } else if (step.do === 'await') {
         yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
       } else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
       else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');

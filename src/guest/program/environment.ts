@@ -50,6 +50,7 @@ export function* guestBody(env: Environment, program: Program, skew = 0): Routin
   yield ring(cpu, READY);
   yield* awaitBell(cpu, READY, vcpus);
   yield* awaitBell(cpu, HOST_DONE, env.hostThreads);
+  yield* env.kernel.interrupts.startTick(cpu);
   cpu.note(Event.begin, 0, 0);
   yield ring(cpu, BEGUN);
   yield* awaitBell(cpu, BEGUN, vcpus);
@@ -58,6 +59,7 @@ export function* guestBody(env: Environment, program: Program, skew = 0): Routin
   cpu.note(Event.end, 0, 0);
   yield ring(cpu, ENDED);
   yield* awaitBell(cpu, ENDED, vcpus);
+  yield* env.kernel.interrupts.stopTick(cpu);
   yield vmcall(cpu, OwnerCall.done, [], 'exam.done');
 }
 

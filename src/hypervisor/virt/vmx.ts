@@ -53,6 +53,8 @@ export class Vmx implements Virtualisation {
     cpuid: ExitReason.cpuid,
     hypercall: ExitReason.vmcall,
     msrWrite: ExitReason.msrWrite,
+    msrRead: ExitReason.msrRead,
+    halt: ExitReason.hlt,
     fault: ExitReason.eptViolation,
     logFull: ExitReason.pmlFull,
   };
