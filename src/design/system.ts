@@ -161,6 +161,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** Whose machines alone can have another value than the default. */
+  readonly vendor?: 'intel' | 'amd';
   /** What a litmus must need for the axis to matter to it (`needsOf`); nothing unless given. */
   readonly concerns?: readonly string[];
   readonly values: readonly string[];
