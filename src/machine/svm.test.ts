@@ -40,7 +40,11 @@ interface Rig {
 /** Two guests whose page 0 lies in different frames, under ASIDs of the test's choice. */
 function rig(asids: readonly number[], cpus = 1): Rig {
   let flushes = 0;
-  const trace = { event: (kind: number) => void (flushes += kind === Event.flush ? 1 : 0) };
+  const trace = {
+    event(kind: number): void {
+      if (kind === Event.flush) flushes++;
+    },
+  };
   const machine = new Machine({ preset: amdMilan, cpus, trace });
   const { memory, translator } = machine;
   const format = translator.secondStage;
@@ -84,7 +88,7 @@ function secondReads(
   between: (me: Context) => Routine<void>,
 ): number | undefined {
   const seen: number[][] = [[], []];
-  guests.forEach((guest, i) => guest.push(reader(guest, seen[i]!)));
+  for (const [i, guest] of guests.entries()) guest.push(reader(guest, seen[i]!));
   machine.hostThread(0, 'host', function* host(me): Routine<void> {
     yield vmrun(me, BLOCKS[0]!, guests[0]!, 'test.first');
     yield* between(me);
