@@ -139,7 +139,12 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   },
   'kpop-l1': {
     ...USUAL,
-    goals: { 'touch-drop-drop': FURTHER },
+    goals: {
+      'touch-drop-drop': FURTHER,
+      'touch-collect': { tso: 'all' },
+      'collect-drop-touch': { tso: 'all' },
+      'collect-touch-collect': { tso: 'all' },
+    },
     covering: {
       litmus: ['touch-invalidate'],
       choices: [
