@@ -14,6 +14,7 @@ export const LOCK_CLASSES = [
   'kpop.entry',
   'kpop.rmap',
   'l0.mmu',
+  'l0.unsync',
 ] as const;
 
 export type LockClass = (typeof LOCK_CLASSES)[number];

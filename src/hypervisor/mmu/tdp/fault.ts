@@ -68,7 +68,7 @@ function* installLeaf(
   const at = entryAt(mmu.format.geometry, table, fault.gfn, 0);
   const seen = mmu.format.decode(yield cpu.load(at, 'tdp.map.look-leaf'), 0);
   if (seen.kind === 'frozen') return 'retry';
-  const tracked = yield* mmu.isTracked(cpu, fault.gfn);
+  const tracked = yield* mmu.withholdsWrite(cpu, fault.gfn);
   const plan = planLeaf(mmu, pfn, tracked, fault.access === 'write');
   if (isSpurious(seen, plan)) return 'present';
   return won(yield cpu.casWord(at, seen, plan, 'tdp.map.commit')) ? 'mapped' : 'retry';
