@@ -78,7 +78,7 @@ function build(exam: Exam): { system: System; watch: Stopwatch } {
       trace: watch,
       softwareScale: 1,
       demand,
-      conditions: { l1: 'warm', apicv: 'on' },
+      conditions: { l1: 'warm', apicv: 'on', pages: '4k' },
     },
   );
   for (const env of system.environments) env.cpu.push(guestBody(env, program));

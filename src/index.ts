@@ -70,8 +70,9 @@ export {
 } from './hypervisor/mmu/common.ts';
 export { tdpFault } from './hypervisor/mmu/tdp/fault.ts';
 export { TdpMmu, type TdpOptions } from './hypervisor/mmu/tdp/mmu.ts';
+export { tdpRemoveTables } from './hypervisor/mmu/tdp/remove.ts';
 export { handleViolation } from './hypervisor/mmu/tdp/violation.ts';
-export { tdpRemoveTables, tdpUnmap } from './hypervisor/mmu/tdp/zap.ts';
+export { tdpUnmap } from './hypervisor/mmu/tdp/zap.ts';
 export { answerCall, answerOwnerCalls, type Owner } from './hypervisor/owner.ts';
 export type { Platform } from './hypervisor/platform.ts';
 export { vcpuThread } from './hypervisor/run-loop.ts';

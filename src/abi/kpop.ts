@@ -89,7 +89,14 @@ export function targetProt(word: number): number {
 /**
  * Reasons in an exit record, of L0's own numbering: what the processor calls them is L0's business.
  */
-export const KpopExit = { cpuid: 10, hypercall: 18, msrWrite: 32, fault: 48 } as const;
+export const KpopExit = {
+  cpuid: 10,
+  halt: 12,
+  hypercall: 18,
+  msrRead: 31,
+  msrWrite: 32,
+  fault: 48,
+} as const;
 
 /**
  * The vCPU's state page, shared by L1 and L0: byte offsets. Exit record first, fused list
@@ -102,15 +109,38 @@ export const StatePage = {
   exitGuestLinear: 24,
   exitInstructionLength: 32,
   exitRip: 40,
-  /** L1 sets it when it changed the instruction pointer: L0 loads what is marked, no more. */
+  /** What L1 changed, as bits: L0 loads what is marked, no more. */
   dirty: 48,
+  /** Virtual interrupts for L2 (`packVectors`), if marked: RUN puts them into its virtual APIC. */
+  inject: 56,
   /** Fused operations that RUN applies before it enters: count, then records of 4 words. */
   fusedCount: 64,
   fused: 72,
   /** L2's general registers, saved by L0 at every return to L1 and loaded at every RUN. */
   registers: 2304,
   registerCount: 16,
+  /** A bit for each vector that L1's other CPUs have posted for L2; L0 does not look at it. */
+  vectors: 2496,
 } as const;
+
+/** Bits of `StatePage.dirty`. */
+export const DIRTY_RIP = 1;
+export const DIRTY_INJECT = 2;
+
+const VECTORS = 256;
+/** Vectors that one word of the state page holds. */
+export const INJECT_LIMIT = 6;
+
+/** Up to INJECT_LIMIT vectors as one word. */
+export function packVectors(vectors: readonly number[]): number {
+  return vectors.reduceRight((word, vector) => word * VECTORS + vector, 0);
+}
+
+export function unpackVectors(word: number): number[] {
+  const vectors: number[] = [];
+  for (let left = word; left > 0; left = Math.floor(left / VECTORS)) vectors.push(left % VECTORS);
+  return vectors;
+}
 
 /** A fused record: operation, word 0, word 1, epoch; its status replaces the operation. */
 export const FUSED_RECORD_BYTES = 32;

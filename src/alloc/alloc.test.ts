@@ -37,6 +37,24 @@ function run({ machine }: Level, body: (me: Context) => Routine<void>): void {
 }
 
 describe('frames', () => {
+  it('blocks are aligned, and the frames before them are not lost', () => {
+    const l = level(2, BASE + 2000);
+    const taken: number[] = [];
+    run(l, function* body(me): Routine<void> {
+      for (let i = 0; i < 20; i++) {
+        if (me.seat === i % 2) taken.push(yield* l.frames.take(me));
+        const block = yield* l.frames.takeBlock(me, 16);
+        expect(block % 16).toBe(0);
+        for (let frame = block; frame < block + 16; frame++) taken.push(frame);
+      }
+    });
+    expect(new Set(taken).size).toBe(taken.length);
+    const most = Math.max(...taken);
+    for (let frame = BASE; frame <= most; frame++) {
+      expect(taken.includes(frame) || l.frames.isFree(l.machine.memory, frame)).toBe(true);
+    }
+  });
+
   it('random takes and gives on three CPUs: no frame has two owners, all are of the pool', () => {
     fc.assert(
       fc.property(fc.nat(1000), (seed) => {

@@ -4,11 +4,12 @@
  * out.
  *
  * Leaves out: the zone lock behind the per-CPU lists and its contention (one atomic counter stands
- * for it), orders above 0, NUMA nodes, reclaim. A frame costs the same in every design.
+ * for it), NUMA nodes, reclaim, merging of free frames into blocks: a block is handed out once and
+ * given back frame by frame. A frame costs the same in every design.
  */
 import { defect } from '../base/assert.ts';
 import { Unit } from '../machine/preset/price.ts';
-import { num, type Routine } from '../runtime/act.ts';
+import { num, type Routine, won } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { atomicLine, layout } from '../runtime/layout.ts';
 import type { Arena } from './arena.ts';
@@ -81,6 +82,27 @@ export class Frames {
     return first;
   }
 
+  /**
+   * The first of `count` consecutive frames, aligned to `count`, a power of two: a huge page. What
+   * lies before it goes to this CPU's list.
+   */
+  *takeBlock(cpu: Context, count: number): Routine<number> {
+    cpu.spend(Unit.pageAllocated, 1);
+    cpu.attempt('frames.block');
+    for (;;) {
+      const used = num(yield cpu.load(this.#pool + Pool.at.used, 'frames.block-look'));
+      const first = alignUp(this.#base + used, count);
+      const next = first + count - this.#base;
+      if (first + count > this.#limit) defect('Frames.takeBlock', 'the memory is exhausted');
+      if (won(yield cpu.cas(this.#pool + Pool.at.used, used, next, 'frames.block-take'))) {
+        cpu.conclude('frames.block', first);
+        for (let frame = first - 1; frame >= this.#base + used; frame--) this.give(cpu, frame);
+        return first;
+      }
+      cpu.again('frames.block');
+    }
+  }
+
   /** Before anybody runs: the first of `count` consecutive frames, through boot-time access. */
   reserve(memory: BootMemory, count: number): number {
     const at = this.#pool + Pool.at.used;
@@ -88,6 +110,18 @@ export class Frames {
     if (first + count > this.#limit) defect('Frames.reserve', 'the memory is exhausted');
     memory.write(at, first + count - this.#base);
     return first;
+  }
+
+  /** The same for a block aligned to `count`; what lies before it goes to the list of CPU 0. */
+  reserveBlock(memory: BootMemory, count: number): number {
+    const next = this.#base + memory.read(this.#pool + Pool.at.used);
+    const skipped = alignUp(next, count) - next;
+    const first = this.reserve(memory, skipped);
+    for (let frame = first + skipped - 1; frame >= first; frame--) {
+      memory.write(this.#link(frame), memory.read(this.#lists));
+      memory.write(this.#lists, frame);
+    }
+    return this.reserve(memory, count);
   }
 
   /** Gives a frame back to this CPU's list. */
@@ -124,4 +158,8 @@ export class Frames {
       defect('Frames', `frame ${pfn} is not of this pool`);
     return this.#links + (pfn - this.#base) * 8;
   }
+}
+
+function alignUp(frame: number, count: number): number {
+  return Math.ceil(frame / count) * count;
 }

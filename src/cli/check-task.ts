@@ -10,7 +10,7 @@ import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
 import { checkedOf } from '../experiment/check/scene.ts';
-import { GUESTS } from '../litmus/index.ts';
+import { GUESTS, pagesNeed } from '../litmus/index.ts';
 import { UsageError } from './errors.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { chooseDesign, type NamedDesign } from './piece.ts';
@@ -89,6 +89,7 @@ function describe(choice: Choice, named: NamedDesign): Described {
     operations: [
       ...Object.keys(offers?.operations ?? {}),
       ...(offers?.asked ?? []).map((what) => `ask:${what}`),
+      ...(choice.design.pages ?? []).map(pagesNeed),
       ...(offers === undefined || offers.roots.length === 0 ? [] : [GUESTS]),
     ],
   };

@@ -8,11 +8,12 @@ import { suggestion } from '../base/nearest.ts';
 import type { Conditions } from '../design/system.ts';
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  pages: ['4k'],
+  pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
-  tick: ['none'],
+  tick: ['none', '100hz', '250hz', '1000hz'],
   apicv: ['on', 'off'],
+  eoi: ['pv', 'apic'],
   upper: ['present', 'absent'],
   levels: ['4', '5'],
   'guest-levels': ['4', '5'],
@@ -22,6 +23,9 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
 const OF_SYSTEM: Readonly<Record<string, keyof Conditions>> = {
   l1: 'l1',
   apicv: 'apicv',
+  eoi: 'eoi',
+  tick: 'tick',
+  pages: 'pages',
   levels: 'levels',
   'guest-levels': 'guestLevels',
 };
@@ -30,7 +34,10 @@ export interface ConditionOptions {
   readonly conditions?: string | undefined;
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
+  readonly eoi?: string | undefined;
+  readonly tick?: string | undefined;
   readonly upper?: string | undefined;
+  readonly pages?: string | undefined;
   readonly levels?: string | undefined;
   readonly guestLevels?: string | undefined;
 }
@@ -60,11 +67,14 @@ export function readConditions(options: ConditionOptions): AskedConditions {
     if (equals <= 0) badInput(`--conditions: '${part}' is not condition=value`);
     take(part.slice(0, equals), part.slice(equals + 1), '--conditions');
   }
-  const { l1, apicv, upper, levels, guestLevels } = options;
+  const { l1, apicv, eoi, tick, upper, pages, levels, guestLevels } = options;
   for (const [name, value] of Object.entries({
     l1,
     apicv,
+    eoi,
+    tick,
     upper,
+    pages,
     levels,
     'guest-levels': guestLevels,
   })) {

@@ -3,6 +3,8 @@ import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { designs } from '../design/index.ts';
 import type { Design } from '../design/system.ts';
+import type { Experiment } from '../experiment/ask/experiment.ts';
+import { experiments } from '../experiment/ask/index.ts';
 import { allPromises } from '../experiment/check/promises.ts';
 import { cpusOf, litmusPrograms } from '../litmus/index.ts';
 import { presets } from '../machine/preset/index.ts';
@@ -44,7 +46,7 @@ function entriesOf(kind: Kind): readonly ListEntry[] {
       return { id, title, source, pages, cpus: cpusOf(litmus) };
     });
   }
-  return [];
+  return experiments.map(experimentEntry);
 }
 
 interface MachineEntry extends ListEntry {
@@ -61,6 +63,10 @@ function machineEntry({ id, title, leavesOut, prices }: Preset): MachineEntry {
   return { id, title, leavesOut, prices: counted };
 }
 
+function experimentLines({ id, name, title, compares }: Experiment): string[] {
+  return [row(id, `${name}: ${title}`), ...compares.map(below)];
+}
+
 function machineLines(preset: Preset): string[] {
   const { id, title, prices } = machineEntry(preset);
   const told = PRICE_KINDS.map((kind) => `${prices[kind]} ${kind}`).join(', ');
@@ -70,6 +76,10 @@ function machineLines(preset: Preset): string[] {
 function designEntry({ id, title, axes, source, leavesOut, isolates }: Design): DesignEntry {
   const told = Object.entries(axes).map(([name, axis]) => ({ name, ...axis }));
   return { id, title, axes: told, source, leavesOut, isolates };
+}
+
+function experimentEntry({ id, title, name, question, compares, leavesOut }: Experiment) {
+  return { id, title, name, question, compares, leavesOut };
 }
 
 function workloadEntry(workload: Workload): ListEntry {
@@ -89,6 +99,7 @@ function section(kind: Kind): string {
 function linesOf(kind: Kind): string[] {
   if (kind === 'designs') return designs.flatMap(designLines);
   if (kind === 'workloads') return workloads.flatMap(workloadLines);
+  if (kind === 'experiments') return experiments.flatMap(experimentLines);
   if (kind === 'machines') return presets.flatMap(machineLines);
   const entries = entriesOf(kind);
   const width = Math.max(14, ...entries.map(({ id }) => id.length));

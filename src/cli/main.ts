@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_PRESET } from '../machine/preset/index.ts';
+import { runAsk } from './ask.ts';
 import { runCheck } from './check.ts';
 import { runCompare } from './compare.ts';
 import { failureOf, Status } from './failure.ts';
@@ -49,6 +50,7 @@ function build(): Command {
   addCompare(program);
   addCheck(program);
   addReplay(program);
+  addAsk(program);
   addImport(program);
   addWalkOptions(program.command('walk'))
     .description('walk the page tables in a dump of a real machine')
@@ -132,10 +134,23 @@ function simulating(command: Command): Command {
     .option('--conditions <list>', 'counting conditions, as l1=cold,apicv=off')
     .option('--l1 <state>', 'memory of L1 in L0: warm or cold')
     .option('--apicv <state>', 'APIC virtualisation: on or off')
+    .option('--eoi <how>', 'end of interrupts: pv or apic')
+    .option('--tick <rate>', 'timer of the guest: none, 100hz, 250hz or 1000hz')
+    .option('--pages <size>', 'pages of the host behind the guest: 4k, 2m or 1g')
     .option('--levels <n>', 'levels of second-stage tables: 4 or 5')
     .option('--guest-levels <n>', 'levels of tables of the guest itself: 4 or 5')
     .option('--upper <state>', 'upper second-stage tables of touched pages: present or absent')
     .addHelpText('after', DESIGN_HELP);
+}
+
+function addAsk(program: Command): void {
+  program
+    .command('ask')
+    .description('answer one of the open questions, with evidence (kpop list experiments)')
+    .argument('<experiment>', 'its number or its name: T1-5, no-explicit-flush')
+    .option('--quick', 'smaller sizes, the same designs')
+    .option('--json', 'print one JSON document, kpop.answer/1')
+    .action(ending(runAsk));
 }
 
 interface ImportFlags {

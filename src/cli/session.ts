@@ -25,6 +25,9 @@ export interface SessionOptions {
   readonly conditions?: string | undefined;
   readonly l1?: string | undefined;
   readonly apicv?: string | undefined;
+  readonly eoi?: string | undefined;
+  readonly tick?: string | undefined;
+  readonly pages?: string | undefined;
   readonly upper?: string | undefined;
   readonly levels?: string | undefined;
   readonly guestLevels?: string | undefined;

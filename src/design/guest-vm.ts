@@ -10,9 +10,9 @@ import { Frames } from '../alloc/frames.ts';
 import { badInput } from '../base/bad-input.ts';
 import type { GuestImage } from '../guest/common/image.ts';
 import { DirectMap } from '../guest/kernel/direct-map.ts';
+import { handleInterrupt, InterruptWords } from '../guest/kernel/interrupts.ts';
 import { GuestKernel, spaceBytes } from '../guest/kernel/kernel.ts';
 import { kernelServices } from '../guest/kernel/services.ts';
-import { answerShootdown } from '../guest/kernel/unmap.ts';
 import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { GuestContext } from '../machine/guest.ts';
@@ -21,6 +21,7 @@ import { dataPages, dataWords } from './guest-memory.ts';
 import type { Demand } from './system.ts';
 
 const FRAME_BYTES = 4096;
+const LINE_BYTES = 64;
 /** Tables of a process with a scattered address space, and lists of the CPUs, in frames. */
 const TABLES_PER_VCPU = 160;
 /** Call words, tags and user words of the kernel, in bytes. */
@@ -48,7 +49,9 @@ export function buildGuestVm(
   const pool = vcpus * (TABLES_PER_VCPU + Math.ceil(demand.pagesPerVcpu / 256)) + 64;
   const spaces = demand.spaces && { ...demand.spaces, dataPages: vcpus * demand.pagesPerVcpu };
   const kernelWords = vcpus * KERNEL_WORDS_PER_VCPU;
-  const own = spaces === undefined ? 0 : spaceBytes(spaces, vcpus);
+  const own =
+    (spaces === undefined ? 0 : spaceBytes(spaces, vcpus)) +
+    (demand.interrupts === undefined ? 0 : vcpus * InterruptWords.bytes + LINE_BYTES);
   const words = pool * 8 + dataWords(demand) + kernelWords + own;
   const arenaFrames = 8 + Math.ceil(words / FRAME_BYTES) + vcpus * REPORT_PAGES;
   const arena = new Arena(1, arenaFrames);
@@ -71,12 +74,17 @@ export function buildGuestVm(
             ...data.ranges,
           ]),
   });
+  const interrupts = demand.interrupts && {
+    base: arena.take(vcpus * InterruptWords.bytes),
+    tickCycles: demand.interrupts.tickCycles,
+  };
   const lists = arena.frames(vcpus * REPORT_PAGES) * FRAME_BYTES;
-  const services = kernelServices(kernel, { first: 1, end: arena.end, lists });
+  const services = kernelServices(kernel, { first: 1, end: arena.end, lists }, interrupts);
   contexts.forEach((context, i) => {
     context.seat = i;
     context.siblings = contexts;
-    context.vector = () => answerShootdown(kernel, context);
+    context.apic.signalsEnd = demand.interrupts?.signalsEnd === true;
+    context.vector = (vector) => handleInterrupt(kernel, interrupts, context, vector);
   });
   const environments = contexts.map((cpu, index) => ({
     cpu,

@@ -4,13 +4,14 @@
  */
 import { defect } from '../base/assert.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
+import { postVector } from '../hypervisor/interrupt.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import { type ExitTable, type Running, running, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { BlockOptions } from '../hypervisor/virt/virt.ts';
 import type { GuestContext } from '../machine/guest.ts';
-import { VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
+import { endInterrupt, VECTOR_CALL, VECTOR_KICK, VECTOR_TIMER } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import { Rcu } from '../sync/rcu.ts';
@@ -39,7 +40,8 @@ export function addVcpus(
   guests.forEach((guest, i) => {
     guest.homeCpu = i;
     const block = makeBlock(vm.platform, i, options);
-    new Vcpu(vm, i, i, { ...running(guest, block, exits), prepare });
+    const v = new Vcpu(vm, i, i, { ...running(guest, block, exits), prepare });
+    if (options.virtualIpis && guests.length > 1) guest.posted = v.vectors;
   });
 }
 
@@ -60,6 +62,16 @@ export function startVcpus(machine: Machine, vm: Vm, vcpus: readonly Vcpu[] = vm
     return answerCalls(host, v);
   });
   machine.hostVectors.set(VECTOR_KICK, nothing); // the exit was the point
+  machine.hostVectors.set(VECTOR_TIMER, (cpu, host) => {
+    const v = vm.vcpus[cpu.id] ?? defect('startVcpus', `CPU ${cpu.id} runs no vCPU`);
+    return postVector(host, v, VECTOR_TIMER); // the CPU's timer is armed for its vCPU only
+  });
+}
+
+/** Handler of an interrupt of a guest hypervisor's CPU, and its end if the APIC is told. */
+export function* handled(cpu: GuestContext, handler: Routine<void>): Routine<void> {
+  yield* handler;
+  if (cpu.apic.signalsEnd) yield endInterrupt(cpu, 'l1.interrupt.end');
 }
 
 export function* nothing(): Routine<void> {

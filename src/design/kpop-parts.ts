@@ -23,7 +23,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, blocksOf, makeBlock, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, makeBlock, startVcpus } from './host.ts';
 import { attachGrace } from './kpop-grace.ts';
 import type { L1 } from './l1.ts';
 import type { Axes } from './system.ts';
@@ -129,7 +129,6 @@ export function startL2(
     vm.pinned.push(hypervisor.statePage(i) / FRAME_BYTES);
     l2.homeCpu = i;
     const context = l1.contexts[i]!;
-    context.vector = nothing; // L1 is only ever kicked out of its RUN
     context.push(l1Thread(hypervisor, context, l2, asked));
   });
 }

@@ -81,7 +81,7 @@ export const kpopStack: Design = {
 function buildStack(machine: Machine, demand: Demand, axes: Axes): System {
   const host = hostPlatform(machine);
   const guest = buildGuestVm(machine, demand, 2);
-  const conditions = { l1: 'warm', apicv: 'off' } as const;
+  const conditions = { l1: 'warm', apicv: 'off', pages: '4k' } as const;
   const l1 = buildL1(machine, host, demand, guest.memory, conditions);
   const stack = composeKpop(machine, l1, guest.memory, axes);
   startL0(stack, false, (vm) => vm.vcpus.slice(0, demand.vcpus));

@@ -58,7 +58,10 @@ export function buildL1(
     context.seat = i;
     return context;
   });
-  for (const context of contexts) context.siblings = contexts;
+  for (const context of contexts) {
+    context.siblings = contexts;
+    context.apic.signalsEnd = conditions.eoi === 'apic';
+  }
   const toHost = (at: number): number => {
     const frame = backing.peekFrame(machine.memory, Math.floor(at / FRAME_BYTES));
     return frame * FRAME_BYTES + (at % FRAME_BYTES);
@@ -70,7 +73,8 @@ export function buildL1(
   const arena = new Arena(1, size.arena);
   const region = { base: size.arena, limit: pages, ...size.batch };
   const frames = new Frames(arena, region, vcpus);
-  const platform = { name: 'l1', arena, frames, cpus: vcpus, boot, virt: host.virt };
+  const { virt } = host;
+  const platform: Platform = { name: 'l1', arena, frames, idle: 'halt', cpus: vcpus, boot, virt };
   const pool = { first: size.arena, end: pages };
   return { vm, mmu, contexts, platform, pages, pool, toHost };
 }

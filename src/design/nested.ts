@@ -6,6 +6,7 @@ import { OwnerCall } from '../abi/owner.ts';
 import { badInput } from '../base/bad-input.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
+import { postVector } from '../hypervisor/interrupt.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
@@ -14,11 +15,11 @@ import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vcpu, Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
-import { VECTOR_CALL, vmcall } from '../machine/instruction.ts';
+import { VECTOR_CALL, VECTOR_TIMER, vmcall } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, blocksOf, nothing, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, handled, nothing, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { buildNestedHost, L1_GEOMETRY } from './nested-checked.ts';
 import { addNestedVcpus, nestedVm } from './nested-host.ts';
@@ -97,10 +98,16 @@ function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
   mmu.rcu = attachRcu(platform, [vm]);
   vm.vcpus.forEach((v, i) => {
     const context = l1.contexts[i]!;
-    context.vector = (vector) => (vector === VECTOR_CALL ? answerCalls(context, v) : nothing());
+    context.vector = (vector) => handled(context, l1Handler(context, v, vector));
     context.push(l1Thread(context, v));
   });
   return mmu;
+}
+
+function l1Handler(cpu: GuestContext, v: Vcpu, vector: number): Routine<void> {
+  if (vector === VECTOR_CALL) return answerCalls(cpu, v);
+  // Its own timer, which it had armed for what it runs; or a kick, whose exit was the point.
+  return vector === VECTOR_TIMER ? postVector(cpu, v, VECTOR_TIMER) : nothing();
 }
 
 function* l1Thread(cpu: GuestContext, v: Vcpu): Routine<void> {

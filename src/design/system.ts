@@ -29,6 +29,8 @@ export interface Demand {
   readonly stride: number;
   /** Threads of L0 beside the vCPU threads, each on a CPU of its own. */
   readonly hostThreads: number;
+  /** Interrupts of the guest's kernel; undefined: it takes shootdowns only. */
+  readonly interrupts?: InterruptDemand | undefined;
   /** Files of a guest whose processes have areas; undefined: none has. */
   readonly spaces?: { readonly files: number; readonly filePages: number } | undefined;
   /**
@@ -36,8 +38,17 @@ export interface Demand {
    * directly. What an exploration uses.
    */
   readonly barePages?: number;
+  /** Whether slots may be logged while the guest runs; never unless given. */
+  readonly logs?: boolean;
   /** A guest that is one program with tables of its own, instead of a kernel with processes. */
   readonly image?: GuestImage;
+}
+
+export interface InterruptDemand {
+  /** Cycles between two ticks; 0: none. */
+  readonly tickCycles: number;
+  /** Whether handlers signal the end of an interrupt to the APIC. */
+  readonly signalsEnd: boolean;
 }
 
 /** Counting conditions that change what a system does (DESIGN.md section 5). */
@@ -46,10 +57,22 @@ export interface Conditions {
   readonly l1: 'warm' | 'cold';
   /** APIC virtualisation, IPI virtualisation included. */
   readonly apicv: 'on' | 'off';
+  /**
+   * How the end of a virtual interrupt is signalled: by a paravirtual flag, at no price, or by the
+   * APIC's register, which exits without APIC virtualisation; `pv` unless given.
+   */
+  readonly eoi?: 'pv' | 'apic';
+  /** Timer interrupts of the guest's kernel, per second and vCPU; the workload's unless given. */
+  readonly tick?: Tick;
+  /** Pages of the host behind a slot that has room for whole ones; 4 KiB unless given. */
+  readonly pages?: HostPages;
   /** Levels of second-stage tables, and of the guest's own; 4 unless given. */
   readonly levels?: '4' | '5';
   readonly guestLevels?: '4' | '5';
 }
+
+export type Tick = 'none' | '100hz' | '250hz' | '1000hz';
+export type HostPages = '4k' | '2m' | '1g';
 
 export interface System {
   readonly machine: Machine;
@@ -57,10 +80,20 @@ export interface System {
   readonly environments: readonly Environment[];
   /** What a host thread does so that the given guest pages lose their second-stage entries. */
   hostInvalidate(cpu: Context, gfns: readonly number[]): Routine<void>;
+  /** What user space of the host does to learn what is written to; not of every design. */
+  readonly log?: DirtyLog;
   /** Bytes of second-stage tables of all levels, and of other books that track guest memory. */
   memory(): { tableBytes: number; bookBytes: number };
   /** What a checker may ask of the system and do with it; nothing is checked without. */
   readonly checked?: Checked;
+}
+
+/** Dirty logging of all memory of the guest that is measured. */
+export interface DirtyLog {
+  start(cpu: Context): Routine<void>;
+  /** How many pages were written to since it was asked last. */
+  harvest(cpu: Context): Routine<number>;
+  stop(cpu: Context): Routine<void>;
 }
 
 /** An operation that a thread of the host may perform on a range of guest pages. */
@@ -123,6 +156,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** What a litmus must need for the axis to matter to it (`needsOf`); nothing unless given. */
+  readonly concerns?: readonly string[];
   readonly values: readonly string[];
   readonly default: string;
   readonly describe: string;
@@ -136,8 +171,12 @@ export interface Design {
   readonly axes: Readonly<Record<string, Axis>>;
   readonly source: string;
   readonly leavesOut: readonly string[];
+  /** Whether guest memory can be logged (`System.log`). */
+  readonly logs?: true;
   /** What a comparison with the other designs isolates. */
   readonly isolates: string;
+  /** Sizes of the host's pages that it can map; 4 KiB only unless given. */
+  readonly pages?: readonly HostPages[];
   readonly explored?: {
     /** Tables of explorations where they are not the smallest. */
     readonly secondStage?: Geometry;
@@ -159,5 +198,6 @@ export function hostPlatform(machine: Machine): Platform {
   const boot = machine.memory;
   const cpus = machine.cpus.length;
   const frames = new Frames(arena, region, cpus);
-  return { name: 'l0', arena, frames, cpus, boot, virt: virtOf(machine.preset) };
+  const virt = virtOf(machine.preset);
+  return { name: 'l0', arena, frames, cpus, boot, virt };
 }

@@ -2,32 +2,48 @@
  * KVM's two-dimensional paging with the TDP MMU, not nested: the owner of the guest's memory is L0.
  */
 
-import type { Frames } from '../alloc/frames.ts';
-import { tdpFrames } from '../check/invariant/mmu-frames.ts';
-import { backedBy, tdpDirty, tdpPromises } from '../check/invariant/tdp-backing.ts';
-import { tdpOracle } from '../check/oracle/tdp-words.ts';
-import type { FramePool } from '../check/promise.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import type { HugeSize } from '../hypervisor/backing/huge.ts';
 import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
-import { emulateIcr } from '../hypervisor/emulate-icr.ts';
+import { emulateMsr } from '../hypervisor/emulate-msr.ts';
+import { emulateHalt } from '../hypervisor/interrupt.ts';
+import { Memslots } from '../hypervisor/memslots.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
-import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
+import {
+  harvestLog,
+  startLogging,
+  stopLogging,
+  type TdpLogging,
+} from '../hypervisor/mmu/tdp/dirty-log.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
-import { premap } from '../hypervisor/mmu/tdp/premap.ts';
-import { tdpTeardown } from '../hypervisor/mmu/tdp/teardown.ts';
+import { tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
-import { tdpRemoveTables, tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { Owner } from '../hypervisor/owner.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import type { Platform } from '../hypervisor/platform.ts';
+import { ignorePmlFull, pmlLogging } from '../hypervisor/pml.ts';
 import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
 import { VIRTUALISATIONS } from '../hypervisor/virt/index.ts';
 import type { Virtualisation } from '../hypervisor/virt/virt.ts';
+import { type Geometry, pagesAt } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, blocksOf, startVcpus } from './host.ts';
-import { type Checked, type Design, hostPlatform, type Operation, type System } from './system.ts';
+import {
+  type Axes,
+  type Demand,
+  type Design,
+  type DirtyLog,
+  type HostPages,
+  hostPlatform,
+  type System,
+} from './system.ts';
+import { checkedTdp } from './tdp-checked.ts';
+
+export { checkedTdp, poolOf } from './tdp-checked.ts';
 
 export const tdp: Design = {
   id: 'tdp',
@@ -38,102 +54,129 @@ export const tdp: Design = {
       default: 'read',
       describe: 'how a fault holds the mmu_lock',
     },
+    fast: {
+      values: ['on', 'off'],
+      default: 'on',
+      describe: 'whether a write to a page that only lacks W takes no lock',
+      concerns: ['log-start'],
+    },
+    log: {
+      values: ['pml', 'protect'],
+      default: 'pml',
+      describe: 'how writes to a logged slot are noticed: by the CPU, or by write protection',
+      concerns: ['log-start'],
+    },
+    split: {
+      values: ['eager', 'fault', 'zap'],
+      default: 'eager',
+      describe:
+        'huge leaves of a logged slot: split as logging starts; in place by the first fault; or ' +
+        'taken away by it, as before Linux 5.20',
+      concerns: ['log-start', 'pages:2m'],
+    },
   },
   source: 'Linux 6.12 arch/x86/kvm/mmu/tdp_mmu.c; primer/x86.md section 2',
   leavesOut: [
-    'lockless fast page fault, huge pages, memslot changes, dirty logging, NX huge page recovery',
+    'memslots that come and go, several roots, NX huge page recovery; the dirty ring and manual ' +
+      'protection of logs',
+    'khugepaged: a huge page of which a part was given back stays split',
     'the page allocator and mmap_lock, which bound real hosts before the mmu_lock does',
   ],
   isolates: 'the price of one second-stage fault without nesting',
+  pages: ['4k', '2m', '1g'],
+  logs: true,
   build(machine, demand, axes, conditions): System {
     const platform = hostPlatform(machine);
     const vm: Vm = { name: 'guest', platform, vcpus: [] };
     const guest = buildGuestVm(machine, demand, 1);
-    const backing = new AnonymousBacking(platform, slotsOf(guest.memory));
+    const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+    const memory = widened(guest.memory, huge);
+    const backing = new AnonymousBacking(platform, slotsOf(memory), huge);
     const mmu = new TdpMmu({
       vm,
       format: machine.translator.secondStage,
       backing,
       lockClass: 'l0.mmu',
       faultLock: axes['lock'] === 'write' ? 'write' : 'read',
+      fast: axes['fast'] !== 'off',
+      split: axes['split'] === 'zap' ? 'zap' : 'in-place',
+      logging: loggingOf(platform, demand, axes, memory),
     });
     const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
     const virtualIpis = conditions.apicv === 'on';
     addVcpus(vm, guest.contexts, blocksOf(mmu, 1, virtualIpis), exits);
+    if (mmu.logging?.by === 'pml') {
+      const entries = demand.barePages === undefined ? {} : { entries: EXPLORED_PML };
+      vm.logging = pmlLogging(platform, vm, mmu.logging.slots, entries);
+    }
     mmu.rcu = attachRcu(platform, [vm]);
     startVcpus(machine, vm);
     return {
       machine,
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
+      log: logOf(mmu),
       memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
-      checked: checkedTdp(machine, mmu, guest.memory),
+      checked: checkedTdp(machine, mmu, memory),
     };
   },
 };
 
-/** What may be done to a TDP MMU by threads of its host, and what it promises. */
-export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageRange[]): Checked {
-  const { platform, backing } = mmu;
-  return {
-    roots: [mmu.root],
-    operations: {
-      fault: (cpu, range) => faultAll(cpu, mmu, range),
-      unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
-      invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
-      teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
-      'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
-    },
-    premap: (range) => premap(machine.memory, mmu, range, 'clean'),
-    pools: [{ name: platform.name, ...poolOf(platform.frames) }],
-    misuse: (view, page, frame) => {
-      const now = backing.has(page) ? backing.peekFrame(view, page) : -1;
-      return now === frame ? undefined : backedBy(now);
-    },
-    exclusive: true,
-    freeHanded: [],
-    privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
-    promises: [...tdpPromises(mmu), tdpDirty(mmu, memory), tdpFrames(mmu, memory)],
-    structures: platform.arena.placed,
-    oracle: tdpOracle(
-      mmu,
-      memory.reduce((most, { end }) => Math.max(most, end), 0),
-    ),
-  };
-}
-
-/** An operation that says when it begins and ends. */
-function told(name: string, operation: Operation): Operation {
-  return function* tell(cpu, range): Routine<void> {
-    cpu.began(name, range.first, range.end);
-    yield* operation(cpu, range);
-    cpu.ended(name, 'ok');
-  };
-}
-
-/** Resolves faults as the exit handler of a guest would, again until each page is there. */
-function* faultAll(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
-  for (let gfn = range.first; gfn < range.end; gfn++) {
-    for (;;) {
-      cpu.began('fault', gfn);
-      const outcome = yield* tdpFault(cpu, mmu, { gfn, access: 'write' });
-      cpu.ended('fault', outcome);
-      if (outcome !== 'retry') break;
-      cpu.rest(gfn, 1);
-    }
-  }
-}
-
-export function poolOf(frames: Frames): Omit<FramePool, 'name'> {
-  return {
-    covers: (frame) => frames.covers(frame),
-    isFree: (view, frame) => frames.isFree(view, frame),
-    linkAt: (frame) => frames.linkAt(frame),
-  };
-}
-
 export function slotsOf(memory: readonly PageRange[]): { base: number; pages: number }[] {
   return memory.map(({ first, end }) => ({ base: first, pages: end - first }));
+}
+
+/** Room in the log of a CPU that is explored: small enough to be full. */
+const EXPLORED_PML = 1;
+
+function loggingOf(
+  platform: Platform,
+  demand: Demand,
+  axes: Axes,
+  memory: readonly PageRange[],
+): TdpLogging | undefined {
+  const canLog = platform.virt.exits.logFull !== undefined; // AMD's processors have no such log
+  const by = axes['log'] === 'protect' || !canLog ? 'protect' : 'pml';
+  const split = axes['split'] === 'eager' ? 'eager' : 'fault';
+  return demand.logs === true ? { slots: new Memslots(platform, memory), by, split } : undefined;
+}
+
+/** Logging of all slots, one after the other, as a migration asks for it. */
+function logOf(mmu: TdpMmu): DirtyLog {
+  const slots = mmu.logging?.slots.slots ?? [];
+  return {
+    *start(cpu: Context): Routine<void> {
+      for (const { first } of slots) yield* startLogging(cpu, mmu, first);
+    },
+    *harvest(cpu: Context): Routine<number> {
+      let pages = 0;
+      for (const { first } of slots) pages += (yield* harvestLog(cpu, mmu, first)).length;
+      return pages;
+    },
+    *stop(cpu: Context): Routine<void> {
+      for (const { first } of slots) yield* stopLogging(cpu, mmu, first);
+    },
+  };
+}
+
+/** What a host page of that size is to a second stage; undefined for the smallest. */
+export function hugeSize(geometry: Geometry, pages: HostPages | undefined): HugeSize | undefined {
+  if (pages === undefined || pages === '4k') return undefined;
+  const level = pages === '2m' ? 1 : 2;
+  return { level, pages: pagesAt(geometry, level) };
+}
+
+/**
+ * Memory in whole huge pages, as a host that has them gives it: each range is rounded outwards as
+ * far as it does not meet the next.
+ */
+export function widened(memory: readonly PageRange[], huge: HugeSize | undefined): PageRange[] {
+  if (huge === undefined) return [...memory];
+  return memory.map(({ first, end }, i) => {
+    const from = Math.max(first - (first % huge.pages), memory[i - 1]?.end ?? 0);
+    const to = Math.ceil(end / huge.pages) * huge.pages;
+    return { first: from, end: Math.min(to, memory[i + 1]?.first ?? to) };
+  });
 }
 
 /** Single pages as ranges, ascending. */
@@ -156,8 +199,11 @@ export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitT
     [exits.interrupt, ignoreInterrupt],
     [exits.fault, violation],
     [exits.cpuid, emulateCpuid],
-    [exits.msrWrite, emulateIcr],
+    [exits.msrWrite, emulateMsr],
+    [exits.msrRead, emulateMsr],
+    [exits.halt, emulateHalt],
     [exits.hypercall, hypercall],
+    ...(exits.logFull === undefined ? [] : [[exits.logFull, ignorePmlFull] as const]),
   ];
   return new Map(VIRTUALISATIONS.flatMap(of));
 }

@@ -15,7 +15,7 @@ import type { Run } from '../measure/result.ts';
 import type { Charges } from '../measure/sensitivity.ts';
 import { fanOut, type TraceSink } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
-import { hostPart, seatPrograms, type Work } from '../workload/index.ts';
+import { hostPart, logPart, seatPrograms, type Work } from '../workload/index.ts';
 import type { Plan, Recordings } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
@@ -30,7 +30,12 @@ const LOCKS_NOT_MODELLED = [
   'mmap_lock and page-table locks of the VMM’s address space, and of the guest’s processes',
 ];
 
-export const DEFAULT_CONDITIONS: Conditions = { l1: 'warm', apicv: 'on' };
+export const DEFAULT_CONDITIONS: Conditions = {
+  l1: 'warm',
+  apicv: 'on',
+  eoi: 'pv',
+  pages: '4k',
+};
 
 export interface Task {
   readonly choice: Choice;
@@ -49,13 +54,18 @@ export interface Task {
 }
 
 /** What the workload needs; refuses what no machine can be built for, in one sentence. */
-export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
+export function planOf(task: Task): Plan {
+  const { choice, work, vcpus, cpus, recordings, conditions } = task;
   if (!Number.isInteger(vcpus) || vcpus < 1)
     badInput(`a guest needs at least 1 vCPU, not ${vcpus}`);
   const most = `more than the ${MOST_CPUS} CPUs that a machine may have`;
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
+  checkPages(choice, conditions);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
-  const needed = cpusFor(demandOf(plan, vcpus));
+  if (plan.logged !== undefined && choice.design.logs !== true) {
+    badInput(`workload ${work.workload.id}: ${choice.design.id} does not log guest memory`);
+  }
+  const needed = cpusFor(demandOf(task, plan));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
   if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
   if (cpus !== undefined && cpus < needed) {
@@ -65,6 +75,15 @@ export function planOf({ work, vcpus, cpus, recordings }: Task): Plan {
     );
   }
   return plan;
+}
+
+function checkPages({ design }: Choice, { pages = '4k' }: Conditions): void {
+  const able = design.pages ?? ['4k'];
+  if (able.includes(pages)) return;
+  badInput(
+    `condition pages: ${design.id} maps host pages of ${able.join(' or ')} in this version of ` +
+      `kpop, not of ${pages}`,
+  );
 }
 
 /** `also`: who else is told of every event. */
@@ -79,8 +98,8 @@ export interface Attributed {
 
 /** The same run, and what its time is made of. */
 export function attributeOne(task: Task): Attributed {
-  const { preset, softwareScale, vcpus } = task;
-  const cpus = task.cpus ?? cpusFor(demandOf(planOf(task), vcpus));
+  const { preset, softwareScale } = task;
+  const cpus = task.cpus ?? cpusFor(demandOf(task, planOf(task)));
   const ledger = openLedger(preset, cpus, softwareScale);
   const run = simulate(task, ledger);
   const { path, all, unattributed } = ledger.result();
@@ -95,7 +114,7 @@ function simulate(
   also?: TraceSink,
   plan = planOf(task),
 ): Run {
-  const demand = demandOf(plan, task.vcpus);
+  const demand = demandOf(task, plan);
   const cpus = task.cpus ?? cpusFor(demand);
   const counters = new Counters({
     cpus,
@@ -157,18 +176,44 @@ function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string
   return [`machine: ${has}; this one would be a later part with the same prices`];
 }
 
-function demandOf(plan: Plan, vcpus: number): Demand {
-  const { pagesPerVcpu, stride, spaces } = plan;
-  const hostThreads = plan.withdrawn === undefined ? 0 : 1;
-  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces };
+function demandOf(task: Task, plan: Plan): Demand {
+  const { pagesPerVcpu, stride, spaces, withdrawn, logged } = plan;
+  const { vcpus } = task;
+  const logs = logged !== undefined;
+  const hostThreads = withdrawn === undefined && !logs ? 0 : 1;
+  const interrupts = interruptsOf(task, plan);
+  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces, interrupts, logs };
   return plan.image === undefined ? demand : { ...demand, image: plan.image };
+}
+
+/** Ticks per second: what the conditions say, else the workload. */
+function tickHz({ conditions: { tick } }: Task, plan: Plan): number {
+  if (tick === undefined) return plan.interrupts?.tickHz ?? 0;
+  return tick === 'none' ? 0 : Number(tick.replace('hz', ''));
+}
+
+/** Undefined if the guest's kernel takes shootdowns only, and nobody asks how they end. */
+function interruptsOf(task: Task, plan: Plan): Demand['interrupts'] {
+  const hz = tickHz(task, plan);
+  const signalsEnd = task.conditions.eoi === 'apic';
+  if (hz === 0 && !signalsEnd && plan.interrupts === undefined) return undefined;
+  return { tickCycles: hz === 0 ? 0 : Math.round(task.preset.hertz / hz), signalsEnd };
+}
+
+function tickName(task: Task, plan: Plan): string {
+  const hz = tickHz(task, plan);
+  return hz === 0 ? 'none' : `${hz}hz`;
 }
 
 function seat(task: Task, plan: Plan, system: System): void {
   const { vcpus, seed } = task;
   const skew = (vcpu: number): number => new Random(seed, vcpu).below(SKEW_INSTRUCTIONS);
   seatPrograms(system.environments, plan, skew);
-  const { withdrawn } = plan;
+  const { withdrawn, logged } = plan;
+  const { log } = system;
+  if (logged !== undefined && log !== undefined) {
+    system.machine.hostThread(vcpus, 'host', (me) => logPart(me, vcpus, logged, log));
+  }
   if (withdrawn === undefined) return;
   system.machine.hostThread(vcpus, 'host', (me) =>
     hostPart(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),
@@ -178,11 +223,12 @@ function seat(task: Task, plan: Plan, system: System): void {
 /** The counting conditions of DESIGN.md section 5, as they held. */
 function conditionsOf(task: Task, plan: Plan): Run['conditions'] {
   return {
-    pages: '4k',
+    pages: task.conditions.pages ?? '4k',
     l1: task.conditions.l1,
     'fault-around': 1,
-    tick: 'none',
+    tick: tickName(task, plan),
     apicv: task.conditions.apicv,
+    eoi: task.conditions.eoi ?? 'pv',
     upper: plan.stride === 1 ? 'present' : 'absent',
     levels: task.conditions.levels ?? '4',
     'guest-levels': task.conditions.guestLevels ?? '4',

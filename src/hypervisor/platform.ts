@@ -11,6 +11,11 @@ export interface Platform {
   readonly name: string;
   readonly arena: Arena;
   readonly frames: Frames;
+  /**
+   * Its threads wait in HLT when they have nothing to do, as on CPUs without MWAIT, of which a
+   * guest's are some; unless it says so, they wait at a word (MONITOR, MWAIT).
+   */
+  readonly idle?: 'halt';
   /** CPUs that this hypervisor's threads run on: their `seat` is below. */
   readonly cpus: number;
   /** The virtualisation extension that it finds, real or emulated. */

@@ -9,7 +9,15 @@ import { EXIT_NAMES } from '../machine/exit.ts';
 import { Unit } from '../machine/preset/price.ts';
 import { type Act, num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { type ExitHandler, REQUEST_DEAD, REQUEST_FLUSH, type Vcpu } from './vcpu.ts';
+import { acceptVectors } from './interrupt.ts';
+import {
+  type ExitHandler,
+  REQUEST_DEAD,
+  REQUEST_EVENT,
+  REQUEST_FLUSH,
+  REQUEST_LOGGING,
+  type Vcpu,
+} from './vcpu.ts';
 
 /** Body of a vCPU thread; `boot` runs before the first entry. */
 export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine<void> {
@@ -22,6 +30,7 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
     yield leaveGuestMode(cpu, v);
     cpu.masked = false; // what arrived meanwhile is delivered from here on
     cpu.spend(Unit.exitDispatch, 1);
+    if (v.logs) yield* v.vm.logging!.drain(cpu, v);
     const reason = num(yield virt.reason(cpu, v.active.block, 'run.reason'));
     yield virt.delivering(cpu, v.active.block, 'run.idt-vectoring');
     yield cpu.call(handlerOf(v, reason)(cpu, v));
@@ -58,6 +67,8 @@ function leaveGuestMode(cpu: Context, v: Vcpu): Act {
 function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   const requests = num(yield cpu.exchange(v.requests, 0, 'run.take-requests'));
   if ((requests & REQUEST_FLUSH) !== 0) yield v.virt.flushAll(cpu, v, 'run.flush');
+  if ((requests & REQUEST_EVENT) !== 0) yield* acceptVectors(cpu, v);
+  if ((requests & REQUEST_LOGGING) !== 0) yield* v.vm.logging!.update(cpu, v);
   if ((requests & REQUEST_DEAD) === 0) return;
   v.active.guest.kill();
   v.own.guest.kill();

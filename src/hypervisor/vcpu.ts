@@ -21,11 +21,20 @@ export const VcpuWords = layout('vcpu', {
   answered: atomic,
   /** SVM: what the next VMRUN is to drop; the vCPU's thread alone uses it. */
   flush: plain,
+  /** Virtual interrupts posted for the vCPU; whether hardware has a notification outstanding. */
+  vectors: atomic,
+  outstanding: atomic,
+  /** Whether its thread has gone idle and is to be woken. */
+  halted: atomic,
 });
 
 export const REQUEST_FLUSH = 1;
 /** The VM is going: the thread ends instead of entering again. */
 export const REQUEST_DEAD = 2;
+/** Whether hardware logs modified pages has changed. */
+export const REQUEST_LOGGING = 4;
+/** Somebody posted a virtual interrupt. */
+export const REQUEST_EVENT = 8;
 
 const TWO32 = 4294967296;
 
@@ -60,6 +69,16 @@ export interface Vm {
   readonly name: string;
   readonly platform: Platform;
   readonly vcpus: Vcpu[];
+  /** What its vCPUs do about logs of modified pages; none if it never has any. */
+  logging?: VcpuLogging;
+}
+
+/** The part of dirty logging that each vCPU's thread does for itself. */
+export interface VcpuLogging {
+  /** Before an entry, once asked: switches hardware's log on or off. */
+  update(cpu: Context, v: Vcpu): Routine<void>;
+  /** After an exit: empties it. */
+  drain(cpu: Context, v: Vcpu): Routine<void>;
 }
 
 export class Vcpu {
@@ -75,6 +94,8 @@ export class Vcpu {
   active: Running;
   /** The control block that was loaded last. */
   loaded = 0;
+  /** Whether hardware logs modified pages for it. */
+  logs = false;
 
   constructor(vm: Vm, index: number, seat: number, own: Running) {
     if (vm.vcpus.length !== index) defect('Vcpu', 'vCPUs are created in order');
@@ -106,6 +127,18 @@ export class Vcpu {
 
   get answered(): number {
     return this.words + VcpuWords.at.answered;
+  }
+
+  get vectors(): number {
+    return this.words + VcpuWords.at.vectors;
+  }
+
+  get outstanding(): number {
+    return this.words + VcpuWords.at.outstanding;
+  }
+
+  get halted(): number {
+    return this.words + VcpuWords.at.halted;
   }
 }
 

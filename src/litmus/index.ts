@@ -6,9 +6,13 @@ import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
 import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
+import { tdpHugeLitmus } from './tdp-huge.ts';
+import { tdpLogLitmus } from './tdp-log.ts';
 
 export const litmusPrograms: readonly Litmus[] = [
   ...tdpLitmus,
+  ...tdpHugeLitmus,
+  ...tdpLogLitmus,
   ...nestedLitmus,
   ...kpopLitmus,
   ...kpopL1Litmus,
@@ -23,12 +27,19 @@ export function cpusOf({ guests, hosts }: Litmus): number {
 /** What a design offers if guests run on it. */
 export const GUESTS = 'guests';
 
+/** What a design offers that maps host pages of a size. */
+export function pagesNeed(size: string): string {
+  return `pages:${size}`;
+}
+
 /** What a design must offer: operations; what guests ask for as `ask:<what>`; guests at all. */
-export function needsOf({ guests, hosts, needs = [] }: Litmus): string[] {
+export function needsOf({ guests, hosts, hostPages, needs = [] }: Litmus): string[] {
   const asked = guests.flat().flatMap((step) => (step.do === 'ask' ? [`ask:${step.what}`] : []));
   const done = hosts.flat().map((step) => step.do);
   const others = done.filter((operation) => operation !== ring.do);
-  return [...new Set([...(guests.length > 0 ? [GUESTS] : []), ...needs, ...asked, ...others])];
+  const pages = hostPages === undefined ? [] : [pagesNeed(hostPages)];
+  const all = [...(guests.length > 0 ? [GUESTS] : []), ...pages, ...needs, ...asked, ...others];
+  return [...new Set(all)];
 }
 
 /** How much happens: the order in which litmus programs are tried when any of them may do. */

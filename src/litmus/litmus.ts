@@ -5,13 +5,19 @@
 
 /** What a guest program does next. */
 export type GuestStep =
-  | { readonly do: 'write' | 'read'; readonly page: number }
+  | { readonly do: 'read'; readonly page: number }
+  /** Writes `value`, which is never 0. */
+  | { readonly do: 'write'; readonly page: number; readonly value: number }
   /** An exit that its owner handles without touching memory (CPUID). */
   | { readonly do: 'leave' }
   /** Asks its hypervisor for something that it does to its own tables or CPU. */
   | { readonly do: 'ask'; readonly what: string }
   /** Stays in the guest, touching nothing, until a thread of the host does `ring`. */
-  | { readonly do: 'await' };
+  | { readonly do: 'await' }
+  /** Runs until an interrupt was taken. */
+  | { readonly do: 'interrupted' }
+  /** The same, but waits in HLT. */
+  | { readonly do: 'halt' };
 
 /** What a thread of the host does next, to pages `first` .. `end - 1`. */
 export interface HostStep {
@@ -30,6 +36,8 @@ export interface Litmus {
   readonly pages: number;
   /** Pages mapped before anybody runs. */
   readonly mapped?: { readonly first: number; readonly end: number };
+  /** Pages of the host behind the guest's; 4 KiB unless given. */
+  readonly hostPages?: '4k' | '2m';
   /** One vCPU each. */
   readonly guests: readonly (readonly GuestStep[])[];
   /** One thread of the host each, on CPUs of their own. */
@@ -43,8 +51,8 @@ export interface Litmus {
   readonly sometimes?: readonly string[];
 }
 
-export function write(page: number): GuestStep {
-  return { do: 'write', page };
+export function write(page: number, value = 1): GuestStep {
+  return { do: 'write', page, value };
 }
 
 export function read(page: number): GuestStep {
@@ -57,6 +65,8 @@ export function ask(what: string): GuestStep {
 
 export const leave: GuestStep = { do: 'leave' };
 export const awaitRing: GuestStep = { do: 'await' };
+export const interrupted: GuestStep = { do: 'interrupted' };
+export const halted: GuestStep = { do: 'halt' };
 /** Lets guests that await it go on. */
 export const ring: HostStep = { do: 'ring', first: 0, end: 0 };
 

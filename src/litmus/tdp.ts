@@ -2,7 +2,7 @@
  * What may meet what in one MMU that a host owns: faults, unmapping, host invalidation, removal of
  * tables and guests. Rows R… are those of primer/x86.md 9.2; page 0 and 1 share a leaf table.
  */
-import { awaitRing, host, type Litmus, leave, ring, write } from './litmus.ts';
+import { awaitRing, halted, host, interrupted, type Litmus, leave, ring, write } from './litmus.ts';
 
 /** What the two ways of flushing call the same deed. */
 const KICK = 'flush.kick|kpop.kick.send';
@@ -217,6 +217,37 @@ const ends: readonly Litmus[] = [
   },
 ];
 
+/** A virtual interrupt is posted for a vCPU that runs, enters, leaves or waits in HLT. */
+const posts: readonly Litmus[] = [
+  {
+    id: 'post-run',
+    title: 'a virtual interrupt is posted for a guest that runs on until it has taken one',
+    source: 'primer/x86.md 2.5: request, then mode; mode, then request (kvm_vcpu_kick)',
+    pages: PAGES,
+    guests: [[interrupted]],
+    hosts: [[host('post', 0)]],
+    sometimes: ['post.kick', 'accept.vectors'],
+  },
+  {
+    id: 'post-leave',
+    title: 'the same for a guest that leaves and enters again meanwhile',
+    source: 'primer/x86.md 2.5',
+    pages: PAGES,
+    guests: [[leave, interrupted]],
+    hosts: [[host('post', 0)]],
+    sometimes: ['post.kick', 'accept.vectors'],
+  },
+  {
+    id: 'post-halt',
+    title: 'a virtual interrupt is posted for a vCPU that waits in HLT, or is about to',
+    source: 'arch/x86/kvm/x86.c, vcpu_block (facts)',
+    pages: PAGES,
+    guests: [[halted]],
+    hosts: [[host('post', 0)]],
+    sometimes: ['halt.wait', 'accept.vectors'],
+  },
+];
+
 /** Three CPUs: not exhausted, but to a number of preemptions. */
 const three: readonly Litmus[] = [
   {
@@ -241,4 +272,11 @@ const three: readonly Litmus[] = [
   },
 ];
 
-export const tdpLitmus: readonly Litmus[] = [...faults, ...removals, ...guests, ...ends, ...three];
+export const tdpLitmus: readonly Litmus[] = [
+  ...faults,
+  ...removals,
+  ...guests,
+  ...ends,
+  ...posts,
+  ...three,
+];

@@ -89,6 +89,14 @@ export class Cpu extends Processor {
     if (this.horizon > this.interruptAt) this.horizon = this.interruptAt;
   }
 
+  /** Interrupts this CPU by `vector` at cycle `at` and no more when it was armed for; 0: not. */
+  armTimer(at: number, vector: number): void {
+    const armed = this.inFlight.findIndex((each) => each.vector === vector);
+    if (armed >= 0) this.inFlight.splice(armed, 1);
+    this.interruptAt = this.inFlight[0]?.at ?? Number.POSITIVE_INFINITY;
+    if (at > 0) this.arrive({ at, vector, notifies: undefined });
+  }
+
   /** Takes the earliest arrival out of flight. */
   takeArrival(): InFlight {
     const first = this.inFlight.shift()!;

@@ -21,11 +21,13 @@ export const ExitReason = {
   vmwrite: 25,
   crAccess: 28,
   io: 30,
+  msrRead: 31,
   msrWrite: 32,
   eptViolation: 48,
   eptMisconfig: 49,
   invept: 50,
   invvpid: 53,
+  pmlFull: 62,
 } as const;
 
 export const SvmExit = {
@@ -60,11 +62,13 @@ export const EXIT_NAMES: Readonly<Record<number, string>> = {
   25: 'VMWRITE',
   28: 'CR_ACCESS',
   30: 'IO_INSTRUCTION',
+  31: 'MSR_READ',
   32: 'MSR_WRITE',
   48: 'EPT_VIOLATION',
   49: 'EPT_MISCONFIG',
   50: 'INVEPT',
   53: 'INVVPID',
+  62: 'PML_FULL',
   [SvmExit.interrupt]: 'INTR',
   [SvmExit.cpuid]: 'CPUID',
   [SvmExit.hlt]: 'HLT',

@@ -10,6 +10,7 @@
 import type { Routine } from '../runtime/act.ts';
 import { Context, type OnTheSpot, type PlainMemory } from '../runtime/context.ts';
 import { type Privilege, SUPERVISOR } from './format/judge.ts';
+import { VirtualApic } from './virtual-apic.ts';
 
 /** What hardware has loaded for a guest: from its control block at entry, and by MOV to CR3. */
 export interface Regime {
@@ -28,6 +29,8 @@ export interface Regime {
   shadowVmcs: number;
   /** IPIs among siblings are posted by hardware. */
   virtualIpis: boolean;
+  /** Pages whose dirty bit hardware sets are logged. */
+  logs: boolean;
   /** SVM: STGI and CLGI, VMLOAD and VMSAVE do not exit. */
   virtualGif: boolean;
   virtualLoad: boolean;
@@ -80,6 +83,7 @@ export class GuestContext extends Context {
     pcid: 0,
     shadowVmcs: 0,
     virtualIpis: false,
+    logs: false,
     virtualGif: false,
     virtualLoad: false,
   };
@@ -101,10 +105,9 @@ export class GuestContext extends Context {
     leftGuest: false,
     faulted: false,
   };
-  /** Virtual interrupts that wait to be delivered. */
-  readonly pending: number[] = [];
-  /** Posted while it runs: pending when their notification arrives, or when it exits. */
-  readonly posted: number[] = [];
+  readonly apic = new VirtualApic();
+  /** Host-physical address of its posted-interrupt descriptor; 0: hardware posts nothing. */
+  posted = 0;
   /** Handler of a virtual interrupt, run on top of what it interrupts. */
   vector: ((vector: number) => Routine<void>) | undefined;
   /** CPU of the host thread that runs this guest: where posted interrupts are announced. */
@@ -124,16 +127,6 @@ export class GuestContext extends Context {
     super(id, name, plain, spot);
     this.level = level;
     this.#privately = privately;
-  }
-
-  /** Notes a virtual interrupt where its virtual APIC does; who runs learns of it later. */
-  post(vector: number): void {
-    (this.cpu < 0 ? this.pending : this.posted).push(vector);
-  }
-
-  /** What was posted is to be delivered from here on. */
-  takePosted(): void {
-    if (this.posted.length !== 0) this.pending.push(...this.posted.splice(0));
   }
 
   /**

@@ -46,6 +46,17 @@ export const Instruction = {
   work: FIRST_INSTRUCTION + 14,
   /** REP MOVS of a whole page. */
   copyFrame: FIRST_INSTRUCTION + 16,
+  /** STI; HLT: waits for an interrupt. */
+  halt: FIRST_INSTRUCTION + 40,
+  /** RDMSR and WRMSR of registers that nothing here depends on. */
+  rdmsr: FIRST_INSTRUCTION + 41,
+  wrmsr: FIRST_INSTRUCTION + 45,
+  /** WRMSR to the APIC timer's deadline. */
+  armTimer: FIRST_INSTRUCTION + 42,
+  /** WRMSR to the APIC's end-of-interrupt register. */
+  endInterrupt: FIRST_INSTRUCTION + 43,
+  /** A hypervisor's look at what was posted for a guest; its price is in that of every exit. */
+  acceptPosted: FIRST_INSTRUCTION + 44,
   /** SYSCALL and SYSRET: a program enters its kernel and returns; no exit in any mode. */
   systemCall: FIRST_INSTRUCTION + 17,
   /** UD2 by which a program asks supervisor code of its own guest for a privileged deed. */
@@ -59,8 +70,15 @@ export const INVALID_OPCODE = 6;
 export const GENERAL_PROTECTION = 13;
 export const PAGE_FAULT = 14;
 
+export const VECTOR_TIMER = 0xec;
 export const VECTOR_KICK = 0xf2;
 export const VECTOR_CALL = 0xfb;
+export const VECTOR_RESCHEDULE = 0xfd;
+
+/** MSRs of programs: one that a hypervisor leaves to its guest, and one that it keeps. */
+export const Msr = { kernelGsBase: 0xc0000102, miscEnable: 0x1a0 } as const;
+/** MSRs that guests of any level reach without an exit (MSR bitmap). */
+export const PASSED_MSRS: ReadonlySet<number> = new Set([Msr.kernelGsBase]);
 
 /** Runs `guest` until it exits; the exit information is in the current VMCS afterwards. */
 export function enter(cpu: Context, guest: GuestContext, label: string): Act {
@@ -214,6 +232,33 @@ export function zeroFrame(cpu: Context, pfn: number, label: string): Act {
 /** Copies all words of frame `from` of the guest's memory to frame `to`. */
 export function copyFrame(cpu: Context, from: number, to: number, label: string): Act {
   return cpu.instruct(Instruction.copyFrame, to, 0, 0, from, label);
+}
+
+/** Waits for an interrupt with interrupts on from here on; code unmasks when it returns. */
+export function halt(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.halt, 0, 0, 0, undefined, label);
+}
+
+export function rdmsr(cpu: Context, msr: number, label: string): Act {
+  return cpu.instruct(Instruction.rdmsr, msr, 0, 0, undefined, label);
+}
+
+export function wrmsr(cpu: Context, msr: number, value: number, label: string): Act {
+  return cpu.instruct(Instruction.wrmsr, msr, 0, 0, value, label);
+}
+
+/** Interrupts this CPU in `cycles` cycles, and not at any time asked for before; 0: not at all. */
+export function armTimer(cpu: Context, cycles: number, label: string): Act {
+  return cpu.instruct(Instruction.armTimer, cycles, 0, 0, undefined, label);
+}
+
+export function endInterrupt(cpu: Context, label: string): Act {
+  return cpu.instruct(Instruction.endInterrupt, 0, 0, 0, undefined, label);
+}
+
+/** What was posted for `guest` by hardware is in its virtual APIC afterwards. */
+export function acceptInterrupts(cpu: Context, guest: GuestContext, label: string): Act {
+  return cpu.instruct(Instruction.acceptPosted, 0, 0, 0, guest, label);
 }
 
 /** A program's way into its kernel and back. */

@@ -30,6 +30,7 @@ import { amd } from './svm.ts';
 import { Tlb } from './tlb.ts';
 import { type Tables, Translator } from './translator.ts';
 import type { Vendor } from './vendor.ts';
+import { acceptPosted } from './virtual-apic.ts';
 import { intel } from './vmx.ts';
 import { Waiters } from './waiters.ts';
 import { exitToHost } from './world-switch.ts';
@@ -154,7 +155,7 @@ export class Machine implements Engine {
     const context = cpu.current!;
     if (context === cpu.host) {
       if (cpu.latched.length !== 0 && !context.masked) return this.#interruptHost(cpu, context);
-    } else if (cpu.guest!.pending.length !== 0 && !context.masked) {
+    } else if (cpu.guest!.apic.deliverable !== 0 && !context.masked) {
       return deliverVirtual(cpu.guest!);
     }
     const frame = context.top;
@@ -170,7 +171,7 @@ export class Machine implements Engine {
       cpu.latched.push(arrived);
       if (cpu.current === undefined) this.#interruptIdle(cpu);
     } else if (arrived.notifies === cpu.guest) {
-      cpu.guest.takePosted(); // by hardware, without an exit
+      acceptPosted(this, cpu.guest); // by hardware, without an exit
     } else {
       cpu.latched.push(arrived);
       exitToHost(this, cpu, { reason: this.vendor.interrupt });
@@ -197,7 +198,7 @@ export class Machine implements Engine {
 
   #interruptHost(cpu: Cpu, host: Context): number {
     const { vector, notifies } = cpu.latched.shift()!;
-    if (notifies !== undefined) return Outcome.advanced; // its guest is entered or left anyway
+    if (notifies !== undefined) return Outcome.advanced; // who enters or waits next will look
     const handler = this.hostVectors.get(vector);
     if (handler === undefined) defect('Machine', `no handler for vector ${vector}`);
     host.push(handler(cpu, host));
@@ -206,7 +207,7 @@ export class Machine implements Engine {
 }
 
 function deliverVirtual(guest: GuestContext): number {
-  const vector = guest.pending.shift()!;
+  const vector = guest.apic.take();
   const handler = guest.vector;
   if (handler === undefined) defect('Machine', `${guest.name}: no interrupt handler`);
   guest.push(handler(vector));

@@ -115,7 +115,7 @@ export class GuestOnTheSpot implements OnTheSpot {
   load(context: Context, act: Act, at: number): boolean {
     const guest = context as GuestContext;
     const cpu = guest.on as Cpu | undefined; // none while it is prepared before anybody runs
-    if (cpu === undefined || !isFirst(cpu) || guest.pending.length !== 0) return false;
+    if (cpu === undefined || !isFirst(cpu) || guest.apic.deliverable !== 0) return false;
     const frame = frameOf(cpu, guest, at, TO_READ);
     if (frame < 0) return false;
     loadAt(this.#m, cpu, act, this.#memory.base(frame) + ((at & IN_FRAME) >> 2));
@@ -125,7 +125,7 @@ export class GuestOnTheSpot implements OnTheSpot {
   perform(context: Context, frame: Frame): void {
     const guest = context as GuestContext;
     const cpu = guest.on as Cpu | undefined;
-    if (cpu === undefined || !isFirst(cpu) || guest.pending.length !== 0) return;
+    if (cpu === undefined || !isFirst(cpu) || guest.apic.deliverable !== 0) return;
     const { act } = frame;
     const { op, at } = act;
     const pfn = op > and ? -1 : frameOf(cpu, guest, at, op === load ? TO_READ : TO_WRITE);

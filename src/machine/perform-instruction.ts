@@ -19,6 +19,7 @@ import {
   GENERAL_PROTECTION,
   INVALID_OPCODE,
   Instruction,
+  VECTOR_TIMER,
 } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
@@ -26,12 +27,14 @@ import { performAccess } from './perform-access.ts';
 import { wakeWaiters } from './perform-memory.ts';
 import { Charge } from './preset/price.ts';
 import { performSvm, performVirtually } from './svm.ts';
+import { acceptPosted, performApic, postInterrupt } from './virtual-apic.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
 /** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
+const { armTimer, acceptPosted: look } = Instruction;
 const { gate, vmrun } = Instruction;
 const { advanced } = Outcome;
 /** Prices. */
@@ -88,6 +91,13 @@ function inRootMode(m: Machine, cpu: Cpu, host: Context, frame: Frame): number {
     }
     case zeroFrame:
       zero(m, cpu, act.at);
+      break;
+    case armTimer:
+      pay(m, cpu, Charge.msr);
+      cpu.armTimer(act.at === 0 ? 0 : cpu.now + act.at, VECTOR_TIMER);
+      break;
+    case look:
+      acceptPosted(m, act.operand as GuestContext);
       break;
     case copyFields:
       moveFields(m, cpu, act.operand as FieldCopy);
@@ -152,9 +162,10 @@ function inGuestMode(m: Machine, cpu: Cpu, guest: GuestContext, frame: Frame): n
     case sendIpi:
       if (!regime.virtualIpis) return trap(m, cpu, guest, act);
       pay(m, cpu, ipiSend);
-      postInterrupt(m, cpu, guest.siblings[act.at]!, act.lo);
+      post(m, cpu, guest.siblings[act.at]!, act.lo);
       break;
     default: {
+      if (performApic(m, cpu, guest, act)) break;
       const how = performVirtually(m, cpu, guest, frame);
       if (how === 'traps') return trap(m, cpu, guest, act);
       if (how === 'exited') return advanced;
@@ -297,14 +308,7 @@ function transmit(
   m.wake(to, at);
 }
 
-/**
- * Posts a virtual interrupt for `target` and notifies the CPU that its VMCS names. Used by hardware
- * (IPI virtualisation) and by L0 when it emulates an ICR write.
- */
-export function postInterrupt(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
-  const to = m.cpus[target.homeCpu];
-  const isOwn = to === from;
-  target.post(vector);
-  if (isOwn && from.guest === target) target.takePosted();
-  if (to !== undefined && !isOwn) transmit(m, from, to, vector, target);
+/** IPI virtualisation: a guest's IPI to a sibling, without an exit of the sender. */
+function post(m: Machine, from: Cpu, target: GuestContext, vector: number): void {
+  postInterrupt(m, from, target, vector, (to) => transmit(m, from, to, vector, target));
 }

@@ -27,10 +27,12 @@ import type { GuestContext } from './guest.ts';
 import { BELLS, PAGE_FAULT } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES, type Memory } from './memory.ts';
+import { ModificationLog } from './pml.ts';
 import { Charge } from './preset/price.ts';
 import { Residence } from './residence.ts';
 import { type Walker as SecondWalker, Walker } from './walk.ts';
 import { type NestedCache, NestedWalker } from './walk-2d.ts';
+import type { PageLog } from './walk-log.ts';
 import { exitToHost } from './world-switch.ts';
 
 /** The right that an access needs, as a bit of a TLB entry's rights. */
@@ -131,6 +133,7 @@ export class Translator {
   readonly #nestedWalkers: Walkers;
   readonly #shadowWalker: Walker;
   readonly #cache = new GuestPhysicalCache();
+  readonly #log: ModificationLog;
   /** None under exploration, where the words that are read are part of a state. */
   readonly #residence: Residence | undefined;
   readonly #groupBits: number;
@@ -142,6 +145,7 @@ export class Translator {
     const { indexBits } = MANUAL_4;
     const second = { levels: levels.second, indexBits };
     this.#m = machine;
+    this.#log = new ModificationLog(machine);
     this.secondStage = secondStage ?? machine.vendor.secondStage(second, maxPhyBits);
     this.nestedStage = nestedStage ?? this.secondStage;
     this.firstStage = firstStageOf(levels.first, maxPhyBits);
@@ -181,6 +185,7 @@ export class Translator {
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
     const page = Math.floor(at * PER_BYTE);
     const walker = this.#of(guest).second;
+    walker.log = this.#logOf(cpu, guest);
     const outcome = walker.walk(guest.regime.root, page, access, USER);
     pay(this.#m, cpu, Charge.walkReference, walker.references);
     if (outcome !== OK) {
@@ -191,6 +196,12 @@ export class Translator {
     const rights = walker.dirty ? walker.rights : walker.rights & ALL_BUT_WRITE;
     cpu.tlb.insert(space, page, walker.pfn, rights);
     return walker.pfn;
+  }
+
+  #logOf(cpu: Cpu, guest: GuestContext): PageLog | undefined {
+    if (!guest.regime.logs) return undefined;
+    this.#log.cpu = cpu;
+    return this.#log;
   }
 
   /** EPT is off: the guest's code reaches its memory by the linear addresses of its direct map. */
@@ -300,6 +311,7 @@ export class Translator {
       return this.#shadowed(cpu, guest, page, offset, access, USER) < 0 ? 'exit' : 'ok';
     }
     const walker = this.#of(guest).nested;
+    walker.second.log = this.#logOf(cpu, guest);
     this.#cache.cpu = cpu;
     this.#cache.space = cpu.guestPhysicalSpace(regime.tag);
     const outcome = this.#walkNested(cpu, guest, walker, space, page, access);

@@ -179,6 +179,8 @@ export function isShadowed(index: number): boolean {
 /** The shadowed fields in ascending order: what L0 copies between shadow and cached VMCS12. */
 export const SHADOW_FIELDS: readonly number[] = [...SHADOWED].sort((a, b) => a - b);
 
+/** Secondary control bit 17: page-modification logging. */
+export const ENABLE_PML = 1 << 17;
 /** EPTP bits 2:0 (write-back) and 6 (accessed and dirty flags), and of a 4-level walk 5:3. */
 const EPTP_WRITE_BACK = 6;
 export const EPTP_ACCESS_DIRTY = 1 << 6;
@@ -197,6 +199,9 @@ export const Field = {
   eptp: field('eptp'),
   vpid: field('vpid'),
   procControls: field('procControls'),
+  secondaryControls: field('secondaryControls'),
+  pmlAddress: field('pmlAddress'),
+  pmlIndex: field('pmlIndex'),
   linkPointer: field('linkPointer'),
   tertiaryControls: field('tertiaryControls'),
   entryInterruption: field('entryInterruption'),

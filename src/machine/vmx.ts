@@ -3,14 +3,14 @@ import { pay } from './cost.ts';
 import type { Cpu } from './cpu.ts';
 import { ExitReason } from './exit.ts';
 import { EPT_DEFAULTS, ept } from './format/ept.ts';
-import { MALFORMED } from './format/judge.ts';
+import { LOG_FULL, MALFORMED, type Outcome } from './format/judge.ts';
 import type { GuestContext, Regime } from './guest.ts';
 import { Instruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { Charge } from './preset/price.ts';
 import type { Vendor } from './vendor.ts';
-import { Field, IPI_VIRTUALISATION } from './vmcs.ts';
+import { ENABLE_PML, Field, IPI_VIRTUALISATION } from './vmcs.ts';
 import type { ExitInformation } from './world-switch.ts';
 
 function load(m: Machine, cpu: Cpu, { regime }: GuestContext): void {
@@ -24,6 +24,13 @@ function load(m: Machine, cpu: Cpu, { regime }: GuestContext): void {
   regime.shadowVmcs = memory.valueAt(at + 2 * Field.linkPointer);
   const controls = memory.valueAt(at + 2 * Field.tertiaryControls);
   regime.virtualIpis = (controls & IPI_VIRTUALISATION) !== 0;
+  const secondary = memory.valueAt(at + 2 * Field.secondaryControls);
+  regime.logs = (secondary & ENABLE_PML) !== 0;
+}
+
+function violation(outcome: Outcome): number {
+  if (outcome === LOG_FULL) return ExitReason.pmlFull;
+  return outcome === MALFORMED ? ExitReason.eptMisconfig : ExitReason.eptViolation;
 }
 
 /** EPT is off: the hypervisor's own tables are in CR3, and an exception may be injected. */
@@ -67,9 +74,13 @@ export const intel: Vendor = {
     [Instruction.sendIpi]: ExitReason.msrWrite,
     [Instruction.vmcall]: ExitReason.vmcall,
     [Instruction.cpuid]: ExitReason.cpuid,
+    [Instruction.halt]: ExitReason.hlt,
+    [Instruction.rdmsr]: ExitReason.msrRead,
+    [Instruction.wrmsr]: ExitReason.msrWrite,
+    [Instruction.armTimer]: ExitReason.msrWrite,
+    [Instruction.endInterrupt]: ExitReason.msrWrite,
   },
-  violation: (outcome) =>
-    outcome === MALFORMED ? ExitReason.eptMisconfig : ExitReason.eptViolation,
+  violation,
   load,
   record,
 };

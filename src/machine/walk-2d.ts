@@ -273,7 +273,10 @@ export class NestedWalker {
     if (second.descend(level, this.#secondRoot, ALL_RIGHTS, gpaPage, access, USER) !== OK) {
       return -1;
     }
-    if (second.changes.pending) this.#setFlags(second.changes);
+    if (second.changes.pending) {
+      if (!second.notes(gpaPage)) return -1;
+      this.#setFlags(second.changes);
+    }
     this.#nestedRights = second.rights;
     this.secondLevel = second.level;
     cache?.fill(gpaPage, access, second);

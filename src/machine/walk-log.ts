@@ -47,6 +47,14 @@ export class Changes {
     this.pending = false;
   }
 
+  /** Whether a word gets a bit of `mask` that it has not. */
+  sets(mask: number): boolean {
+    for (let i = 0; i < this.count; i++) {
+      if ((this.bits[i]! & mask & ~this.#seen[i]!) !== 0) return true;
+    }
+    return false;
+  }
+
   /**
    * Sets the bits in memory; setting them twice does no harm. False if an entry is no more what the
    * walk read, as only other threads can bring about: the walk is to be made again.
@@ -59,6 +67,12 @@ export class Changes {
     }
     return true;
   }
+}
+
+/** Where hardware notes pages whose dirty bit it sets (page-modification logging). */
+export interface PageLog {
+  /** Notes a page, before the bit is set; false if there is no room: then nothing is done. */
+  take(page: number): boolean;
 }
 
 /** Every entry read by one walk, in order. */

@@ -16,6 +16,7 @@ import {
   HOLE,
   type Judge,
   LEAF,
+  LOG_FULL,
   MALFORMED,
   NOT_PRESENT,
   OK,
@@ -27,7 +28,7 @@ import {
   WRITE,
 } from './format/judge.ts';
 import { FRAME_BYTES, type Memory } from './memory.ts';
-import { Changes, type WalkTrace } from './walk-log.ts';
+import { Changes, type PageLog, type WalkTrace } from './walk-log.ts';
 
 const ENTRY_BYTES = 8;
 const ENTRIES_PER_FRAME = FRAME_BYTES / ENTRY_BYTES;
@@ -80,6 +81,8 @@ export class Walker {
   readonly changes = new Changes();
   /** Set to record every entry read. */
   trace: WalkTrace | undefined;
+  /** Told of the page before `walk` or `walkFrom` sets a dirty bit. */
+  log: PageLog | undefined;
   /** 1, or 2 for the second stage of a nested walk: only named in traces. */
   stage = 1;
   /** What the access is for, in codes of failures. */
@@ -127,8 +130,9 @@ export class Walker {
     this.reset();
     const level = this.format.geometry.levels - 1;
     const outcome = this.descend(level, rootPfn, ALL_RIGHTS, page, access, privilege);
-    if (outcome !== OK || !this.changes.pending || this.changes.apply(this.memory)) return outcome;
-    return this.walk(rootPfn, page, access, privilege);
+    if (outcome !== OK || !this.changes.pending) return outcome;
+    if (!this.notes(page)) return LOG_FULL;
+    return this.changes.apply(this.memory) ? outcome : this.walk(rootPfn, page, access, privilege);
   }
 
   /** The same from a table below the root. */
@@ -136,8 +140,21 @@ export class Walker {
     this.reset();
     const { level, pfn, rights } = start;
     const outcome = this.descend(level, pfn, rights, page, access, privilege);
-    if (outcome !== OK || !this.changes.pending || this.changes.apply(this.memory)) return outcome;
-    return this.walkFrom(start, page, access, privilege);
+    if (outcome !== OK || !this.changes.pending) return outcome;
+    if (!this.notes(page)) return LOG_FULL;
+    return this.changes.apply(this.memory)
+      ? outcome
+      : this.walkFrom(start, page, access, privilege);
+  }
+
+  /** Before the flags of a walk are set: false if the page had to be logged and was not. */
+  notes(page: number): boolean {
+    const { log } = this;
+    if (log === undefined || !this.changes.sets(this.#judge.dirtyMask) || log.take(page))
+      return true;
+    this.outcome = LOG_FULL;
+    this.code = 0;
+    return false;
   }
 
   reset(): void {

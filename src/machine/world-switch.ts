@@ -16,6 +16,7 @@ import type { Cpu } from './cpu.ts';
 import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { Charge } from './preset/price.ts';
+import { acceptPosted } from './virtual-apic.ts';
 
 export interface ExitInformation {
   readonly reason: number;
@@ -41,6 +42,7 @@ export function enterGuest(m: Machine, cpu: Cpu, host: Context, guest: GuestCont
   guest.cpu = cpu.id;
   guest.on = cpu;
   host.top.state = 'offered'; // the entry is complete only when the guest exits
+  acceptPosted(m, guest);
   if (cpu.latched.length === 0) return Outcome.advanced;
   cpu.latched = cpu.latched.filter((arrived) => arrived.notifies !== guest);
   if (cpu.latched.length !== 0) {
@@ -57,7 +59,7 @@ export function exitToHost(m: Machine, cpu: Cpu, information: ExitInformation): 
   pay(m, cpu, Charge.vmExit);
   cpu.exitReason = information.reason;
   if (guest.access.began >= 0) guest.access.leftGuest = true;
-  guest.takePosted();
+  acceptPosted(m, guest);
   guest.cpu = -1;
   guest.on = undefined;
   cpu.guest = undefined;

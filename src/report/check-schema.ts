@@ -17,7 +17,7 @@ const moves = z
   )
   .describe('the counterexample move by move');
 
-const result: z.ZodType<CheckResult> = z.looseObject({
+export const resultSchema: z.ZodType<CheckResult> = z.looseObject({
   design: z.string(),
   litmus: z.string(),
   guard: z.string().describe('the weakened label; empty if the design ran as it is'),
@@ -55,13 +55,13 @@ const guard: z.ZodType<GuardResult> = z.looseObject({
   label: z.string(),
   verdict: z.enum(['necessary', 'not shown', 'unfinished', 'not reached']),
   argued: z.string().describe('why it may stay although no counterexample was found'),
-  result: result.nullable().describe('the counterexample; else how far the last look went'),
+  result: resultSchema.nullable().describe('the counterexample; else how far the last look went'),
   tried: texts.describe('weakenings that were tried: how, litmus, memory order'),
 });
 
 export const checkSchema: z.ZodType<Check> = z.looseObject({
   schema: z.literal('kpop.check/1'),
-  results: z.array(result),
+  results: z.array(resultSchema),
   guards: z.array(guard).describe('with --guards: every label that guards something'),
   ended: z.enum(['complete', 'budget', 'interrupted']),
 });

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Compare, List, Run } from '../measure/result.ts';
+import { answerSchemaOf } from './answer-schema.ts';
 import { checkSchema, replaySchema } from './check-schema.ts';
 
 const count = z.number().nonnegative();
@@ -184,6 +185,7 @@ const documents: Readonly<Record<string, z.ZodType>> = {
   'kpop.run-1': runSchema,
   'kpop.compare-1': compareSchema,
   'kpop.list-1': listSchema,
+  'kpop.answer-1': answerSchemaOf(compareSchema),
   'kpop.check-1': checkSchema,
   'kpop.replay-1': replaySchema,
 };

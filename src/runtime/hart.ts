@@ -19,8 +19,6 @@ export const Input = {
   drain: 2,
   /** Asks whether the offered wait may go ahead; changes nothing. */
   probe: 3,
-  /** Another hart noted something in a register here; argument: what it emitted. */
-  post: 4,
   /** Answers the offered free choice; argument: the answer. */
   choose: 5,
   /** Lets the code run up to its first act: once, before anything else. */
@@ -34,8 +32,6 @@ export const Effect = {
   zero: 1,
   /** a = hart, b = signal: an interrupt is in flight to it. */
   signal: 2,
-  /** a = hart, b = what is noted there at once. */
-  post: 3,
   /** a = space or -1 for all, b = page or -1 for all: cached translations are dropped here. */
   invalidate: 4,
   /** An invalidation by a guest hypervisor has retired here. */

@@ -13,6 +13,7 @@ export const LOCK_CLASSES = [
   'kpop.vm',
   'kpop.entry',
   'kpop.rmap',
+  'l0.slots',
   'l0.mmu',
   'l0.unsync',
 ] as const;

@@ -22,7 +22,7 @@ const STRIDES: Readonly<Record<string, number>> = {
   '512g': 2 ** 27,
 };
 
-const pages: Parameter = {
+export const pages: Parameter = {
   name: 'pages',
   unit: 'pages of 4 KiB per vCPU',
   default: '256',

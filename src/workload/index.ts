@@ -1,20 +1,23 @@
 /** The workloads, the text by which one is chosen, and how its programs get onto their vCPUs. */
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
-import { type Environment, guestBody, hostBody } from '../guest/program/environment.ts';
+import { awaitBell, type Environment, guestBody, hostBody } from '../guest/program/environment.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
+import { dirtyLog } from './dirty-log.ts';
+import { bootLike, ipi, msr, tick } from './interrupts.ts';
 import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
 import { shadowGuestWorkload } from './shadow-guest.ts';
 import { reclaim, touchShared } from './sharing.ts';
-import { type Plan, readSettings, type Settings, type Workload } from './workload.ts';
+import { type Logged, type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
 export const workloads: readonly Workload[] = [
   touch,
   refault,
   unmap,
+  dirtyLog,
   cpuid,
   munmap,
   touchShared,
@@ -24,6 +27,10 @@ export const workloads: readonly Workload[] = [
   fork,
   exec,
   syscall,
+  ipi,
+  tick,
+  msr,
+  bootLike,
   trace,
   programs,
   shadowGuestWorkload,
@@ -56,6 +63,30 @@ export function seatPrograms(
   for (const env of environments) {
     env.cpu.push(guestBody(env, plan.program, skew(env.index)));
   }
+}
+
+/** What the host offers to whoever wants to know what is written to. */
+interface Log {
+  start(cpu: Context): Routine<void>;
+  harvest(cpu: Context): Routine<number>;
+  stop(cpu: Context): Routine<void>;
+}
+
+/** Body of the thread of the host that logs guest memory. */
+export function logPart(
+  cpu: Context,
+  vcpus: number,
+  { rounds, bell }: Logged,
+  log: Log,
+): Routine<void> {
+  return hostBody(cpu, vcpus, log.start, function* harvest(me): Routine<void> {
+    for (let round = 1; round <= rounds; round++) {
+      yield* awaitBell(me, bell, round * vcpus);
+      yield* log.harvest(me);
+    }
+    yield* awaitBell(me, bell, (rounds + 1) * vcpus);
+    yield* log.stop(me);
+  });
 }
 
 /** Body of the thread of the host that takes part, if the plan has one. */

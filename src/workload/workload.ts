@@ -27,6 +27,8 @@ export interface Plan {
   readonly stride: number;
   /** Files of a guest whose processes have areas; undefined: none has. */
   readonly spaces?: { readonly files: number; readonly filePages: number };
+  /** Interrupts beside shootdowns: the timer's ticks per second, unless a condition says it. */
+  readonly interrupts?: { readonly tickHz: number };
   /**
    * Guest frames whose second-stage entries a thread of the host takes away before the measured
    * part; filled by the program while it is set up.
@@ -34,6 +36,17 @@ export interface Plan {
   readonly withdrawn?: readonly number[];
   /** A guest that brings its own memory and code, instead of a program for a kernel's processes. */
   readonly image?: GuestImage;
+  /** A thread of the host logs all guest memory. */
+  readonly logged?: Logged;
+}
+
+/**
+ * Dirty logging by a thread of the host: it begins before the measured part. Each time that `bell`
+ * has been rung by all vCPUs once more, the thread harvests, `rounds` times in all; then it stops.
+ */
+export interface Logged {
+  readonly rounds: number;
+  readonly bell: number;
 }
 
 export interface Workload {

@@ -83,7 +83,7 @@ const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
   [['run', 'tdp', ...TOUCH, '--seed', '-3'], /--seed: -3 is not/],
   [['run', 'tdp', ...TOUCH, '--machine', 'intel-cascade-lakes'], /mean intel-cascade-lake\?/],
   [['run', 'tdp', ...TOUCH, '--l1', 'hot'], /--l1: it is warm or cold, not hot/],
-  [['run', 'tdp', ...TOUCH, '--conditions', 'pages=2m'], /pages is 4k in this version/],
+  [['run', 'tdp', ...TOUCH, '--conditions', 'pages=3m'], /pages is 4k or 2m or 1g, not 3m/],
   [['run', 'tdp', ...TOUCH, '--conditions', 'apic=on'], /condition apic; did you mean apicv\?/],
   [['run', 'tdp', '-w', 'cpuid', '--upper', 'absent'], /cpuid has no such condition/],
   [['compare', 'tdp', 'tdp', ...TOUCH], /design tdp is named twice/],

@@ -140,7 +140,7 @@ export class ExploredMachine implements ExploredEngine {
   /** An interrupt waits for the code that runs now. */
   #canTake(cpu: Cpu, context: Context): boolean {
     if (context.masked) return false;
-    return context === cpu.host ? cpu.latched.length > 0 : cpu.guest!.pending.length > 0;
+    return context === cpu.host ? cpu.latched.length > 0 : cpu.guest!.apic.deliverable !== 0;
   }
 
   perform(processor: Processor): number {

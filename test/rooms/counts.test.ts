@@ -81,6 +81,40 @@ describe('touch: exits per access', () => {
   });
 });
 
+describe('touch, pages=2m: the host backs whole slots by huge pages', () => {
+  it.each([1, 3])('tdp: one exit per 512 pages (vcpus=%i)', (vcpus) => {
+    const conditions = { pages: '2m' } as const;
+    const run = exam('tdp', 'touch:pages=1024', { vcpus, conditions });
+    expect(run.counts.exits).toBe(2 * vcpus);
+  });
+});
+
+describe('dirty-log: exits of the first pass after logging began', () => {
+  const conditions = { pages: '2m' } as const;
+  const LOG = 512;
+
+  it.each([1, 3])('tdp, PML, split eagerly: one per full log (vcpus=%i)', (vcpus) => {
+    const run = exam('tdp', 'dirty-log:pages=1100', { vcpus, conditions });
+    expect(exitsBy(run, 'PML_FULL', 1)).toBe(Math.floor(1100 / LOG) * vcpus);
+    expect(exitsBy(run, 'EPT_VIOLATION', 1)).toBe(0);
+  });
+
+  it.each([
+    ['tdp:split=fault', 1],
+    ['tdp:split=zap', 1],
+    ['tdp:log=protect', 1],
+    ['tdp:log=protect,fast=off', 3],
+  ])(
+    '%s: one violation per page, and few for the guest’s own tables (vcpus=%i)',
+    (design, vcpus) => {
+      const run = exam(design, 'dirty-log:pages=512', { vcpus, conditions });
+      const violations = exitsBy(run, 'EPT_VIOLATION', 1);
+      expect(violations).toBeGreaterThanOrEqual(512 * vcpus);
+      expect(violations).toBeLessThanOrEqual((512 + 8) * vcpus + 8);
+    },
+  );
+});
+
 describe('touch, upper=absent: the owner removed tables and recycles their pages', () => {
   // A recycled page that L0 still shadows traps once when L1 zeroes it: one exit per level absent.
   it.each([

@@ -39,7 +39,7 @@ export function tableFrames(view: View, format: TableFormat, root: number): numb
   return [root, ...below.map(({ entry }) => entry.pfn)];
 }
 
-/** The 4 KiB entry of a page and where it lies; undefined if a table is missing. */
+/** The leaf of a page, or the entry that lacks it, and where it lies; undefined without a table. */
 export function leafOf(
   view: View,
   format: TableFormat,
@@ -51,7 +51,7 @@ export function leafOf(
   for (let level = geometry.levels - 1; ; level--) {
     const at = table * FRAME_BYTES + indexAt(geometry, page, level) * 8;
     const entry = format.decode(view.word(at), level);
-    if (level === 0) return { at, entry };
+    if (level === 0 || entry.kind === 'leaf') return { at, entry };
     if (entry.kind !== 'table') return undefined;
     table = entry.pfn;
   }

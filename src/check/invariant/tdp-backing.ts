@@ -4,6 +4,7 @@
  */
 import { MmuWords, type PageRange } from '../../hypervisor/mmu/common.ts';
 import type { TdpMmu } from '../../hypervisor/mmu/tdp/mmu.ts';
+import { pagesAt } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { StatePromise } from '../promise.ts';
 import { leafOf, usedEntries } from './tables.ts';
@@ -12,16 +13,15 @@ import { hex, type View } from './view.ts';
 /** `view`: of the memory in which the MMU's tables lie. */
 export function tdpBacking(view: View, mmu: TdpMmu): string[] {
   const wrong: string[] = [];
-  const { backing, format } = mmu;
+  const { format } = mmu;
   for (const { page, level, entry } of usedEntries(view, format, mmu.root)) {
     if (entry.kind === 'frozen') {
       wrong.push(`page ${hex(page)}: its entry of level ${level} is frozen, nobody owns it`);
     }
-    if (entry.kind !== 'leaf') continue;
-    const frame = backing.has(page) ? backing.peekFrame(view, page) : -1;
-    if (entry.pfn !== frame) {
-      wrong.push(`page ${hex(page)}: mapped to frame ${hex(entry.pfn)}, backed by ${hex(frame)}`);
-    }
+  }
+  for (const { page, mapped, backs } of leafPages(view, mmu)) {
+    if (mapped === backs) continue;
+    wrong.push(`page ${hex(page)}: mapped to frame ${hex(mapped)}, backed by ${hex(backs)}`);
   }
   const open = view.read(mmu.words + MmuWords.at.inProgress);
   if (open !== 0) wrong.push(`${open} invalidations are open, expected 0`);
@@ -42,14 +42,26 @@ export function tdpPromises(mmu: TdpMmu): readonly StatePromise[] {
 
 /** A leaf whose frame does not back its page at this moment. */
 function unbackedLeaf(view: View, mmu: TdpMmu): string | undefined {
-  const { backing, format } = mmu;
-  for (const { page, entry } of usedEntries(view, format, mmu.root)) {
-    if (entry.kind !== 'leaf') continue;
-    const frame = backing.has(page) ? backing.peekFrame(view, page) : -1;
-    if (entry.pfn === frame) continue;
-    return `page ${hex(page)} is mapped to frame ${hex(entry.pfn)}, ${backedBy(frame)}`;
+  for (const { page, mapped, backs } of leafPages(view, mmu)) {
+    if (mapped === backs) continue;
+    return `page ${hex(page)} is mapped to frame ${hex(mapped)}, ${backedBy(backs)}`;
   }
   return undefined;
+}
+
+/** Every page that a leaf of any size maps: the frame in the entry, and the one that backs it. */
+function* leafPages(
+  view: View,
+  { backing, format, root }: TdpMmu,
+): Generator<{ page: number; mapped: number; backs: number }> {
+  for (const { page: first, level, entry } of usedEntries(view, format, root)) {
+    if (entry.kind !== 'leaf') continue;
+    for (let i = 0; i < pagesAt(format.geometry, level); i++) {
+      const page = first + i;
+      const backs = backing.has(page) ? backing.peekFrame(view, page) : -1;
+      yield { page, mapped: entry.pfn + i, backs };
+    }
+  }
 }
 
 /** What the host says about a page instead. */

@@ -27,8 +27,10 @@ export function tdpOracle(mmu: TdpMmu, pages: number): Oracle<TdpState> {
       if (isHeld && before !== undefined) return before;
       if (none.length !== pages) none = new Array<boolean>(pages).fill(false);
       const mapped = [...none];
-      for (const { page, entry } of usedEntries(view, format, root)) {
-        if (entry.kind === 'leaf' && page < pages) mapped[page] = true;
+      for (const { page, level, entry } of usedEntries(view, format, root)) {
+        if (entry.kind !== 'leaf') continue;
+        const end = Math.min(pages, page + pagesAt(geometry, level));
+        for (let each = page; each < end; each++) mapped[each] = true;
       }
       return { mapped, lingers: none };
     },

@@ -4,7 +4,7 @@
  * before its absence, sequential consistency before store buffers, small litmus programs first.
  */
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
-import type { How } from '../../machine/explored/weakening.ts';
+import type { How, Weakening } from '../../machine/explored/weakening.ts';
 import { Instruction } from '../../machine/instruction.ts';
 import type { CheckResult, GuardResult } from '../../measure/check.ts';
 import { Op } from '../../runtime/act.ts';
@@ -96,14 +96,25 @@ export function attemptsFor(
       for (const order of memory) {
         if (how === 'unordered' && order === 'sc') continue; // no store waits there
         for (const { choice, litmus } of able) {
-          const bounds: Bounds = { steps, goal, entries: ENTRIES, seed: 1 };
-          const piece = { choice, litmus, memory: order, guard: { label, how }, bounds };
+          const piece = weakenedPiece(choice, litmus, order, { label, how }, goal, steps);
           attempts.push({ piece, says: `${how} under ${litmus}, ${order}, ${goalText(goal)}` });
         }
       }
     }
   }
   return attempts;
+}
+
+/** A design under a litmus program with one label weakened; `goal`: preemptions. */
+export function weakenedPiece(
+  choice: string,
+  litmus: string,
+  memory: MemoryOrder,
+  guard: Weakening,
+  goal: Bounds['goal'] = ROUNDS[0]!,
+  steps = GUARD_STEPS,
+): Piece {
+  return { choice, litmus, memory, guard, bounds: { steps, goal, entries: ENTRIES, seed: 1 } };
 }
 
 function goalText(goal: number | 'all'): string {

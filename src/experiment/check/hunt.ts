@@ -109,7 +109,7 @@ class Together implements Again {
       if (kind === Effect.write) this.#words[a] = b;
       else if (kind === Effect.zero) {
         this.#words.fill(0, a * FRAME_HALVES, (a + 1) * FRAME_HALVES);
-      } else if (kind === Effect.post) this.#perform({ hart: a, input: Input.post, argument: b });
+      }
     }
     return { touched, effects, view };
   }

@@ -38,7 +38,10 @@ export interface Piece {
 }
 
 /** How far a litmus program is looked at, by the memory orders it is run in. */
-type Goals = Readonly<Partial<Record<MemoryOrder, Goal>>>;
+interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
+  /** An axis with a value under which the program is small, and exhausted. */
+  readonly unless?: string;
+}
 
 /** The fixed budget of a design. */
 export interface Budget {
@@ -65,8 +68,29 @@ const USUAL = {
 const FURTHER: Goals = { sc: 3, tso: 2 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
+/** A CPU's log, and the interrupts that empty it, multiply the states. */
+const LOGGED: Goals = { tso: 2, unless: 'log=protect' };
+const ONCE: Goals = { tso: 1 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
-  tdp: { ...USUAL, goals: { 'write-remove-unmap': FURTHER } },
+  tdp: {
+    ...USUAL,
+    goals: {
+      'write-remove-unmap': FURTHER,
+      'huge-write-unmap': { tso: 'all' },
+      'huge-collapse-write': { tso: 'all' },
+      'log-unmap': ONCE,
+      'log-start-fault': LOGGED,
+      'log-harvest-write': LOGGED,
+      'log-harvest-fault': ONCE,
+      'log-harvest-pages': LOGGED,
+      'log-stop-write': ONCE,
+      'log-huge-start': LOGGED,
+      'log-huge-harvest': ONCE,
+      'log-huge-stop': ONCE,
+      'log-two-writers': ONCE,
+      'log-invalidate': ONCE,
+    },
+  },
   nested: {
     ...USUAL,
     goals: {
@@ -149,7 +173,6 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     return wanted === undefined || wanted.includes(litmus);
   });
-  const [first, ...others] = coveringOf(design);
   const { memory } = options;
   // With store buffers every sequentially consistent execution is possible too, as each store may
   // leave at once: where time is short, the weaker order stands for both.
@@ -159,40 +182,59 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     for (const order of orders) pieces.push(pieceOf(design.id, choice, litmus, order, options));
   };
   for (const litmus of chosen) {
+    const [first, ...others] = coveringOf(concerning(design, litmus));
     if (options.guards === true) add(first!, litmus, memory.slice(0, 1));
-    else if (isLarge(design.id, litmus)) {
+    else if (isLarge(design.id, litmus, first!)) {
       const goals = budgetOf(design.id).goals[litmus.id];
       const orders = memory.filter((order) => goals?.[order] !== undefined);
       add(first!, litmus, orders.length > 0 ? orders : weakest);
+      const small = others.filter((choice) => !isLarge(design.id, litmus, choice));
+      for (const choice of small) add(choice, litmus, weakest);
     } else {
       add(first!, litmus, memory);
       for (const choice of others) add(choice, litmus, weakest);
     }
   }
   if (options.guards === true || design.given !== undefined) return pieces;
-  for (const cell of cellsOf(design)) {
-    const isThere = pieces.some(
-      ({ choice, litmus }) => choice === cell && litmus === chosen[0]?.id,
-    );
-    if (!isThere && chosen[0] !== undefined) add(cell, chosen[0], weakest);
+  const [smallest] = chosen;
+  if (smallest === undefined) return pieces;
+  for (const cell of cellsOf(concerning(design, smallest))) {
+    const isThere = pieces.some(({ choice, litmus }) => choice === cell && litmus === smallest.id);
+    if (!isThere) add(cell, smallest, weakest);
   }
   return pieces;
 }
 
-/** Too large to be looked at under every order and choice: on three CPUs, or by the budget. */
-function isLarge(design: string, litmus: Litmus): boolean {
-  const { two, goals } = budgetOf(design);
-  return cpusOf(litmus) > 2 || two !== 'all' || litmus.id in goals;
+/** The design with those of its axes that matter to a litmus program. */
+function concerning(design: Planned, litmus: Litmus): Planned {
+  const needs = needsOf(litmus);
+  const axes = Object.entries(design.axes).filter(([, { concerns = [] }]) =>
+    concerns.every((need) => needs.includes(need)),
+  );
+  return { ...design, axes: Object.fromEntries(axes) };
 }
 
-function goalOf(design: string, litmus: Litmus, memory: MemoryOrder): Goal {
-  const { goals, two, three } = budgetOf(design);
-  const own = goals[litmus.id];
+/** Too large to be looked at under every order and choice: on three CPUs, or by the budget. */
+function isLarge(design: string, litmus: Litmus, choice: string): boolean {
+  const { two } = budgetOf(design);
+  return cpusOf(litmus) > 2 || two !== 'all' || goalsOf(design, litmus, choice) !== undefined;
+}
+
+/** The goals of a litmus program that is large under a choice. */
+function goalsOf(design: string, { id }: Litmus, choice: string): Goals | undefined {
+  const own = budgetOf(design).goals[id];
+  return own?.unless !== undefined && choice.includes(own.unless) ? undefined : own;
+}
+
+function goalOf(design: string, litmus: Litmus, choice: string, memory: MemoryOrder): Goal {
+  const { two, three } = budgetOf(design);
+  const own = goalsOf(design, litmus, choice);
   if (own !== undefined) return own[memory] ?? own.tso ?? three;
   return cpusOf(litmus) > 2 ? three : two;
 }
 
-function pieceOf(
+/** One piece within the fixed budget. */
+export function pieceOf(
   id: string,
   choice: string,
   litmus: Litmus,
@@ -200,7 +242,7 @@ function pieceOf(
   { deep, steps }: PlanOptions,
 ): Piece {
   const budget = budgetOf(id);
-  const goal = goalOf(id, litmus, memory);
+  const goal = goalOf(id, litmus, choice, memory);
   const fixed = goal === 'all' ? budget.steps2 : budget.steps3;
   return {
     choice,

@@ -10,7 +10,7 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
-import { ASKED, type Checked } from '../../design/system.ts';
+import { ASKED, type Checked, type Conditions } from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -28,7 +28,7 @@ import { ept } from '../../machine/format/ept.ts';
 import type { Geometry } from '../../machine/format/format.ts';
 import type { WalkedFormat } from '../../machine/format/judge.ts';
 import type { GuestContext } from '../../machine/guest.ts';
-import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
+import { bell, cpuid, halt, ring, vmcall, work } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -42,6 +42,8 @@ export const MINI: Geometry = { levels: 2, indexBits: 1 };
 const FRAMES = 256;
 /** What guests await and threads of the host ring. */
 const BELL = bell(0);
+/** Rung by a guest's handler of virtual interrupts; each guest looks for its own. */
+const TAKEN = bell(1);
 const FRAME_BYTES = 4096;
 
 export interface SceneOptions {
@@ -199,11 +201,22 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     stride: 1,
     hostThreads: hosts.length,
     barePages: litmus.pages,
+    logs: isLogged(litmus),
   };
   const { design, axes } = choice;
-  const { checked } = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
   for (const label of checked?.freeHanded ?? []) freeHanded.add(label);
   return { machine, memory, notes, checked };
+}
+
+/** Whether slots are logged while it runs. */
+export function isLogged({ hosts }: Litmus): boolean {
+  return hosts.flat().some((step) => step.do.startsWith('log-'));
+}
+
+/** Counting conditions of a litmus program: all at their plainest but for what it is about. */
+export function conditionsOf({ hostPages }: Litmus): Conditions {
+  return { l1: 'warm', apicv: 'off', pages: hostPages ?? '4k' };
 }
 
 /** The design on a machine of its own, everything in place and nothing run. */
@@ -229,18 +242,36 @@ function* guestProgram(
   steps: readonly GuestStep[],
   asked: readonly string[],
 ): Routine<void> {
+  cpu.vector = function* taken(): Routine<void> {
+    yield ring(cpu, TAKEN);
+  };
   for (const step of steps) {
     if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
     else if (step.do === 'ask') yield vmcall(cpu, callOf(step.what, asked), [], 'guest.ask');
     else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
+    else if (step.do === 'interrupted') {
+      yield cpu.wait([TAKEN], () => cpu.peek(TAKEN) > 0, 'guest.interrupted');
+    } else if (step.do === 'halt') yield* haltUntilTaken(cpu);
     else {
       cpu.began('access', step.page, step.do === 'read' ? 1 : 2);
       if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
-      else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+      else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');
       cpu.ended('access', 'done');
     }
   }
   yield vmcall(cpu, OwnerCall.done, [], 'guest.done');
+}
+
+/** As an idle loop: look with interrupts off, then STI and HLT. */
+function* haltUntilTaken(cpu: GuestContext): Routine<void> {
+  for (;;) {
+    cpu.masked = true;
+    if (cpu.peek(TAKEN) > 0) break; // its own CPU rings it
+    yield halt(cpu, 'guest.halt');
+    cpu.masked = false;
+    yield work(cpu, 1, 'guest.woken'); // interrupts are taken here
+  }
+  cpu.masked = false;
 }
 
 function callOf(what: string, asked: readonly string[]): number {

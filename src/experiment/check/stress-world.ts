@@ -21,7 +21,7 @@ import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { FRAME_HALVES } from '../../runtime/hart.ts';
 import type { SharedWords } from '../../runtime/threads.ts';
-import { MINI } from './scene.ts';
+import { conditionsOf, isLogged, MINI } from './scene.ts';
 
 /** Frames of memory, half of them for structures. */
 export const FRAMES = 1024;
@@ -141,8 +141,9 @@ function build(machine: Machine, { name, design, axes }: Choice, litmus: Litmus)
     stride: 1,
     hostThreads: litmus.hosts.length,
     barePages: litmus.pages,
+    logs: isLogged(litmus),
   };
-  const { checked } = design.build(machine, demand, axes, { l1: 'warm', apicv: 'off' });
+  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
   return checked ?? badInput(`design ${name} offers nothing to check`);
 }
 
@@ -181,10 +182,12 @@ function* guestProgram(
     for (const step of steps) {
       if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
       else if (step.do === 'ask') return badInput('a stress run asks no guest hypervisor');
-      else if (step.do === 'await') {
+      else if (step.do === 'interrupted' || step.do === 'halt') {
+        return badInput('a stress run has no virtual interrupts');
+      } else if (step.do === 'await') {
         yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
       } else if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
-      else yield cpu.store(step.page * FRAME_BYTES, 1, 'guest.write');
+      else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');
     }
   }
   yield vmcall(cpu, OwnerCall.done, [], 'guest.done');

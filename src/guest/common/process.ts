@@ -41,6 +41,7 @@ export interface KernelServices {
   /** Guest frame behind a page of the process, or -1. */
   frameOf(cpu: GuestContext, process: Process, page: number): Routine<number>;
   readonly spaces: SpaceServices;
+  readonly interrupts: InterruptServices;
 }
 
 /** What an mmap asks for. */
@@ -71,4 +72,19 @@ export interface SpaceServices {
   exit(cpu: GuestContext, process: Process): Routine<void>;
   /** A system call that does nothing (getpid). */
   trivialCall(cpu: GuestContext): Routine<void>;
+}
+
+/** Interrupts of the kernel; a kernel has them if its exam asks for them. */
+export interface InterruptServices {
+  /** The kernel's timer, if it ticks at all. */
+  startTick(cpu: GuestContext): Routine<void>;
+  stopTick(cpu: GuestContext): Routine<void>;
+  /** Runs `instructions` again and again until `count` ticks were taken. */
+  runTicks(cpu: GuestContext, count: number, instructions: number): Routine<void>;
+  /** Sends a reschedule IPI. */
+  reschedule(cpu: GuestContext, target: number): Routine<void>;
+  /** Waits, running, until a vCPU has taken `count` of them. */
+  awaitReceived(cpu: GuestContext, vcpu: number, count: number): Routine<void>;
+  /** Waits in HLT until this one has. */
+  idle(cpu: GuestContext, count: number): Routine<void>;
 }

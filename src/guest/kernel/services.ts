@@ -7,6 +7,7 @@ import { pagesAt } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { KernelServices, Process } from '../common/process.ts';
+import { type Interrupts, interruptServices } from './interrupts.ts';
 import type { GuestKernel } from './kernel.ts';
 import { reportFree } from './report.ts';
 import { spaceServices } from './space-calls.ts';
@@ -23,7 +24,11 @@ export interface KernelRegion {
   readonly lists: number;
 }
 
-export function kernelServices(kernel: GuestKernel, region: KernelRegion): KernelServices {
+export function kernelServices(
+  kernel: GuestKernel,
+  region: KernelRegion,
+  interrupts: Interrupts = { base: 0, tickCycles: 0 },
+): KernelServices {
   return {
     *boot(cpu: GuestContext): Routine<void> {
       for (let frame = region.first; frame < region.end; frame++) {
@@ -52,6 +57,7 @@ export function kernelServices(kernel: GuestKernel, region: KernelRegion): Kerne
     },
     frameOf: (cpu, process, page) => frameOf(kernel, cpu, process, page),
     spaces: spaceServices(kernel),
+    interrupts: interruptServices(interrupts),
   };
 }
 

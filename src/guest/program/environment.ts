@@ -50,6 +50,7 @@ export function* guestBody(env: Environment, program: Program, skew = 0): Routin
   yield ring(cpu, READY);
   yield* awaitBell(cpu, READY, vcpus);
   yield* awaitBell(cpu, HOST_DONE, env.hostThreads);
+  yield* env.kernel.interrupts.startTick(cpu);
   cpu.note(Event.begin, 0, 0);
   yield ring(cpu, BEGUN);
   yield* awaitBell(cpu, BEGUN, vcpus);
@@ -58,18 +59,21 @@ export function* guestBody(env: Environment, program: Program, skew = 0): Routin
   cpu.note(Event.end, 0, 0);
   yield ring(cpu, ENDED);
   yield* awaitBell(cpu, ENDED, vcpus);
+  yield* env.kernel.interrupts.stopTick(cpu);
   yield vmcall(cpu, OwnerCall.done, [], 'exam.done');
 }
 
-/** Body of a host thread that acts once, between set-up and the measured part. */
+/** Body of a host thread that acts between set-up and the measured part, and perhaps during it. */
 export function* hostBody(
   cpu: Context,
   vcpus: number,
   act: (cpu: Context) => Routine<void>,
+  during?: (cpu: Context) => Routine<void>,
 ): Routine<void> {
   yield* awaitBell(cpu, READY, vcpus);
   yield* act(cpu);
   yield ring(cpu, HOST_DONE);
+  if (during !== undefined) yield* during(cpu);
 }
 
 export function* awaitBell(cpu: Context, at: number, count: number): Routine<void> {

@@ -10,12 +10,17 @@ import type { Context } from '../../runtime/context.ts';
 import { isInGuest, REQUEST_FLUSH, type Vcpu, type Vm } from '../vcpu.ts';
 
 /** Returns when no vCPU of `vm` can use a translation older than the call. */
-export function* flushRemote(cpu: Context, vm: Vm): Routine<void> {
+export function flushRemote(cpu: Context, vm: Vm): Routine<void> {
+  return requestAll(cpu, vm, REQUEST_FLUSH);
+}
+
+/** Returns when every vCPU is out of guest mode or has been since: it does not enter unserved. */
+export function* requestAll(cpu: Context, vm: Vm, requests: number): Routine<void> {
   const called: { v: Vcpu; ticket: number }[] = [];
   cpu.attempt('flush');
   for (const v of vm.vcpus) {
     cpu.attempt('flush.vcpu');
-    yield cpu.or(v.requests, REQUEST_FLUSH, 'flush.request'); // locked: a full barrier
+    yield cpu.or(v.requests, requests, 'flush.request'); // locked: a full barrier
     const runs = isInGuest(num(yield cpu.load(v.mode, 'flush.mode')));
     cpu.conclude('flush.vcpu', runs ? 1 : 0);
     if (!runs) continue;

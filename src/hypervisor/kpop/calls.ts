@@ -3,6 +3,8 @@
  * the state page. Lists are copied once before anything in them is believed.
  */
 import {
+  DIRTY_INJECT,
+  DIRTY_RIP,
   FLAG_MORE,
   FUSED_LIMIT,
   FUSED_RECORD_BYTES,
@@ -18,6 +20,7 @@ import {
   Status,
   targetGfn,
   targetProt,
+  unpackVectors,
 } from '../../abi/kpop.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
@@ -32,6 +35,8 @@ import type { Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
 const FRAME_BYTES = 4096;
+/** Those below are the processor's own. */
+const FIRST_LEGAL_VECTOR = 16;
 /** Words are read as numbers: an epoch beyond this would not be exact. */
 const EPOCH_LIMIT = 2 ** 52;
 /** Pages of one UNMAP element: a bound on work that cannot be interrupted. */
@@ -135,7 +140,8 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   }
   if (yield* applyFused(cpu, vm, target)) {
     loadRegisters(cpu, target);
-    if (cpu.read(target.state + StatePage.dirty) !== 0) yield* loadRip(cpu, v, target);
+    const dirty = cpu.read(target.state + StatePage.dirty);
+    if (dirty !== 0) yield* loadDirty(cpu, v, target, dirty);
     v.active = target.running;
     return;
   }
@@ -150,10 +156,17 @@ function loadRegisters(cpu: Context, { state, guest }: KpopVcpu): void {
   cpu.readRun(state + StatePage.registers, guest.registers);
 }
 
-/** L1 has changed L2's instruction pointer, which goes to its VMCS. */
-function* loadRip(cpu: Context, v: Vcpu, { state, running }: KpopVcpu): Routine<void> {
+/** What L1 has changed: L2's instruction pointer, or interrupts that it gives L2. */
+function* loadDirty(cpu: Context, v: Vcpu, target: KpopVcpu, dirty: number): Routine<void> {
+  const { state } = target;
   cpu.write(state + StatePage.dirty, 0);
-  const { block } = running;
+  if ((dirty & DIRTY_INJECT) !== 0) {
+    for (const vector of unpackVectors(cpu.read(state + StatePage.inject))) {
+      if (vector >= FIRST_LEGAL_VECTOR) target.guest.apic.accept(vector);
+    }
+  }
+  if ((dirty & DIRTY_RIP) === 0) return;
+  const { block } = target.running;
   yield v.virt.load(cpu, block, 'kpop.run.load');
   v.loaded = block;
   const rip = cpu.read(state + StatePage.exitRip);

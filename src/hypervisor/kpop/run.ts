@@ -14,6 +14,7 @@ import {
 } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
 import type { GuestContext } from '../../machine/guest.ts';
+import { acceptInterrupts } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine } from '../../runtime/act.ts';
@@ -34,10 +35,21 @@ export function runningL2(vm: KpopVm, guest: GuestContext, block: number): Runni
     block,
     exits: l2Exits(vm),
     prepare: undefined,
-    beforeEntry: (cpu, v) =>
-      v.own.guest.pending.length === 0 ? enterSpace(cpu, v, space) : interrupted(cpu, v, vm),
+    beforeEntry: (cpu, v) => {
+      const { posted, apic } = v.own.guest;
+      if (posted !== 0) return lookFirst(cpu, v, vm);
+      return apic.deliverable === 0 ? enterSpace(cpu, v, space) : interrupted(cpu, v, vm);
+    },
     afterExit: (cpu) => leaveSpace(cpu, space),
   };
+}
+
+/** Hardware may have posted an interrupt for L1. */
+function* lookFirst(cpu: Context, v: Vcpu, vm: KpopVm): Routine<boolean> {
+  const { guest } = v.own;
+  yield acceptInterrupts(cpu, guest, 'kpop.enter.posted');
+  if (guest.apic.deliverable !== 0) return yield* interrupted(cpu, v, vm);
+  return yield* enterSpace(cpu, v, vm.space);
 }
 
 /** An interrupt for L1 comes before an entry of L2: its RUN ends. */
@@ -52,6 +64,8 @@ function l2Exits(vm: KpopVm): ExitTable {
     [exits.cpuid, KpopExit.cpuid],
     [exits.hypercall, KpopExit.hypercall],
     [exits.msrWrite, KpopExit.msrWrite],
+    [exits.msrRead, KpopExit.msrRead],
+    [exits.halt, KpopExit.halt],
   ]);
   const toL1: ExitHandler = function* reflect(cpu, v): Routine<void> {
     const reason = num(yield v.virt.reason(cpu, v.active.block, 'kpop.return.reason'));

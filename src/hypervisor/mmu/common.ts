@@ -19,6 +19,8 @@ export interface PageRange {
 export interface Stage2Fault {
   readonly gfn: number;
   readonly access: 'read' | 'write' | 'execute';
+  /** Whether the walk found the page and lacked a right: not said where nobody asks. */
+  readonly present?: boolean;
 }
 
 /**

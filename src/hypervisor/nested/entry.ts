@@ -4,7 +4,7 @@
  */
 
 import type { GuestContext } from '../../machine/guest.ts';
-import { copyFields, invept, vmptrld } from '../../machine/instruction.ts';
+import { acceptInterrupts, copyFields, invept, vmptrld } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { eptp, Field, fieldAt } from '../../machine/vmcs.ts';
 import { num, type Routine } from '../../runtime/act.ts';
@@ -77,7 +77,9 @@ export function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void>
  */
 function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
   const nested = nestedOf(vm, v);
-  if (v.own.guest.pending.length !== 0) {
+  const l1 = v.own.guest;
+  if (l1.posted !== 0) yield acceptInterrupts(cpu, l1, 'nested.entry.posted');
+  if (l1.apic.deliverable !== 0) {
     yield* reflect(cpu, v, vm, { reason: 1, qualification: 0, guestPhysical: 0 });
     return true;
   }

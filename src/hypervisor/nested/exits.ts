@@ -31,6 +31,8 @@ export function l2Exits(vm: NestedVm): ExitTable {
     [ExitReason.cpuid, toL1],
     [ExitReason.vmcall, toL1],
     [ExitReason.msrWrite, toL1],
+    [ExitReason.msrRead, toL1],
+    [ExitReason.hlt, toL1],
   ]);
 }
 

@@ -51,6 +51,8 @@ export class Svm implements Virtualisation {
     cpuid: SvmExit.cpuid,
     hypercall: SvmExit.vmmcall,
     msrWrite: SvmExit.msr,
+    msrRead: SvmExit.msr,
+    halt: SvmExit.hlt,
     fault: SvmExit.nestedPageFault,
   };
 

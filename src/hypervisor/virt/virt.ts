@@ -19,8 +19,12 @@ export interface ExitReasons {
   readonly hypercall: number;
   /** WRMSR, to the interrupt command register above all. */
   readonly msrWrite: number;
+  readonly msrRead: number;
+  readonly halt: number;
   /** The second stage does not permit an access. */
   readonly fault: number;
+  /** The log of modified pages is full, where there is one. */
+  readonly logFull?: number;
 }
 
 /** What a control block says. */

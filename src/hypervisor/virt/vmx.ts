@@ -53,7 +53,10 @@ export class Vmx implements Virtualisation {
     cpuid: ExitReason.cpuid,
     hypercall: ExitReason.vmcall,
     msrWrite: ExitReason.msrWrite,
+    msrRead: ExitReason.msrRead,
+    halt: ExitReason.hlt,
     fault: ExitReason.eptViolation,
+    logFull: ExitReason.pmlFull,
   };
 
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void {

@@ -83,7 +83,7 @@ export class ExploredActs {
     const cpu = this.#cpu;
     const context = cpu.current!;
     if (context.masked) return false;
-    return context === cpu.host ? cpu.latched.length > 0 : cpu.guest!.pending.length > 0;
+    return context === cpu.host ? cpu.latched.length > 0 : cpu.guest!.apic.deliverable !== 0;
   }
 
   /** Whether the offered act is one that nobody can notice, and nothing else comes first. */

@@ -8,8 +8,11 @@
  * Sources: Intel SDM vol. 3, 28.4 (what may be cached, what each invalidation drops). Speculative
  * walks do not set D; a translation cached from an entry with D clear does not permit writes.
  *
- * Leaves out: combined mappings (explored guests run without paging of their own), huge pages,
- * capacity (everything fits), accessed bits set by speculation.
+ * A huge leaf may be cached in pieces of 4 KiB, each of which lives and is dropped by itself
+ * (28.4.2, 4.10.2.3): that allows everything that one large entry does, and leaves some of it.
+ *
+ * Leaves out: combined mappings (explored guests run without paging of their own), capacity
+ * (everything fits), accessed bits set by speculation.
  */
 
 import { defect } from '../../base/assert.ts';
@@ -207,11 +210,17 @@ export class HostileHardware implements Adversary {
       if (cached.kind === 'table') {
         if (now.tables[cached.level] !== cached.frame) found.push(number);
       } else if ((cached.rights & right) !== 0) {
-        const isNow = cached.frame === now.frame && (now.rights & right) !== 0;
+        // Who uses a cached right to write does not set D; who walks does.
+        const setsDirty = right === RIGHT_WRITE && !now.dirty && this.#hasDirty(space);
+        const isNow = cached.frame === now.frame && (now.rights & right) !== 0 && !setsDirty;
         if (!isNow) found.push(number);
       }
     }
     return found;
+  }
+
+  #hasDirty(space: number): boolean {
+    return this.#at(space).format.judge.dirtyMask !== 0;
   }
 
   covers(cached: Cached, page: number): boolean {
@@ -243,7 +252,10 @@ export class HostileHardware implements Adversary {
       const entry = this.#decode(format, table, indexAt(geometry, page, level), level);
       if (entry.kind !== 'leaf' && entry.kind !== 'table') break;
       rights &= rightsOf(entry);
-      if (entry.kind === 'leaf') return { tables, frame: entry.pfn, rights, dirty: entry.dirty };
+      if (entry.kind === 'leaf') {
+        const frame = entry.pfn + (page % pagesAt(geometry, level));
+        return { tables, frame, rights, dirty: entry.dirty };
+      }
       table = entry.pfn;
     }
     return { tables, frame: -1, rights: 0, dirty: false };
@@ -326,17 +338,16 @@ export class HostileHardware implements Adversary {
       const { pfn: frame } = entry;
       return this.#with(set, { space, kind: 'table', page, level: at.level - 1, frame, rights });
     }
-    if (entry.kind !== 'leaf' || at.level !== 0) return set;
+    if (entry.kind !== 'leaf') return set;
     const canWrite = entry.dirty || format.judge.dirtyMask === 0;
     const usable = canWrite ? rights : rights & ~RIGHT_WRITE;
-    return this.#with(set, {
-      space,
-      kind: 'leaf',
-      page,
-      level: 0,
-      frame: entry.pfn,
-      rights: usable,
-    });
+    let result = set;
+    for (let i = 0; i < pagesAt(format.geometry, at.level); i++) {
+      if (pages !== undefined && (page + i < pages.first || page + i >= pages.end)) continue;
+      const piece = { page: page + i, level: 0, frame: entry.pfn + i, rights: usable };
+      result = this.#with(result, { space, kind: 'leaf', ...piece });
+    }
+    return result;
   }
 
   #with(set: number, cached: Cached): number {

@@ -89,9 +89,6 @@ export class ExploredHart implements LiveHart {
       case Input.drain:
         this.#acts.drainOne();
         break;
-      case Input.post:
-        this.#guest(Math.floor(argument / VECTORS)).post(argument % VECTORS);
-        break;
       default: {
         const { top } = cpu.current!;
         top.word.lo = argument;
@@ -127,18 +124,6 @@ export class ExploredHart implements LiveHart {
         const about = notifies === undefined ? 0 : notifies.id + 1;
         this.tape.emit(Effect.signal, other.id, about * VECTORS + vector);
       }
-    }
-    for (const guest of this.#world.machine.guests) {
-      if (guest.homeCpu === this.#cpu.id) continue;
-      this.#emitPosts(guest, guest.pending);
-      this.#emitPosts(guest, guest.posted);
-    }
-  }
-
-  #emitPosts(guest: GuestContext, list: number[]): void {
-    if (list.length === 0) return;
-    for (const vector of list.splice(0)) {
-      this.tape.emit(Effect.post, guest.homeCpu, guest.id * VECTORS + vector);
     }
   }
 

@@ -225,9 +225,9 @@ export class Observer implements Follower {
     key.add(context.cpu);
     addFields(key, context.regime);
     for (const register of context.registers) key.add(register);
-    for (const vector of context.pending) key.add(vector);
+    for (const vector of context.apic.requested) key.add(vector);
     key.add(-5);
-    for (const vector of context.posted) key.add(vector);
+    for (const vector of context.apic.inService) key.add(vector);
   }
 }
 

@@ -45,7 +45,9 @@ export const DENIED = 3;
 export const HOLE = 4;
 /** The leaf lacks an accessed or dirty flag that hardware does not set here. */
 export const UNFLAGGED = 5;
-export type Outcome = 0 | 1 | 2 | 3 | 4 | 5;
+/** A dirty bit would be set, and the log of such pages has no room (SDM vol. 3, 28.3.6). */
+export const LOG_FULL = 6;
+export type Outcome = 0 | 1 | 2 | 3 | 4 | 5 | 6;
 
 /** Who made the access that failed: bits 7 and 8 of EPT, bits 32 and 33 of NPT. */
 export type Target = 'final' | 'guest-table';

@@ -139,6 +139,18 @@ export const amdMilan: Preset = {
       276,
       `A8: SYSCALL and SYSRET 138 cycles on Zen 3 (EuroSys22), ${R}`,
     ),
+    msr: assumed(
+      100,
+      50,
+      200,
+      'no source for RDMSR or WRMSR without an exit, to the virtual APIC or the timer either',
+    ),
+    guestTickWork: assumed(
+      3000,
+      1500,
+      6000,
+      'guest kernel timer interrupt: time, scheduler, timers; no source; the same for every design',
+    ),
     copyPage: assumed(
       1060,
       265,

@@ -108,6 +108,18 @@ export const intelCascadeLake: Preset = {
       'A8: getpid on bare metal 0.06 us without page-table isolation, which this part does not ' +
         'need, 0.22 us with it (PVM SOSP23 table 2); low: SYSCALL and SYSRET alone',
     ),
+    msr: assumed(
+      100,
+      50,
+      200,
+      'no source for RDMSR or WRMSR without an exit, to the virtual APIC or the timer either',
+    ),
+    guestTickWork: assumed(
+      3000,
+      1500,
+      6000,
+      'guest kernel timer interrupt: time, scheduler, timers; no source; the same for every design',
+    ),
     copyPage: assumed(
       1000,
       250,

@@ -12,8 +12,8 @@ import { presets } from './index.ts';
 import { COMMON, OF_VENDOR, type Price, SOFTWARE } from './price.ts';
 
 const FROZEN: Readonly<Record<string, string>> = {
-  'intel-cascade-lake': '12c050bb9f468bedb647271bae569c397e5ef6d179c07b80ed5bec505eba9fbf',
-  'amd-milan': 'da91b4270631d9602e83816c45309a5a0462ad7c020f921bbe5efa39d3cd64cb',
+  'intel-cascade-lake': '0324a2f3ab600f1f743eccae73a59c5419d28055d6b5635cba6ca07c0b24619e',
+  'amd-milan': '2ebe70a8b2953a7b014cb8948b9dba24287387472f7dc89e9b676e698c9abd29',
 };
 /** Machines that differ from another in nothing but where their CPUs are. */
 const SAME_PRICES = /-2s$/;

@@ -37,6 +37,7 @@ export const COMMON = [
   'cpuid',
   'instruction',
   'systemCall',
+  'msr',
 ] as const;
 
 /** Those of one vendor's processors. `asidFlush`: what TLB_CONTROL adds to VMRUN. */
@@ -60,6 +61,7 @@ export const SOFTWARE = [
   'zeroPage',
   'guestFaultWork',
   'copyPage',
+  'guestTickWork',
 ] as const;
 
 export type VendorId = keyof typeof OF_VENDOR;

@@ -276,9 +276,6 @@ export class Harts implements Explored {
           this.#queued[a] = this.#queues.push(this.#queued[a]!, b);
           this.#touched.queue(a);
           break;
-        case Effect.post:
-          this.#post(a, b);
-          break;
         case Effect.guestFlush:
           this.#caches[hart] = this.#adversary.guestFlush(this.#caches[hart]!);
           this.#touched.caches(hart, true);
@@ -288,15 +285,6 @@ export class Harts implements Explored {
           this.#touched.caches(hart, true);
       }
     }
-  }
-
-  /** A register of another hart changes at once. */
-  #post(hart: number, what: number): void {
-    const before = this.view(hart);
-    const leaf = this.#follow(hart, Input.post, what);
-    if (leaf.effects.length !== 0) defect('Harts', 'a posted register changed words');
-    this.#touched.local(hart);
-    this.#arrive(hart, leaf.next, before);
   }
 
   #arrive(hart: number, next: number, before: HartView): void {

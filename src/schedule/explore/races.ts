@@ -10,7 +10,7 @@
  *   the release that it read (C11 release sequences), a store begins anew;
  * - fences, and locked operations that order fully, make releases of relaxed stores after them and
  *   acquires of relaxed loads before them, as in C11;
- * - an interrupt comes after what its sender did before sending it, and so does what is posted;
+ * - an interrupt comes after what its sender did before sending it;
  * - under TSO a store that waits in the buffer releases what came before the store, not what came
  *   before it leaves;
  * - hardware follows pointers in order: the reads of a walk acquire, whatever the act orders.
@@ -100,12 +100,10 @@ export class Races {
   readonly #nameOf: (word: number) => string;
   readonly #isExempt: (word: number) => boolean;
   readonly #cells: Cells;
-  // Rows per hart: its clock; what its relaxed loads may acquire; what its relaxed stores release;
-  // what was posted to it.
+  // Rows per hart: its clock; what its relaxed loads may acquire; what its relaxed stores release.
   readonly #clocks: number;
   readonly #pending: number;
   readonly #fences: number;
-  readonly #mail: number;
   readonly #scratch: number; // a row
   readonly #words = new Map<number, number>(); // first cell, by word
   readonly #frames = new Map<number, number>(); // of zeroed frames: moments, then sites
@@ -124,7 +122,6 @@ export class Races {
     this.#clocks = this.#cells.add(harts);
     this.#pending = this.#cells.add(harts);
     this.#fences = this.#cells.add(harts);
-    this.#mail = this.#cells.add(harts);
     this.#scratch = this.#cells.add(1);
     const empty = Array.from({ length: harts }, () => []);
     this.#queues = { signals: empty, stores: empty };
@@ -164,7 +161,6 @@ export class Races {
     const clock = this.#clockOf(hart);
     const [atomicSite, plainSite] = this.#sitesAt(step);
     if (step.isInterrupt) this.#arrive(hart);
-    cells.join(clock, this.#mail + hart * this.#harts);
     const isFence = step.isAct && fences(before);
     if (isFence) cells.join(clock, this.#pending + hart * this.#harts);
     this.#atomics(step, atomicSite);
@@ -205,8 +201,6 @@ export class Races {
           ...this.#queues,
           signals: replaced(signals, to, [...signals[to]!, clock]),
         };
-      } else if (effects[i] === Effect.post) {
-        this.#cells.join(this.#mail + to * this.#harts, this.#clockOf(hart));
       }
     }
   }
@@ -383,7 +377,6 @@ export class Races {
       into.clock(hart, values, this.#clockOf(hart), hart);
       into.clock(harts + hart, values, this.#pending + hart * harts, -1);
       into.clock(2 * harts + hart, values, this.#fences + hart * harts, -1);
-      into.clock(3 * harts + hart, values, this.#mail + hart * harts, -1);
       this.#queues.signals[hart]!.forEach((clock, i) => {
         into.clock(ClockHash.queued(hart, i, 0), clock, 0, -1);
       });

@@ -2,51 +2,80 @@
  * The fault path of the TDP MMU. It installs what the fault lacks and returns no translation: the
  * vCPU simply walks again.
  */
-import type { Entry, Rights } from '../../../machine/format/format.ts';
+import { type Entry, pagesAt, type Rights } from '../../../machine/format/format.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import { type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { readLock, readUnlock, writeLock, writeUnlock } from '../../../sync/rwlock.ts';
+import { frameOf, levelOf } from '../../backing/huge.ts';
+import { flushRemote } from '../../flush/request-kick.ts';
 import { beginLookup, entryAt, type FaultOutcome, isStale, type Stage2Fault } from '../common.ts';
+import { fastFault } from './fast-fault.ts';
 import type { TdpMmu } from './mmu.ts';
+import { giveLater, sweepShared } from './remove.ts';
+import { splitLeaf, zapInstead } from './split.ts';
 
 const ALL: Rights = { read: true, write: true, execute: true, user: true };
 const NO_WRITE: Rights = { read: true, write: false, execute: true, user: true };
+const NO_FRAMES: number[] = [];
+
+/** A fault with what was looked up for it before the lock. */
+interface Wanted extends Stage2Fault {
+  /** Frame of the page at `gfn`. */
+  readonly pfn: number;
+  /** Level of the leaf to install. */
+  readonly goal: number;
+  /** Whether writes to the page have to be noticed. */
+  readonly logs: boolean;
+  /** Frames of tables that the leaf replaces: given back once the lock is dropped. */
+  readonly removed: number[];
+}
 
 /** Handles one second-stage fault; `retry` and `mapped` both mean: enter the guest again. */
 export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routine<FaultOutcome> {
+  const logs = mmu.logging !== undefined && (yield* mmu.logging.slots.logs(cpu, fault.gfn));
+  if (fault.present === true && fault.access === 'write' && mmu.fast) {
+    const outcome = yield* fastFault(cpu, mmu, fault, logs);
+    if (outcome !== 'retry') return outcome;
+  }
   yield* mmu.topUp(cpu);
   const seq = yield* beginLookup(cpu, mmu.words);
-  const pfn = yield* mmu.backing.find(cpu, fault.gfn); // may sleep, so it comes before the lock
-  if (pfn < 0) return 'absent';
+  const found = yield* mmu.backing.find(cpu, fault.gfn); // may sleep, so it comes before the lock
+  if (found < 0) return 'absent';
+  const wanted = wantedOf(mmu, fault, found, logs);
   if (mmu.faultLock === 'read') yield* readLock(cpu, mmu.lock, 'tdp.fault.lock');
   else yield* writeLock(cpu, mmu.lock, 'tdp.fault.lock');
   let outcome: FaultOutcome = 'retry'; // the page may have left while we slept
-  if (!(yield* isStale(cpu, mmu.words, seq, fault.gfn))) {
-    outcome = yield* install(cpu, mmu, fault, pfn);
-  }
+  if (!(yield* isStale(cpu, mmu.words, seq, fault.gfn))) outcome = yield* install(cpu, mmu, wanted);
   if (mmu.faultLock === 'read') yield* readUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
   else yield* writeUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
+  if (wanted.removed.length > 0) yield* giveLater(cpu, mmu, wanted.removed);
   return outcome;
 }
 
-function* install(
-  cpu: Context,
-  mmu: TdpMmu,
-  fault: Stage2Fault,
-  pfn: number,
-): Routine<FaultOutcome> {
+/** As large as the host's page, but small where single pages are to be told apart. */
+function wantedOf(mmu: TdpMmu, { gfn, access }: Stage2Fault, found: number, logs: boolean): Wanted {
+  if (mmu.backing.huge === undefined) {
+    return { gfn, access, pfn: found, goal: 0, logs, removed: NO_FRAMES };
+  }
+  const goal = logs ? 0 : levelOf(found);
+  return { gfn, access, pfn: frameOf(found), goal, logs, removed: [] };
+}
+
+function* install(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
   const { format } = mmu;
   let table = mmu.root;
-  for (let level = format.geometry.levels - 1; level > 0; level--) {
+  for (let level = format.geometry.levels - 1; level > wanted.goal; level--) {
     cpu.spend(Unit.levelWalked, 1);
-    const at = entryAt(format.geometry, table, fault.gfn, level);
+    const at = entryAt(format.geometry, table, wanted.gfn, level);
     const seen = format.decode(yield cpu.load(at, 'tdp.map.look'), level);
     if (seen.kind === 'frozen') return 'retry'; // a remover owns this entry
-    table = seen.kind === 'table' ? seen.pfn : yield* link(cpu, mmu, at, seen);
+    if (seen.kind === 'table') table = seen.pfn;
+    else if (seen.kind === 'empty') table = yield* link(cpu, mmu, at, seen);
+    else table = yield* breakUp(cpu, mmu, wanted, at, seen, level);
     if (table < 0) return 'retry';
   }
-  return yield* installLeaf(cpu, mmu, fault, pfn, table);
+  return yield* installLeaf(cpu, mmu, wanted, table);
 }
 
 /** Links a zeroed table; -1 if another CPU moved first. */
@@ -57,31 +86,73 @@ function* link(cpu: Context, mmu: TdpMmu, at: number, seen: Entry): Routine<numb
   return -1;
 }
 
+/** A smaller leaf is needed than the one seen: the table that takes its place, or -1. */
+function* breakUp(
+  cpu: Context,
+  mmu: TdpMmu,
+  { gfn }: Wanted,
+  at: number,
+  seen: Entry,
+  level: number,
+): Routine<number> {
+  if (mmu.split !== 'zap') return yield* splitLeaf(cpu, mmu, at, seen, level, mmu.takeSpare(cpu));
+  yield* zapInstead(cpu, mmu, at, seen, gfn, level);
+  return -1;
+}
+
 function* installLeaf(
   cpu: Context,
   mmu: TdpMmu,
-  fault: Stage2Fault,
-  pfn: number,
+  wanted: Wanted,
   table: number,
 ): Routine<FaultOutcome> {
   cpu.spend(Unit.levelWalked, 1);
-  const at = entryAt(mmu.format.geometry, table, fault.gfn, 0);
-  const seen = mmu.format.decode(yield cpu.load(at, 'tdp.map.look-leaf'), 0);
+  const { gfn, goal } = wanted;
+  const at = entryAt(mmu.format.geometry, table, gfn, goal);
+  const seen = mmu.format.decode(yield cpu.load(at, 'tdp.map.look-leaf'), goal);
   if (seen.kind === 'frozen') return 'retry';
-  const tracked = yield* mmu.withholdsWrite(cpu, fault.gfn);
-  const plan = planLeaf(mmu, pfn, tracked, fault.access === 'write');
+  const tracked = yield* mmu.withholdsWrite(cpu, gfn);
+  const plan = planLeaf(mmu, wanted, tracked);
   if (isSpurious(seen, plan)) return 'present';
+  if (seen.kind === 'table') return yield* promote(cpu, mmu, wanted, at, seen, plan);
+  // Marked before the leaf is there; a harvest in between is kept out by the lock.
+  if (wanted.logs && plan.dirty) yield* mmu.logging!.slots.mark(cpu, gfn);
   return won(yield cpu.casWord(at, seen, plan, 'tdp.map.commit')) ? 'mapped' : 'retry';
 }
 
-/** The leaf to install: accessed, and dirty if the guest is writing; KVM does the same. */
-function planLeaf(mmu: TdpMmu, pfn: number, tracked: boolean, writing: boolean): Entry {
+/**
+ * A huge leaf takes the place of a table whose entries map the same frames, or nothing. Walks that
+ * are under way may still go through the table until the flush, and set D in its entries.
+ */
+function* promote(
+  cpu: Context,
+  mmu: TdpMmu,
+  { gfn, goal, removed }: Wanted,
+  at: number,
+  seen: Entry,
+  plan: Entry,
+): Routine<FaultOutcome> {
+  if (!won(yield cpu.casWord(at, seen, plan, 'tdp.map.promote'))) return 'retry';
+  const first = gfn - (gfn % pagesAt(mmu.format.geometry, goal));
+  yield* sweepShared(cpu, mmu, seen.pfn, goal - 1, first, removed);
+  yield* flushRemote(cpu, mmu.vm);
+  return 'mapped';
+}
+
+/**
+ * The leaf to install: accessed, and dirty if the guest is writing; KVM does the same. A page of a
+ * logged slot that is only read stays such that a write is noticed.
+ */
+function planLeaf(mmu: TdpMmu, wanted: Wanted, tracked: boolean): Entry {
+  const { gfn, pfn, goal, access, logs } = wanted;
+  const writes = access === 'write';
+  const isKept = logs && !writes && mmu.logging!.by === 'protect';
   return mmu.format.leaf({
-    pfn,
-    level: 0,
-    rights: tracked ? NO_WRITE : ALL,
+    pfn: goal === 0 ? pfn : pfn - (gfn % pagesAt(mmu.format.geometry, goal)),
+    level: goal,
+    rights: tracked || isKept ? NO_WRITE : ALL,
     accessed: true,
-    dirty: writing && !tracked,
+    dirty: writes && !tracked,
     hostWritable: true,
     mmuWritable: !tracked,
   });

@@ -4,8 +4,8 @@
  * found by walking from the root.
  *
  * Source: arch/x86/kvm/mmu/tdp_mmu.c of Linux 6.12 (facts; primer/x86.md 2.1-2.4).
- * Leaves out: several roots per VM, memslot changes, dirty logging, huge pages, the lockless fast
- * path, yielding zaps, NX recovery (later steps).
+ * Leaves out: several roots per VM, memslots that come and go, yielding zaps, NX recovery (later
+ * steps).
  */
 import type { Judge, WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
@@ -17,6 +17,7 @@ import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
 import type { Vm } from '../../vcpu.ts';
 import { MmuWords, type PageRange } from '../common.ts';
+import type { TdpLogging } from './dirty-log.ts';
 
 const LINE_BYTES = 64;
 /** Frames that a CPU keeps zeroed for new tables: one per level below the root. */
@@ -29,6 +30,12 @@ export interface TdpOptions {
   readonly lockClass: 'l0.mmu' | 'l1.mmu';
   /** How a fault holds the mmu_lock: KVM holds it for reading since 5.12, for writing before. */
   readonly faultLock: 'read' | 'write';
+  /** What a fault does to a huge leaf that it needs smaller: in place unless given. */
+  readonly split?: 'in-place' | 'zap';
+  /** Whether a write to a page that only lacks W takes no lock: unless given, it does not. */
+  readonly fast?: boolean;
+  /** Given if slots may be logged while the VM runs. */
+  readonly logging?: TdpLogging | undefined;
 }
 
 export class TdpMmu {
@@ -37,6 +44,9 @@ export class TdpMmu {
   readonly format: WalkedFormat;
   readonly backing: AnonymousBacking;
   readonly faultLock: 'read' | 'write';
+  readonly split: 'in-place' | 'zap';
+  readonly fast: boolean;
+  readonly logging: TdpLogging | undefined;
   readonly words: number;
   readonly lock: RwLock;
   /** Frame of the root table. */
@@ -64,6 +74,9 @@ export class TdpMmu {
     this.format = options.format;
     this.backing = options.backing;
     this.faultLock = options.faultLock;
+    this.split = options.split ?? 'in-place';
+    this.fast = options.fast ?? true;
+    this.logging = options.logging;
     const { arena } = vm.platform;
     this.words = arena.place(MmuWords);
     this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);

@@ -14,19 +14,46 @@ export function premap(
   range: PageRange,
   pages: 'dirty' | 'clean' = 'dirty',
 ): void {
+  const dirty = pages === 'dirty';
+  if (mmu.backing.huge !== undefined) {
+    premapHuge(memory, mmu, range, dirty);
+    return;
+  }
   const { frames } = mmu.platform;
   const first = frames.reserve(memory, range.end - range.first);
   for (let gfn = range.first; gfn < range.end; gfn++) {
     const pfn = first + (gfn - range.first);
     mmu.backing.install(memory, gfn, pfn);
-    install(memory, mmu, gfn, pfn, pages === 'dirty');
+    install(memory, mmu, gfn, pfn, { level: 0, dirty });
   }
 }
 
-function install(memory: Memory, mmu: TdpMmu, gfn: number, pfn: number, dirty: boolean): void {
+/** The same where the host has huge pages: whole blocks by one leaf each, what is left by page. */
+function premapHuge(memory: Memory, mmu: TdpMmu, range: PageRange, dirty: boolean): void {
+  const { backing, platform } = mmu;
+  const huge = backing.huge!;
+  for (let gfn = range.first; gfn < range.end; ) {
+    let pfn = backing.installHuge(memory, gfn);
+    const isWhole = pfn >= 0 && gfn % huge.pages === 0 && gfn + huge.pages <= range.end;
+    if (pfn < 0) {
+      pfn = platform.frames.reserve(memory, 1);
+      backing.install(memory, gfn, pfn);
+    }
+    install(memory, mmu, gfn, pfn, { level: isWhole ? huge.level : 0, dirty });
+    gfn += isWhole ? huge.pages : 1;
+  }
+}
+
+function install(
+  memory: Memory,
+  mmu: TdpMmu,
+  gfn: number,
+  pfn: number,
+  what: { readonly level: number; readonly dirty: boolean },
+): void {
   const { format } = mmu;
   let table = mmu.root;
-  for (let level = format.geometry.levels - 1; level > 0; level--) {
+  for (let level = format.geometry.levels - 1; level > what.level; level--) {
     const at = entryAt(format.geometry, table, gfn, level);
     const index = memory.place(at);
     const word = { lo: memory.words[index]!, hi: memory.words[index + 1]! };
@@ -42,12 +69,12 @@ function install(memory: Memory, mmu: TdpMmu, gfn: number, pfn: number, dirty: b
   const rights = { read: true, write: true, execute: true, user: true };
   const leaf = format.leaf({
     pfn,
-    level: 0,
+    level: what.level,
     rights,
     accessed: true,
-    dirty,
+    dirty: what.dirty,
     hostWritable: true,
     mmuWritable: true,
   });
-  memory.writeHalves(entryAt(format.geometry, table, gfn, 0), leaf.lo, leaf.hi);
+  memory.writeHalves(entryAt(format.geometry, table, gfn, what.level), leaf.lo, leaf.hi);
 }

@@ -10,7 +10,7 @@ import type { Context } from '../../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
 import { stopVcpus } from '../../flush/stop.ts';
 import type { TdpMmu } from './mmu.ts';
-import { sweep } from './zap.ts';
+import { sweep } from './remove.ts';
 
 export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
   const { format } = mmu;
@@ -25,6 +25,7 @@ export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
       level,
     );
     const first = index * pagesAt(format.geometry, level);
+    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, first, level);
     if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, first, removed);
   }
   yield* writeUnlock(cpu, mmu.lock, 'tdp.teardown.unlock');

@@ -24,7 +24,7 @@ export function handleViolation(mmu: TdpMmu, trackedWrite?: TrackedWrite): ExitH
       if (yield* mmu.isTracked(cpu, gfn)) return yield* trackedWrite(cpu, v, gpa);
     }
     cpu.began('fault', gfn);
-    const outcome = yield* tdpFault(cpu, mmu, { gfn, access });
+    const outcome = yield* tdpFault(cpu, mmu, { gfn, access, present: virt.isMapped(code) });
     cpu.ended('fault', outcome);
     if (outcome === 'absent') defect('violation', `guest page 0x${gfn.toString(16)} is no memory`);
   };

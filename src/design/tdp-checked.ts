@@ -1,0 +1,122 @@
+/** What may be done to a TDP MMU by threads of its host, and what it promises. */
+
+import type { Frames } from '../alloc/frames.ts';
+import { tdpFrames } from '../check/invariant/mmu-frames.ts';
+import { backedBy, tdpDirty, tdpPromises } from '../check/invariant/tdp-backing.ts';
+import { tdpLogged } from '../check/invariant/tdp-log.ts';
+import { tdpOracle } from '../check/oracle/tdp-words.ts';
+import type { FramePool } from '../check/promise.ts';
+import { postVector } from '../hypervisor/interrupt.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { harvestLog, startLogging, stopLogging } from '../hypervisor/mmu/tdp/dirty-log.ts';
+import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
+import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { premap } from '../hypervisor/mmu/tdp/premap.ts';
+import { tdpCollapse, tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
+import { tdpSplit } from '../hypervisor/mmu/tdp/split.ts';
+import { tdpTeardown } from '../hypervisor/mmu/tdp/teardown.ts';
+import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
+import { VECTOR_RESCHEDULE } from '../machine/instruction.ts';
+import type { Machine } from '../machine/machine.ts';
+import { num, type Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
+import type { Checked, Operation } from './system.ts';
+
+const FRAME_BYTES = 4096;
+
+/** What may be done to a TDP MMU by threads of its host, and what it promises. */
+export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageRange[]): Checked {
+  const { platform, backing } = mmu;
+  const pages = memory.reduce((most, { end }) => Math.max(most, end), 0);
+  const copies = mmu.logging === undefined ? 0 : platform.arena.take(pages * 8);
+  return {
+    roots: [mmu.root],
+    operations: {
+      fault: (cpu, range) => faultAll(cpu, mmu, range),
+      unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
+      invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
+      post: (cpu) => postVector(cpu, mmu.vm.vcpus[0]!, VECTOR_RESCHEDULE),
+      teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
+      'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
+      ...logOperations(mmu, copies),
+      split: (cpu, range) => tdpSplit(cpu, mmu, range),
+      collapse: (cpu, range) => tdpCollapse(cpu, mmu, range),
+    },
+    premap: (range) => premap(machine.memory, mmu, range, 'clean'),
+    pools: [{ name: platform.name, ...poolOf(platform.frames) }],
+    misuse: (view, page, frame) => {
+      const now = backing.has(page) ? backing.peekFrame(view, page) : -1;
+      return now === frame ? undefined : backedBy(now);
+    },
+    exclusive: true,
+    freeHanded: [],
+    privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
+    promises: [
+      ...tdpPromises(mmu),
+      tdpDirty(mmu, memory),
+      tdpFrames(mmu, memory),
+      ...tdpLogged(mmu, copies),
+    ],
+    structures: platform.arena.placed,
+    oracle: tdpOracle(mmu, pages),
+  };
+}
+
+/** An operation that says when it begins and ends. */
+function told(name: string, operation: Operation): Operation {
+  return function* tell(cpu, range): Routine<void> {
+    cpu.began(name, range.first, range.end);
+    yield* operation(cpu, range);
+    cpu.ended(name, 'ok');
+  };
+}
+
+/** Resolves faults as the exit handler of a guest would, again until each page is there. */
+function* faultAll(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
+  for (let gfn = range.first; gfn < range.end; gfn++) {
+    for (;;) {
+      cpu.began('fault', gfn);
+      const outcome = yield* tdpFault(cpu, mmu, { gfn, access: 'write' });
+      cpu.ended('fault', outcome);
+      if (outcome !== 'retry') break;
+      cpu.rest(gfn, 1);
+    }
+  }
+}
+
+/**
+ * User space that copies a VM's memory elsewhere: all pages once logging is on, and after each
+ * harvest the pages that it names. `copies`: one word per page, the copy of its first word.
+ */
+function logOperations(mmu: TdpMmu, copies: number): Record<string, Operation> {
+  return {
+    *'log-start'(cpu, { first, end }): Routine<void> {
+      yield* startLogging(cpu, mmu, first);
+      for (let gfn = first; gfn < end; gfn++) yield* copyPage(cpu, mmu, copies, gfn);
+    },
+    *'log-harvest'(cpu, { first }): Routine<void> {
+      const pages = yield* harvestLog(cpu, mmu, first);
+      for (const gfn of pages) yield* copyPage(cpu, mmu, copies, gfn);
+    },
+    'log-stop': (cpu, { first }) => stopLogging(cpu, mmu, first),
+  };
+}
+
+/** A page that is not resident has never been written to. */
+function* copyPage(cpu: Context, mmu: TdpMmu, copies: number, gfn: number): Routine<void> {
+  cpu.attempt('copy');
+  const frame = yield* mmu.backing.resident(cpu, gfn);
+  if (frame >= 0) {
+    const content = num(yield cpu.load(frame * FRAME_BYTES, 'copy.read'));
+    yield cpu.store(copies + gfn * 8, content, 'copy.write');
+  }
+  cpu.conclude('copy', 0);
+}
+
+export function poolOf(frames: Frames): Omit<FramePool, 'name'> {
+  return {
+    covers: (frame) => frames.covers(frame),
+    isFree: (view, frame) => frames.isFree(view, frame),
+    linkAt: (frame) => frames.linkAt(frame),
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * Dirty logging: user space switches it on and copies all pages, harvests and copies what is named,
+ * and switches it off, while guests write. Whatever is not copied by then has to be known.
+ */
+import { host, type Litmus, write } from './litmus.ts';
+
+const PAGES = 2;
+const ONE = { first: 0, end: 1 };
+const BOTH = { first: 0, end: 2 };
+const start = host('log-start', 0, PAGES);
+const harvest = host('log-harvest', 0, PAGES);
+const stop = host('log-stop', 0, PAGES);
+/** A leaf loses W or D. */
+const CLEARED = 'log.clear';
+
+const small: readonly Litmus[] = [
+  {
+    id: 'log-start-write',
+    title: 'a guest writes to a page while its slot begins to be logged',
+    source: 'R7; primer/x86.md 2.6, dirty log start',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0, 1), write(0, 2)]],
+    hosts: [[start]],
+    sometimes: ['log.mark', 'flush.kick'],
+  },
+  {
+    id: 'log-start-fault',
+    title: 'a guest writes to a page that nobody has mapped while its slot begins to be logged',
+    source: 'primer/x86.md 2.6: whoever read the old flags is waited for (SRCU)',
+    pages: PAGES,
+    guests: [[write(0, 1), write(0, 2)]],
+    hosts: [[start]],
+    sometimes: ['tdp.map.commit', 'log.mark'],
+  },
+  {
+    id: 'log-harvest-write',
+    title: 'a guest writes again and again to a page of a logged slot while it is harvested',
+    source: 'R3, R7; primer/x86.md 2.8, lost D',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0, 1), write(0, 2), write(0, 3)]],
+    hosts: [[start, harvest]],
+    sometimes: ['log.take', CLEARED, 'log.mark'],
+  },
+  {
+    id: 'log-harvest-fault',
+    title: 'a page of a logged slot is first written to while it is harvested',
+    source: 'primer/x86.md 2.8: bits are marked before leaves come, under the lock',
+    pages: PAGES,
+    guests: [[write(0, 1)]],
+    hosts: [[start, harvest, harvest]],
+    sometimes: ['log.mark', 'tdp.map.commit'],
+  },
+  {
+    id: 'log-harvest-pages',
+    title: 'a guest writes to two pages of a logged slot while it is harvested',
+    source: 'primer/x86.md 2.6: bits of one word, and the log of a CPU, which holds one page here',
+    pages: PAGES,
+    mapped: BOTH,
+    guests: [[write(0, 1), write(1, 2)]],
+    hosts: [[start, harvest]],
+    sometimes: ['log.mark'],
+  },
+  {
+    id: 'log-unmap',
+    title: 'a guest writes to a page of a logged slot that the host unmaps and frees',
+    source: 'primer/x86.md 2.3: a lockless fault against a zap',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0, 1)]],
+    hosts: [[start, host('unmap', 0)]],
+    sometimes: ['tdp.zap.clear'],
+  },
+  {
+    id: 'log-stop-write',
+    title: 'logging is switched on, off and on again while a guest writes',
+    source: 'primer/x86.md 2.6, dirty log stop',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0, 1), write(0, 2)]],
+    hosts: [[start, stop, start]],
+    sometimes: ['log.mark'],
+  },
+];
+
+const huge: readonly Litmus[] = [
+  {
+    id: 'log-huge-start',
+    title: 'a guest writes to a huge page while its slot begins to be logged',
+    source: 'R14; primer/x86.md 2.6, splitting eagerly or at a fault',
+    pages: PAGES,
+    hostPages: '2m',
+    mapped: BOTH,
+    guests: [[write(0, 1), write(0, 2)]],
+    hosts: [[start]],
+    sometimes: ['tdp.split.commit|tdp.split.freeze', 'log.mark'],
+  },
+  {
+    id: 'log-huge-harvest',
+    title: 'a guest writes to both halves of a huge page while its slot is logged and harvested',
+    source: 'R14, R15',
+    pages: PAGES,
+    hostPages: '2m',
+    mapped: BOTH,
+    guests: [[write(0, 1), write(1, 2)]],
+    hosts: [[start, harvest]],
+    sometimes: ['tdp.split.commit|tdp.split.freeze', 'log.mark'],
+  },
+  {
+    id: 'log-huge-stop',
+    title: 'a guest writes while logging ends and its page becomes a huge one again',
+    source: 'R13; primer/x86.md 2.6, dirty log stop',
+    pages: PAGES,
+    hostPages: '2m',
+    mapped: BOTH,
+    guests: [[write(0, 1), write(0, 2)]],
+    hosts: [[start, stop]],
+    sometimes: ['tdp.collapse.freeze'],
+  },
+];
+
+/** Three CPUs. */
+const three: readonly Litmus[] = [
+  {
+    id: 'log-two-writers',
+    title: 'two guests write to one page of a logged slot while it is harvested',
+    source: 'primer/x86.md 2.3: a fast fault marks after it has given W',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0, 1)], [write(0, 2)]],
+    hosts: [[start, harvest]],
+    sometimes: [],
+  },
+  {
+    id: 'log-invalidate',
+    title: 'a page of a logged slot is written to, harvested, and its entry taken by the host',
+    source: 'R3; primer/x86.md 2.8: harvesting before unlinking',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0, 1)]],
+    hosts: [[start, harvest], [host('invalidate', 0)]],
+    sometimes: ['log.mark', 'tdp.zap.clear'],
+  },
+];
+
+export const tdpLogLitmus: readonly Litmus[] = [...small, ...huge, ...three];
