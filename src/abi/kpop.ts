@@ -1,6 +1,7 @@
 /**
  * KPOP's hypercalls between a guest hypervisor (L1) and the host (L0), as far as this step needs
- * them: MAP, UNMAP, RUN with fused operations, creation of VM, address space and vCPU at boot.
+ * them: MAP, UNMAP, PROTECT, FLUSH, RUN with fused operations; VM, address space and vCPUs are made
+ * at boot.
  *
  * Source: the proposal of primer/x86.md 6.2. Register form: operation, handle, address of the
  * argument page or state page, epoch. Lists are elements of two words.
@@ -12,13 +13,18 @@ export const KpopCall = {
   map: 0x100,
   unmap: 0x101,
   run: 0x102,
+  protect: 0x103,
+  flush: 0x104,
 } as const;
 
 export const Status = {
   ok: 0,
   /** Another intent is there, or a table where a leaf was asked for. */
   busy: 1,
-  /** Bad handle, dying object, or an epoch older than the fence. */
+  /**
+   * Bad handle, dying object, or an epoch older than the fence: nothing is mapped (MAP), and no
+   * right was added (PROTECT; those it takes away are gone all the same).
+   */
   stale: 2,
   /** Reserved bits, alignment, order or range. */
   invalid: 3,
@@ -47,14 +53,18 @@ export const ListHeader = {
 
 /**
  * UNMAP flag: more calls of this series follow. The call does not wait for its flush but answers
- * with the label to join; its pages may still be used until a call that joined it has returned. So
- * r ranges cost ceil(r / 254) calls and one flush, and L0 keeps nothing between the calls.
+ * with the label to join; its pages may still be used until a call that joined it has returned: an
+ * UNMAP, or FLUSH, whose one argument (register 1) is the label. So r ranges cost ceil(r / 254)
+ * calls and one flush, and L0 keeps nothing between the calls.
  */
 export const FLAG_MORE = 1;
 
 const STATUS_SPAN = 256;
 
-/** What a hypercall answers: a status and, for some, a detail. */
+/**
+ * What a hypercall answers: a status and a detail, which is a label to join, or how many elements
+ * of a MAP were done before the one that was refused.
+ */
 export function packAnswer(status: number, detail: number): number {
   return detail * STATUS_SPAN + status;
 }
@@ -67,15 +77,19 @@ export function answerDetail(answer: number): number {
   return Math.floor(answer / STATUS_SPAN);
 }
 
-/** MAP element: word 0 = L2 page, word 1 = L1 page and rights. UNMAP: first page, page count. */
+/**
+ * MAP element: word 0 = L2 page, word 1 = L1 page and rights. UNMAP: first page, page count.
+ * PROTECT: first page and rights, page count.
+ */
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const PROT_EXECUTE = 4;
+export const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
 const PROT_SPAN = 8;
 
-export function packTarget(l1gfn: number, prot: number): number {
+export function packTarget(gfn: number, prot: number): number {
   if (prot >= PROT_SPAN) defect('packTarget', `rights ${prot}`);
-  return l1gfn * PROT_SPAN + prot;
+  return gfn * PROT_SPAN + prot;
 }
 
 export function targetGfn(word: number): number {

@@ -2,6 +2,7 @@
  * A design on a machine of its own, as an exam gets it: the machine is an engine for a scheduler
  * and its final words can be visited, the system has its vCPUs ready for programs.
  */
+import { badInput } from '../base/bad-input.ts';
 import { roleText } from '../hypervisor/mmu/shadow/page.ts';
 import { Cost } from '../machine/cost.ts';
 import { EXIT_NAMES } from '../machine/exit.ts';
@@ -35,6 +36,7 @@ export function cpusFor(demand: Demand): number {
 }
 
 export function assemble(choice: Choice, site: Site): System {
+  refuseForeign(choice, site.preset);
   const machine = new Machine({
     preset: site.preset,
     cpus: site.cpus,
@@ -52,6 +54,15 @@ export function assemble(choice: Choice, site: Site): System {
 /** A ledger for a machine of this kind. */
 export function openLedger(preset: Preset, cpus: number, softwareScale: number): Ledger {
   return new Ledger(new Cost(preset, softwareScale), cpus);
+}
+
+/** An axis of the other vendor's processors means nothing here. */
+function refuseForeign({ design, axes }: Choice, { id, vendor }: Preset): void {
+  for (const [name, axis] of Object.entries(design.axes)) {
+    const isForeign = axis.vendor !== undefined && axis.vendor !== vendor;
+    if (!isForeign || axes[name] === axis.default) continue;
+    badInput(`design ${design.id}: axis ${name} is for machines of ${axis.vendor}, not ${id}`);
+  }
 }
 
 /** Shows every frame that was ever written, in ascending order, its number first. */

@@ -7,13 +7,14 @@
  * Leaves out: RUN's claim and state page, argument lists, L1's own code: those are explored in the
  * whole stack.
  */
-import { PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kpop.ts';
+import { PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kpop.ts';
 import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
-import { enterSpace, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
+import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
+import { kpopProtect } from '../hypervisor/mmu/kpop/protect.ts';
 import { beginSection, endSection } from '../hypervisor/mmu/kpop/section.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
@@ -40,7 +41,7 @@ import {
 } from './system.ts';
 import { hostExits, poolOf } from './tdp.ts';
 
-const ALL = PROT_READ | PROT_WRITE | PROT_EXECUTE;
+const READ_ONLY = PROT_READ | PROT_EXECUTE;
 const FRAME_BYTES = 4096;
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 /** Statuses by number, as results of operations. */
@@ -52,7 +53,7 @@ const PLACES = 2;
 interface Parts {
   readonly space: Space;
   readonly l1Memory: AnonymousBacking;
-  /** A word per L2 page: L1's epoch in its last UNMAP that has returned, and was not undone. */
+  /** What L1 has been told is over for good. */
   readonly revoked: Revoked;
   /** Word: 1 once a teardown has returned. */
   readonly torn: number;
@@ -71,7 +72,12 @@ export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): Sys
     scope: axes['lock'] as LockScope,
   });
   const revokedAt = platform.arena.take(pages * 8);
-  const revoked = { at: (page: number): number => revokedAt + page * 8, pages };
+  const withdrawnAt = platform.arena.take(pages * 8);
+  const revoked = {
+    at: (page: number): number => revokedAt + page * 8,
+    withdrawnAt: (page: number): number => withdrawnAt + page * 8,
+    pages,
+  };
   const parts = { space, l1Memory, revoked, torn: platform.arena.take(8) };
   const vm: Vm = { name: 'l2', platform, vcpus: [] };
   guest.contexts.forEach((context, i) => {
@@ -128,8 +134,8 @@ function violation(parts: Parts): ExitHandler {
 function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Routine<void> {
   const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
   if (num(yield loadDying(cpu, parts.space)) !== 0) return;
-  cpu.began('map', page, l1gfn, ALL, epoch);
-  const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: ALL, epoch });
+  cpu.began('map', page, l1gfn, PROT_ALL, epoch);
+  const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: PROT_ALL, epoch });
   cpu.ended('map', STATUS[status]!);
 }
 
@@ -161,6 +167,43 @@ function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) {
     yield cpu.store(revoked.at(page), 1, 'l1.revoked');
   }
+}
+
+/** PROTECT of a range as its caller sees it: over when the flush is. */
+function* protectRange(
+  cpu: Context,
+  { space }: Parts,
+  { first, end }: PageRange,
+  prot: number,
+  epoch: number,
+): Routine<boolean> {
+  if (num(yield loadDying(cpu, space)) !== 0) return false;
+  const done = { label: 0, isStale: false };
+  cpu.began('protect', first, end, prot, epoch);
+  yield* kpopProtect(cpu, space, { first, end, prot, epoch }, done);
+  yield* joinFlush(cpu, space, done.label);
+  cpu.ended('protect', done.isStale ? 'stale' : 'ok');
+  return true;
+}
+
+/** Takes the right to write away for good, which is noted in a word once it has returned. */
+function* protect(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  if (!(yield* protectRange(cpu, parts, range, READ_ONLY, 1))) return;
+  for (let page = range.first; page < range.end; page++) {
+    yield cpu.store(parts.revoked.withdrawnAt(page), PROT_WRITE, 'l1.withdrawn');
+  }
+}
+
+/** Takes the right to write away and gives it back, as a log of writes does. */
+function* protectAWhile(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  if (yield* protectRange(cpu, parts, range, READ_ONLY, 0)) {
+    yield* protectRange(cpu, parts, range, PROT_ALL, 0);
+  }
+}
+
+/** Gives all rights, as L1 believed at the beginning to be right. */
+function* allow(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
+  yield* protectRange(cpu, parts, range, PROT_ALL, 0);
 }
 
 /** Whoever has torn the address space down gives the objects back, which a word notes. */
@@ -222,6 +265,9 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
       unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
       move: called(space, (cpu, range) => move(cpu, parts, range)),
       fill: called(space, (cpu, range) => fill(cpu, parts, range)),
+      protect: called(space, (cpu, range) => protect(cpu, parts, range)),
+      allow: called(space, (cpu, range) => allow(cpu, parts, range)),
+      'protect-a-while': called(space, (cpu, range) => protectAWhile(cpu, parts, range)),
       // An UNMAP after which L1 may map the pages again; it covers whole tables.
       'remove-tables': called(space, (cpu, range) => unmapAny(cpu, parts, range)),
       invalidate: (cpu, range) => invalidate(cpu, parts, range),
@@ -229,7 +275,8 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     },
     premap: (range) => premapKpop(machine, parts, range),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
-    misuse: (view, page, frame) => misuseOfKpop(view, parts.l1Memory, parts.revoked, page, frame),
+    misuse: (view, page, frame, rights) =>
+      misuseOfKpop(view, parts.l1Memory, parts.revoked, { page, frame, rights }),
     exclusive: true,
     freeHanded: ['kpop.kick.wait'],
     // With one lock for all entries each new try takes a new ticket: no state ever comes again.

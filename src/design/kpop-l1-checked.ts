@@ -4,7 +4,7 @@
  * L1: `touch` runs L2 until it has accessed a page, `drop` takes pages from L2.
  */
 import { type KpopL1, kpopL1Frames, kpopL1Promises } from '../check/invariant/kpop-l1.ts';
-import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book.ts';
+import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book/slot.ts';
 import { KpopGuest } from '../guest/l1/kpop.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
@@ -13,12 +13,17 @@ import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
+import { kpop } from './kpop.ts';
+import { l1Options } from './kpop-parts.ts';
 import { SpecifiedL0 } from './kpop-specified.ts';
 import { type Axes, type Checked, type Demand, type Design, hostPlatform } from './system.ts';
 import { poolOf } from './tdp.ts';
 
 /** Faults on a page after which a vCPU does something else: who runs for ever is never at rest. */
 const MOST_FAULTS = 3;
+
+/** What only a guest hypervisor with a book does. */
+const OF_BOOKS = ['l1.settle.valid', 'l1.scan.take', 'l1.withdraw.pending'];
 
 interface Parts {
   readonly l0: SpecifiedL0;
@@ -29,11 +34,10 @@ export const kpopL1: Design = {
   id: 'kpop-l1',
   title: "KPOP's L1 over the specification of its L0",
   axes: {
-    run: {
-      values: ['fused', 'separate'],
-      default: 'fused',
-      describe: 'whether a MAP travels with the next RUN or is a hypercall of its own',
-    },
+    run: kpop.axes['run']!,
+    book: kpop.axes['book']!,
+    flush: kpop.axes['flush']!,
+    batch: { ...kpop.axes['batch']!, values: ['1', '2'] },
   },
   source: 'primer/x86.md 6.6 (proposal)',
   leavesOut: ["L0's code, L2's hardware, exits of L2 other than its faults"],
@@ -54,20 +58,24 @@ export const kpopL1: Design = {
 function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
   const platform = hostPlatform(machine);
   const pages = demand.barePages ?? 0;
-  const l0 = new SpecifiedL0(platform, pages, machine.memory.frameLimit);
+  const options = l1Options({ ...axes, shards: '1' });
+  const lingers = options.flush === 'request';
+  const l0 = new SpecifiedL0(platform, { pages, l1Pages: machine.memory.frameLimit, lingers });
   const backing = new AnonymousBacking(platform, [{ base: 0, pages }]);
-  const run = axes['run'] === 'separate' ? 'separate' : 'fused';
-  const l1 = new KpopGuest({ platform, backing, l2Pages: pages, shards: '1', run });
+  const l1 = new KpopGuest({ platform, backing, memory: [{ first: 0, end: pages }], ...options });
   const parts = { l0, l1 };
   const seen: KpopL1 = {
     pages,
     backing,
     book: {
-      find: (me, page) => l1.book.find(me, page),
+      wordOf: (me, page) => l1.book.wordOf(me, page),
       l1gfn: l1gfnOf,
       isValid: (word) => stateOf(word) === SlotState.valid,
     },
+    hasBook: l1.book.keeps,
+    slabs: l1.book.slabs,
     mapped: (view, page) => l0.l1gfnOf(view, page),
+    lingering: (view, page) => l0.lingeringAt(view, page),
   };
   return {
     roots: [],
@@ -85,6 +93,7 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
     promises: [...kpopL1Promises(seen), kpopL1Frames(platform, seen)],
     structures: platform.arena.placed,
     specified: l0,
+    lacks: l1.book.keeps ? [] : OF_BOOKS,
   };
 }
 
@@ -98,8 +107,8 @@ function* touch(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   for (let page = range.first; page < range.end; page++) {
     for (let tries = 0; tries <= MOST_FAULTS; tries++) {
       const isThere = yield* l0.run(cpu, l1.statePage(cpu.seat), page);
-      const status = l1.fusedStatus(cpu);
-      if (status !== undefined) yield* l1.settle(cpu, status);
+      const statuses = l1.fusedStatuses(cpu);
+      if (statuses !== undefined) yield* l1.settle(cpu, statuses);
       if (isThere) {
         yield cpu.load(l0.at, 'host.touched');
         break;

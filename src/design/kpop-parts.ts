@@ -4,7 +4,8 @@
  * timed or explored.
  */
 import { defect } from '../base/assert.ts';
-import { KpopGuest } from '../guest/l1/kpop.ts';
+import { BOOK_KINDS } from '../guest/l1/book/kinds.ts';
+import { KpopGuest, type KpopGuestOptions } from '../guest/l1/kpop.ts';
 import { kpopVcpuThread } from '../guest/l1/kpop-loop.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { retire } from '../hypervisor/emulate.ts';
@@ -64,11 +65,21 @@ export function composeKpop(
   const hypervisor = new KpopGuest({
     platform: l1.platform,
     backing: new AnonymousBacking(l1.platform, slotsOf(l2Memory)),
-    l2Pages: last.end,
-    shards: axes['shards'] === '1' ? '1' : 'gib',
-    run: axes['run'] === 'separate' ? 'separate' : 'fused',
+    memory: l2Memory,
+    ...l1Options(axes),
   });
   return { machine, l1, vm, hypervisor };
+}
+
+/** What the axes say of L1. */
+export function l1Options(axes: Axes): Pick<KpopGuestOptions, 'book' | 'run' | 'flush' | 'batch'> {
+  const kind = BOOK_KINDS.find((each) => each === axes['book']) ?? 'xarray';
+  return {
+    book: { kind, shards: axes['shards'] === '1' ? '1' : 'gib' },
+    run: axes['run'] === 'separate' ? 'separate' : 'fused',
+    flush: axes['flush'] === 'request' ? 'request' : 'visible',
+    batch: Number(axes['batch'] ?? 1),
+  };
 }
 
 /** L0's threads for L1's vCPUs; L1's hypercalls are KPOP's, or those of any guest to its owner. */

@@ -7,6 +7,7 @@
  * management (pages of L1 are always resident), argument pages that L1 changes while they are read.
  */
 import {
+  FLAG_MORE,
   FUSED_RECORD_BYTES,
   KpopCall,
   LIST_ELEMENT_BYTES,
@@ -21,12 +22,24 @@ import {
 import type { View } from '../check/invariant/view.ts';
 import { KpopSpecification, type KpopState } from '../check/oracle/kpop.ts';
 import type { Call, Step } from '../check/oracle/specification.ts';
+import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 
-/** Words of a page: its L1 page + 1 (0: none), rights, epoch of its last UNMAP. */
-const PAGE_BYTES = 24;
+/**
+ * Words of a page: its L1 page + 1 (0: none), rights, epoch of its last restriction; the L1 page
+ * + 1 that was there before, while that may still be used.
+ */
+const PAGE_BYTES = 32;
+const LINGERING = 24;
+
+export interface SpecifiedOptions {
+  readonly pages: number;
+  readonly l1Pages: number;
+  /** Whether what was removed is told apart from what is out of use: if L1 asks for flushes. */
+  readonly lingers: boolean;
+}
 
 export class SpecifiedL0 {
   readonly pages: number;
@@ -35,12 +48,14 @@ export class SpecifiedL0 {
   readonly bytes: number;
   readonly #specification = new KpopSpecification({ fenceOf: () => 0 });
   readonly #resident: readonly boolean[];
+  readonly #lingers: boolean;
   readonly #words: number;
   /** The fence; its load is the act by which a step of the specification happens. */
   readonly #fence: number;
 
-  constructor(platform: Platform, pages: number, l1Pages: number) {
+  constructor(platform: Platform, { pages, l1Pages, lingers }: SpecifiedOptions) {
     this.pages = pages;
+    this.#lingers = lingers;
     this.bytes = pages * PAGE_BYTES + 8;
     this.at = platform.arena.take(this.bytes);
     this.#words = this.at + 8;
@@ -53,8 +68,18 @@ export class SpecifiedL0 {
     return memory.read(this.#words + page * PAGE_BYTES) - 1;
   }
 
-  /** MAP and UNMAP with a list in L1's memory. */
+  /** The L1 page that L2 may still use there though nobody wants it any more; -1 for none. */
+  lingeringAt(memory: Pick<View, 'read'>, page: number): number {
+    return memory.read(this.#words + page * PAGE_BYTES + LINGERING) - 1;
+  }
+
+  /** MAP and UNMAP with a list in L1's memory; FLUSH. */
   *answer(cpu: Context, operation: number, at: number): Routine<number> {
+    if (operation === KpopCall.flush) {
+      yield* this.#perform(cpu, { operation: 'flush', args: [] });
+      return Status.ok;
+    }
+    const isLast = !this.#lingers || (cpu.read(at + ListHeader.flags) & FLAG_MORE) === 0;
     const count = cpu.read(at + ListHeader.count);
     const epoch = cpu.read(at + ListHeader.epoch);
     for (let i = 0; i < count; i++) {
@@ -63,10 +88,15 @@ export class SpecifiedL0 {
       const status =
         operation === KpopCall.map
           ? yield* this.#map(cpu, first, second, epoch)
-          : yield* this.#perform(cpu, { operation: 'unmap', args: [first, first + second, epoch] });
-      if (status !== 'ok') return Status[status as keyof typeof Status];
+          : yield* this.#unmap(cpu, { first, end: first + second }, epoch, isLast);
+      if (status !== 'ok') return packAnswer(Status[status as keyof typeof Status], i);
     }
-    return packAnswer(Status.ok, 0);
+    return packAnswer(Status.ok, isLast ? 0 : 1);
+  }
+
+  #unmap(cpu: Context, { first, end }: PageRange, epoch: number, isLast: boolean): Routine<string> {
+    const args = [first, end, epoch];
+    return this.#perform(cpu, { operation: isLast ? 'unmap' : 'unmap-more', args });
   }
 
   /** RUN: the fused operation first; then whether L2's access to `page` went through. */
@@ -112,7 +142,8 @@ export class SpecifiedL0 {
     for (const step of this.#specification.steps(this.#read(cpu), call, at)) {
       const pages = step.state.pages.map(({ l1gfn, prot, epoch }) => [l1gfn, prot, epoch]);
       const ended = typeof step.at === 'string' ? step.at : '';
-      const key = `${pages} ${step.state.fences} ${ended}`;
+      const lingering = this.#lingers ? step.state.pages.map((page) => page.lingers) : '';
+      const key = `${pages} ${step.state.fences} ${ended} ${lingering}`;
       if (!found.has(key)) found.set(key, step);
     }
     return [...found.values()];
@@ -122,18 +153,27 @@ export class SpecifiedL0 {
     const pages = Array.from({ length: this.pages }, (_, page) => {
       const at = this.#words + page * PAGE_BYTES;
       const [l1gfn, prot, epoch] = [cpu.read(at) - 1, cpu.read(at + 8), cpu.read(at + 16)];
-      return { l1gfn, prot, epoch, present: false, lingers: false };
+      const lingers = cpu.read(at + LINGERING) !== 0;
+      return { l1gfn, prot, epoch, hardware: 0, lingers, withdrawn: 0 };
     });
     return { pages, fences: [cpu.read(this.#fence)], resident: this.#resident };
   }
 
   #write(cpu: Context, { pages, fences }: KpopState): void {
-    pages.forEach(({ l1gfn, prot, epoch }, page) => {
+    pages.forEach(({ l1gfn, prot, epoch, lingers }, page) => {
       const at = this.#words + page * PAGE_BYTES;
+      if (this.#lingers) this.#writeLingering(cpu, at, l1gfn, lingers);
       if (cpu.read(at) !== l1gfn + 1) cpu.write(at, l1gfn + 1);
       if (cpu.read(at + 8) !== prot) cpu.write(at + 8, prot);
       if (cpu.read(at + 16) !== epoch) cpu.write(at + 16, epoch);
     });
     if (cpu.read(this.#fence) !== fences[0]!) cpu.write(this.#fence, fences[0]!);
+  }
+
+  /** Before the words of the page at `at` change. */
+  #writeLingering(cpu: Context, at: number, l1gfn: number, lingers: boolean): void {
+    const [old, was] = [cpu.read(at), cpu.read(at + LINGERING)];
+    if (!lingers && was !== 0) cpu.write(at + LINGERING, 0);
+    if (lingers && l1gfn < 0 && old !== 0) cpu.write(at + LINGERING, old);
   }
 }

@@ -7,7 +7,7 @@
 import { OwnerCall } from '../abi/owner.ts';
 import { type KpopLevels, stackMisuse, stackPromises } from '../check/invariant/kpop-stack.ts';
 import { hostView, Onlooker } from '../check/invariant/view.ts';
-import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book.ts';
+import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book/slot.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Spaces } from '../machine/explored/adversary.ts';
@@ -58,13 +58,13 @@ const VMCS_ACTS = [
 ];
 
 /** Axes that L0, explored alone, is enough for, or that a few pages do not tell apart. */
-const DEFAULTS: Axes = { lock: 'entry', shards: 'gib' };
+const DEFAULTS: Axes = { lock: 'entry', book: 'xarray', shards: 'gib', batch: '1' };
 
 export const kpopStack: Design = {
   ...kpop,
   id: 'kpop-stack',
   title: 'KPOP, both levels explored together',
-  axes: { run: kpop.axes['run']! },
+  axes: { run: kpop.axes['run']!, flush: kpop.axes['flush']! },
   leavesOut: [
     ...kpop.leavesOut,
     "reclaim of L1's own data, the general L1 (kpop), teardown, huge pages",
@@ -237,7 +237,7 @@ function levelsOf({ l1, vm, hypervisor }: KpopStack, pool: KpopLevels['pool']): 
     platform: l1.platform,
     backing,
     book: {
-      find: (me, page) => book.find(me, page),
+      wordOf: (me, page) => book.wordOf(me, page),
       l1gfn: l1gfnOf,
       isValid: (word) => stateOf(word) === SlotState.valid,
     },

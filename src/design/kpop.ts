@@ -2,6 +2,7 @@
  * KPOP, KVM Paravirt Only Paging: L1 tells L0 by hypercall where L2's pages lie; L0 keeps intents
  * beside hardware entries, and nobody shadows anybody's hardware page tables.
  */
+import { BOOK_KINDS } from '../guest/l1/book/kinds.ts';
 import { type Space, TableWords } from '../hypervisor/mmu/kpop/space.ts';
 import type { Machine } from '../machine/machine.ts';
 import { buildGuestVm } from './guest-vm.ts';
@@ -35,15 +36,32 @@ export const kpop: Design = {
       default: 'fused',
       describe: 'whether a MAP travels with the next RUN or is a hypercall of its own',
     },
+    book: {
+      values: BOOK_KINDS,
+      default: 'xarray',
+      describe: "L1's book of what is mapped: XArray, trees by page or by run, an array, none",
+    },
+    flush: {
+      values: ['visible', 'request'],
+      default: 'visible',
+      describe: 'whether UNMAP returns when L2 sees it, or L1 asks for the flush by a call',
+    },
+    batch: {
+      values: ['1', '16', '64'],
+      default: '1',
+      describe: 'pages of the aligned block that a fault resolves and maps in one RUN',
+    },
     shards: {
       values: ['1', 'gib'],
       default: 'gib',
-      describe: "arrays of L1's book: one, or one per GiB of L2 memory",
+      describe: "parts of L1's book with locks of their own: one, or one per GiB of L2 memory",
     },
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'PROTECT, WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM (step 4)',
+    'huge intents, WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
+    'L1 changes no rights yet: PROTECT is explored under any L1 (check), and in no workload',
+    'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
     'policy tables: CPUID goes to L1',
   ],

@@ -6,24 +6,22 @@ import { tryToUnsync } from '../hypervisor/mmu/shadow/unsync.ts';
 import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
+import type { NestedSide } from '../hypervisor/nested/side.ts';
 import type { NestedVm } from '../hypervisor/nested/state.ts';
+import { svmSide } from '../hypervisor/nested/svm.ts';
 import { ept12Tables } from '../hypervisor/nested/tables.ts';
 import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
-import { vmxExits } from '../hypervisor/nested/vmx.ts';
+import { vmxSide } from '../hypervisor/nested/vmx.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { ExitTable, Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Field, fieldAt } from '../machine/vmcs.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { lock, type Spinlock, spinlock, unlock } from '../sync/spinlock.ts';
 import { addVcpus, blocksOf } from './host.ts';
 import type { Axes } from './system.ts';
 import { hostExits, tdpOwner } from './tdp.ts';
-
-/** VPID02 of L2's vCPUs start here; L1's are below. */
-const L2_VPIDS = 1024;
 
 /** An L1 as L0 sees it: its VM, with EPT01, and its vCPUs. */
 export interface HostedL1 {
@@ -32,6 +30,10 @@ export interface HostedL1 {
   readonly contexts: readonly GuestContext[];
   /** Number of L1 pages. */
   readonly pages: number;
+}
+
+function sideOf(machine: Machine): NestedSide {
+  return machine.vendor.id === 'amd' ? svmSide : vmxSide;
 }
 
 export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
@@ -46,8 +48,10 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
   const vm: NestedVm = {
     tdp: l1.mmu,
     shadow,
+    side: sideOf(machine),
     tables: ept12Tables(l1.mmu, shadow),
     vmcsShadowing: axes['vmcs'] !== 'trapped',
+    virtualGif: axes['svm'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
     rootGeneration: host.arena.take(64),
@@ -56,6 +60,7 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
       cached: host.arena.frames(1),
       shadowVmcs: host.arena.frames(1),
       vmcs02: host.arena.frames(1),
+      vmcb12: 0,
       dirty: true,
       invalidated: false,
       root: 0,
@@ -114,14 +119,13 @@ function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boo
 export function l1Exits(l1: HostedL1, vm: NestedVm): ExitTable {
   const violation = handleViolation(l1.mmu, (cpu, v, gpa) => trackedWrite(cpu, v, gpa, vm));
   const own = hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu)));
-  return new Map([...own, ...vmxExits(vm)]);
+  return new Map([...own, ...vm.side.instructions(vm)]);
 }
 
 /** One vCPU of L0 for each of L1's contexts, with a VMCS02 for what that one runs. */
 export function addNestedVcpus(l1: HostedL1, vm: NestedVm, virtualIpis: boolean): void {
   addVcpus(l1.vm, l1.contexts, blocksOf(l1.mmu, 1, virtualIpis), l1Exits(l1, vm));
-  l1.vm.vcpus.forEach((v, i) => {
-    const { vmcs02 } = vm.vcpus[i]!;
-    l1.vm.platform.boot.write(fieldAt(vmcs02, Field.vpid), L2_VPIDS + v.index);
+  l1.vm.vcpus.forEach((v) => {
+    vm.side.prepareBlock(l1.vm.platform.boot, vm, v);
   });
 }

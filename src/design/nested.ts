@@ -1,9 +1,8 @@
 /**
- * L1 runs KVM on emulated VMX and EPT: the same run loop and TDP MMU as `tdp`, over its own memory;
- * L0 emulates its entries and exits and shadows its EPT12.
+ * L1 runs KVM on emulated VMX and EPT, or SVM and NPT: the same run loop and TDP MMU as `tdp`, over
+ * its own memory; L0 emulates its entries and exits and shadows its tables.
  */
 import { OwnerCall } from '../abi/owner.ts';
-import { badInput } from '../base/bad-input.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';
 import { postVector } from '../hypervisor/interrupt.ts';
@@ -28,12 +27,20 @@ import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
 
 export const nested: Design = {
   id: 'nested',
-  title: 'KVM on KVM: L0 shadows the EPT of L1',
+  title: 'KVM on KVM: L0 shadows the EPT or NPT of L1',
   axes: {
     vmcs: {
       values: ['shadowed', 'trapped'],
       default: 'shadowed',
       describe: 'VMCS shadowing: whether hot VMREADs and VMWRITEs of L1 go without an exit',
+      vendor: 'intel',
+    },
+    svm: {
+      values: ['virtual', 'trapped'],
+      default: 'virtual',
+      describe: 'vGIF and virtual VMLOAD: STGI, CLGI, VMLOAD and VMSAVE of L1 go without an exit',
+      vendor: 'amd',
+      alike: { trapped: 'virtual' },
     },
     unsync: {
       values: ['off', 'on'],
@@ -46,19 +53,17 @@ export const nested: Design = {
       describe: 'a trapped table store flushes at once (KVM 6.12) or leaves it to the INVEPT of L1',
     },
   },
-  source: 'Linux 6.12 arch/x86/kvm/vmx/nested.c and mmu/mmu.c; primer/x86.md section 4',
+  source: 'Linux 6.12 arch/x86/kvm/{vmx,svm}/nested.c and mmu/mmu.c; primer/x86.md section 4',
   leavesOut: [
     'prefetch, write flooding, quotas of shadow pages, huge pages in EPT12',
     'L2 access to the tables of L1, VMCS12 written back by VMPTRLD, VMCLEAR',
     'control checks by meaning (they are counted), MSR bitmaps, VMX preemption timer',
+    'SVM: event injection, decode assists, an ASID of its own for L2 (KVM 6.12 has none either)',
     'reclaim of the pages that hold the plain data of L1',
   ],
   isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
   explored: { secondStage: L1_GEOMETRY },
   build(machine, demand, axes, conditions): System {
-    if (machine.vendor.id === 'amd') {
-      badInput('design nested: this version of kpop has no emulated SVM; name an Intel machine');
-    }
     if (demand.barePages !== undefined) return buildNestedHost(machine, demand, axes);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);

@@ -123,8 +123,11 @@ export interface Checked {
   premap(range: PageRange): void;
   /** Pools whose free frames nobody may touch. */
   readonly pools: readonly FramePool[];
-  /** Why a CPU in guest mode must not be able to use `frame` for `page` now; or undefined. */
-  misuse(view: View, page: number, frame: number): string | undefined;
+  /**
+   * Why a CPU in guest mode must not be able to use `frame` for `page` with these rights (RIGHT_*
+   * of the machine) now; or undefined.
+   */
+  misuse(view: View, page: number, frame: number, rights: number): string | undefined;
   /** Whether at most one frame per page may be usable at any instant, on all CPUs together. */
   readonly exclusive: boolean;
   /** Labels of waits at which no lock may be held. */
@@ -143,6 +146,8 @@ export interface Checked {
    * that what a CPU in guest mode can use breaks, and why.
    */
   judgeUse?(view: View, use: GuestUse): readonly [promise: string, why: string] | undefined;
+  /** Labels of what its axes leave out: no litmus program is too easy for want of these. */
+  readonly lacks?: readonly string[];
   /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
   readonly asked?: readonly string[];
   /** Labels of what goes on for ever when it is done again and again; `run.enter` unless given. */
@@ -156,6 +161,8 @@ export interface Checked {
 }
 
 export interface Axis {
+  /** Whose machines alone can have another value than the default. */
+  readonly vendor?: 'intel' | 'amd';
   /** What a litmus must need for the axis to matter to it (`needsOf`); nothing unless given. */
   readonly concerns?: readonly string[];
   readonly values: readonly string[];

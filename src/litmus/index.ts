@@ -2,6 +2,7 @@
 
 import { kpopLitmus } from './kpop.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
 import { stackLitmus } from './stack.ts';
@@ -15,6 +16,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...tdpLogLitmus,
   ...nestedLitmus,
   ...kpopLitmus,
+  ...kpopProtectLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,
 ];

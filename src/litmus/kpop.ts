@@ -3,7 +3,8 @@
  * that takes L1's pages, each against each, and against L2 guests. Rows R… are those of
  * primer/x86.md 9.2, K… its invariants of 6.10.
  */
-import { awaitRing, type HostStep, host, type Litmus, leave, ring, write } from './litmus.ts';
+import { against, pair, three } from './kpop-shapes.ts';
+import { awaitRing, host, type Litmus, leave, ring, write } from './litmus.ts';
 
 /** An entry is emptied, whoever does it. */
 const CLEAR = 'kpop.entry.clear|tdp.zap.clear|shadow.zap.clear';
@@ -15,30 +16,6 @@ const UNLINK = 'tdp.remove.unlink|kpop.remove.unlink';
 const PAGES = 4;
 const ONE = { first: 0, end: 1 };
 const TWO = { first: 0, end: 2 };
-
-/** Two of L1's calls, or one and the host, on one page and its neighbour. */
-function pair(
-  id: string,
-  title: string,
-  source: string,
-  hosts: readonly [HostStep, HostStep],
-  rest: Pick<Litmus, 'sometimes' | 'mapped'> = {},
-): Litmus {
-  return { id, title, source, pages: PAGES, guests: [], hosts: hosts.map((one) => [one]), ...rest };
-}
-
-/** A guest against one operation. */
-function against(
-  id: string,
-  title: string,
-  source: string,
-  guest: Litmus['guests'][number],
-  operations: readonly HostStep[],
-  sometimes: readonly string[],
-): Litmus {
-  const shared = { pages: PAGES, mapped: ONE, sometimes };
-  return { id, title, source, guests: [guest], hosts: [operations], ...shared };
-}
 
 const pairs: readonly Litmus[] = [
   pair(
@@ -140,67 +117,56 @@ const guests: readonly Litmus[] = [
   ),
 ];
 
-/** Three CPUs: to a number of preemptions. */
-const three: readonly Litmus[] = [
-  {
-    id: 'write-unmap-unmap',
-    title: 'a guest writes while two of the calls of L1 remove its page',
-    source: 'R12, K14: who finds the entry empty joins the flush of who emptied it',
-    pages: PAGES,
-    mapped: ONE,
-    guests: [[write(0)]],
-    hosts: [[host('unmap', 0)], [host('unmap', 0)]],
-    sometimes: [KICK],
-  },
-  {
-    id: 'write-unmap-invalidate',
-    title: 'a guest writes while L1 unmaps its page and the host takes the page',
-    source: 'R12, K14: T.q',
-    pages: PAGES,
-    mapped: ONE,
-    guests: [[write(0)]],
-    hosts: [[host('unmap', 0)], [host('invalidate', 0)]],
-    sometimes: [KICK],
-  },
-  {
-    id: 'write-invalidate-invalidate',
-    title: 'a guest writes while two threads of the host take its page',
-    source: 'R12 for the host: who finds the entry empty joins the flush of who emptied it',
-    pages: PAGES,
-    mapped: ONE,
-    guests: [[write(0)]],
-    hosts: [[host('invalidate', 0)], [host('invalidate', 0)]],
-    sometimes: [KICK],
-  },
-  {
-    id: 'write-map-unmap',
-    title: 'a guest writes while one call maps its page and another unmaps it',
-    source: 'R11, K8',
-    pages: PAGES,
-    guests: [[write(0)]],
-    hosts: [[host('map', 0)], [host('unmap', 0)]],
-    sometimes: ['kpop.map.hardware'],
-  },
-  {
-    id: 'write-remove-invalidate',
-    title: 'a guest writes while L1 removes the table page and the host takes the page',
-    source: 'R6, K7, K14',
-    pages: PAGES,
-    mapped: ONE,
-    guests: [[write(0)]],
-    hosts: [[host('remove-tables', 0, 2)], [host('invalidate', 0)]],
-    sometimes: [KICK],
-  },
-  {
-    id: 'write-remove-move',
-    title: 'a guest writes while L1 removes the table page and moves the page',
-    source: 'K3, K12',
-    pages: PAGES,
-    mapped: ONE,
-    guests: [[write(0)]],
-    hosts: [[host('remove-tables', 0, 2)], [host('move', 0)]],
-    sometimes: [KICK],
-  },
+/** Three CPUs. */
+const threes: readonly Litmus[] = [
+  three(
+    'write-unmap-unmap',
+    'a guest writes while two of the calls of L1 remove its page',
+    'R12, K14: who finds the entry empty joins the flush of who emptied it',
+    [write(0)],
+    [host('unmap', 0), host('unmap', 0)],
+    { mapped: ONE, sometimes: [KICK] },
+  ),
+  three(
+    'write-unmap-invalidate',
+    'a guest writes while L1 unmaps its page and the host takes the page',
+    'R12, K14: T.q',
+    [write(0)],
+    [host('unmap', 0), host('invalidate', 0)],
+    { mapped: ONE, sometimes: [KICK] },
+  ),
+  three(
+    'write-invalidate-invalidate',
+    'a guest writes while two threads of the host take its page',
+    'R12 for the host: who finds the entry empty joins the flush of who emptied it',
+    [write(0)],
+    [host('invalidate', 0), host('invalidate', 0)],
+    { mapped: ONE, sometimes: [KICK] },
+  ),
+  three(
+    'write-map-unmap',
+    'a guest writes while one call maps its page and another unmaps it',
+    'R11, K8',
+    [write(0)],
+    [host('map', 0), host('unmap', 0)],
+    { sometimes: ['kpop.map.hardware'] },
+  ),
+  three(
+    'write-remove-invalidate',
+    'a guest writes while L1 removes the table page and the host takes the page',
+    'R6, K7, K14',
+    [write(0)],
+    [host('remove-tables', 0, 2), host('invalidate', 0)],
+    { mapped: ONE, sometimes: [KICK] },
+  ),
+  three(
+    'write-remove-move',
+    'a guest writes while L1 removes the table page and moves the page',
+    'K3, K12',
+    [write(0)],
+    [host('remove-tables', 0, 2), host('move', 0)],
+    { mapped: ONE, sometimes: [KICK] },
+  ),
 ];
 
 /** An UNMAP that covers all that a table page serves removes the table page. */
@@ -296,5 +262,5 @@ export const kpopLitmus: readonly Litmus[] = [
   ...reuse,
   ...ends,
   ...guests,
-  ...three,
+  ...threes,
 ];

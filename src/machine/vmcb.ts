@@ -115,7 +115,8 @@ export function asidOf(word: number): number {
   return word % 2 ** 32;
 }
 
-/** Interrupt control: V_GIF is in force; AVIC is. */
+/** Interrupt control: the virtual flag itself; V_GIF is in force; AVIC is. */
+export const V_GIF = 1 << 9;
 export const V_GIF_ENABLE = 1 << 25;
 export const AVIC_ENABLE = 2 ** 31;
 /** Virtual extensions: VMLOAD and VMSAVE of the guest do not exit. */

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { chooseAxes } from '../../src/design/index.ts';
 import { kpopL1 } from '../../src/design/kpop-l1-checked.ts';
+import { lookForRaces } from '../../src/experiment/check/races.ts';
 import { buildScene, type Scene } from '../../src/experiment/check/scene.ts';
 import { type HostStep, host, type Litmus } from '../../src/litmus/litmus.ts';
 import type { How } from '../../src/machine/explored/weakening.ts';
@@ -55,6 +56,35 @@ describe.each(['run=fused', 'run=separate'])('%s', (axes) => {
     expect([report.message, report.verdict]).toEqual(['', 'holds']);
   });
 });
+
+describe.each(['rbtree', 'interval', 'flat', 'none'])('book=%s', (book) => {
+  const preemptions = deep ? 4 : 1;
+  test.each<SceneName>(
+    deep ? ['touches', 'touchInvalidate', 'invalidations', 'both', 'three'] : ['both'],
+  )('%s, to some preemptions', (name) => {
+    for (const axes of deep ? ['', ',batch=2', ',flush=request', ',run=separate'] : ['']) {
+      const report = exploreStateful(sceneOf(name, `book=${book}${axes}`).harts, { preemptions });
+      expect([report.message, report.verdict]).toEqual(['', 'holds']);
+    }
+  });
+});
+
+test('a flat book whose insertion does not look at what is there loses what was killed', () => {
+  const { harts } = sceneOf('both', 'book=flat', ['flat.insert', 'blind']);
+  const { message } = exploreStateful(harts, { preemptions: 2, steps: 100_000 });
+  expect(message).toMatch(/^l1\.(lost|book|released):/);
+});
+
+test.each(['tree.insert.lock', 'l1.scan.take'])(
+  'trees without the order of %s: a race',
+  (label) => {
+    const litmus = scenes.touchInvalidate;
+    const options = { choice: chooseAxes(kpopL1, 'book=interval'), litmus, order: 'sc' } as const;
+    const scene = buildScene({ ...options, weaken: [{ label, how: 'relaxed' }] });
+    const { message } = lookForRaces(scene, { seed: 1, isOver: () => false });
+    expect(message).toMatch(/^memory\.race:/);
+  },
+);
 
 describe('what L1 does without one of its guards', () => {
   test.each<[string, How, SceneName, string]>([

@@ -41,6 +41,17 @@ describe('holds, and what it is about happens', () => {
   });
 });
 
+test('flush=request: L1 that does not ask for the flush frees a page that L2 still uses', () => {
+  const choice = parseDesign('kpop-stack:flush=request', explorable);
+  const litmus = findLitmus('stack-write-invalidate');
+  const look = (weaken: readonly Weakening[]): string => {
+    const { harts } = buildScene({ choice, litmus, order: 'sc', weaken });
+    return exploreStateful(harts, { preemptions: 1, steps: 200_000 }).message;
+  };
+  expect(look([])).toBe('');
+  expect(look([{ label: 'l1.flush', how: 'drop' }])).toMatch(/^(tlb\.stale|kpop\.finished):/);
+});
+
 describe('what the stack does without one guard of one level', () => {
   test.each<[string, Weakening['how'], string, MemoryOrder, string]>([
     // L1: the barrier between reservation and second look, and that second look.

@@ -159,6 +159,17 @@ describe('walk and import', () => {
 });
 
 describe('list, schema, start', () => {
+  test('--sensitivity: documents of the schemas, with the prices and a verdict', async () => {
+    const work = ['--workload', 'refault:pages=4', '--sensitivity'];
+    const run = await document<Run>('run', 'kpop', ...work);
+    expect(runSchema.safeParse(run).error).toBeUndefined();
+    expect(run.sensitivity!.prices.map(({ name }) => name)).toContain('exitDispatch');
+    const doc = await document<Compare>('compare', 'tdp', 'nested', ...work);
+    expect(compareSchema.safeParse(doc).error).toBeUndefined();
+    expect(doc.decided).toBe(true);
+    expect(doc.rankings).toHaveLength(1);
+  });
+
   test('list names everything, and one kind alone', async () => {
     const list = await document<List>('list');
     expect(listSchema.safeParse(list).error).toBeUndefined();

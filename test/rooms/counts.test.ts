@@ -64,6 +64,20 @@ describe('touch: exits per access', () => {
     expect(exits('kpop:run=separate', `touch:pages=${P}`) - fused).toBe(P);
   });
 
+  it.each([1, 16, 64])('kpop: 2 per aligned block of B pages (batch=%i)', (batch) => {
+    const pages = 256;
+    const run = exam(`kpop:batch=${batch}`, `touch:pages=${pages}`);
+    const blocks = run.counts.exits / 2;
+    // The first and the last block may be touched in part.
+    expect(blocks).toBeGreaterThanOrEqual(pages / batch);
+    expect(blocks).toBeLessThanOrEqual(pages / batch + (batch === 1 ? 0 : 1));
+    expect([run.counts.hypercalls, run.counts.nested]).toEqual([blocks, blocks]);
+  });
+
+  it.each(['rbtree', 'interval', 'flat', 'none'])('kpop: 2 whatever the book (book=%s)', (book) => {
+    expect(exits(`kpop:book=${book}`, `touch:pages=${P}`)).toBe(2 * P);
+  });
+
   it('nested: without VMCS shadowing 4 VMREADs of a fault trap, and nothing else', () => {
     const shadowed = exam('nested:vmcs=shadowed', `touch:pages=${P}`);
     const trapped = exam('nested:vmcs=trapped', `touch:pages=${P}`);
@@ -181,6 +195,17 @@ describe('unmap: r ranges taken back with V vCPUs in guest mode, beside a call w
     [600, 4],
   ])('kpop: ceil(r / 254) + V (r=%i, V=%i)', (r, V) => {
     expect(cost('kpop', r, V)).toBe(Math.ceil(r / 254) + V);
+  });
+
+  it.each([
+    [10, 3],
+    [600, 4],
+  ])('kpop: flush=request adds exactly the call for the flush (r=%i, V=%i)', (r, V) => {
+    expect(cost('kpop:flush=request', r, V)).toBe(Math.ceil(r / 254) + 1 + V);
+  });
+
+  it.each(['rbtree', 'interval', 'flat', 'none'])('kpop: the same with book=%s', (book) => {
+    expect(cost(`kpop:book=${book}`, 300, 2)).toBe(Math.ceil(300 / 254) + 2);
   });
 
   it.each([

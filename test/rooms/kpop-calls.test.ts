@@ -14,6 +14,7 @@ import {
   LIST_HEADER_BYTES,
   LIST_LIMIT,
   ListHeader,
+  PROT_ALL,
   PROT_READ,
   PROT_WRITE,
   packTarget,
@@ -95,6 +96,10 @@ class Caller {
 
   map(l2gfn: number, l1gfn: number, epoch = 0, prot = RW): Routine<number> {
     return this.call(KpopCall.map, [[l2gfn, packTarget(l1gfn, prot)]], { epoch });
+  }
+
+  protect(l2gfn: number, prot: number, epoch = 0, pages = 1): Routine<number> {
+    return this.call(KpopCall.protect, [[packTarget(l2gfn, prot), pages]], { epoch });
   }
 
   unmap(l2gfn: number, pages = 1, epoch = 0): Routine<number> {
@@ -258,7 +263,8 @@ describe('MAP', () => {
           page,
           i === 1 ? bad : good,
         ]);
-        expect(yield* l1.call(KpopCall.map, list)).toBe(Status.fault);
+        const answer = yield* l1.call(KpopCall.map, list);
+        expect([answerStatus(answer), answerDetail(answer)]).toEqual([Status.fault, 1]);
       },
     ]);
     const mapped = [0, 1, 2].map((i) => intentOf(scene, scene.first + i)?.intent.state);
@@ -340,6 +346,39 @@ describe('UNMAP', () => {
           expect(yield* again === 'unmap' ? l1.unmap(first) : l1.map(first, a)).toBe(Status.ok);
           expect(host.read(space.doneGen)).toBe(answerDetail(owed));
         }
+      },
+    ]);
+  });
+});
+
+describe('PROTECT', () => {
+  it('takes rights from intent and entry, and has flushed; gives them to the intent first', () => {
+    l1Runs([
+      function* body(l1): Routine<void> {
+        const { first, space, host } = l1.scene;
+        const has = (): unknown[] => {
+          const { intent, entry } = intentOf(l1.scene, first)!;
+          return [intent.prot, entry.read, entry.write, host.read(space.doneGen)];
+        };
+        yield* l1.map(first, yield* l1.page());
+        expect(yield* l1.protect(first, PROT_READ, 3)).toBe(Status.ok);
+        expect(has()).toEqual([PROT_READ, true, false, 1]);
+        yield* refused(l1, Status.stale, l1.protect(first, PROT_ALL, 2));
+        yield* refused(l1, Status.stale, l1.map(first + 1, yield* l1.page(), 2));
+        expect(yield* l1.protect(first, PROT_ALL, 3)).toBe(Status.ok);
+        expect(has()).toEqual([PROT_ALL, true, false, 1]);
+      },
+    ]);
+  });
+
+  it('passes over what is absent; EINVAL: no right to read, no pages, pages beyond L2', () => {
+    l1Runs([
+      function* body(l1): Routine<void> {
+        const { first, l2Pages } = l1.scene;
+        yield* refused(l1, Status.ok, l1.protect(first, PROT_READ, 0, 600));
+        yield* refused(l1, Status.invalid, l1.protect(first, PROT_WRITE));
+        yield* refused(l1, Status.invalid, l1.protect(first, PROT_READ, 0, 0));
+        yield* refused(l1, Status.invalid, l1.protect(l2Pages - 1, PROT_READ, 0, 2));
       },
     ]);
   });

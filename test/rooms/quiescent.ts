@@ -25,7 +25,7 @@ import { assemble } from '../../src/design/assemble.ts';
 import { parseDesign } from '../../src/design/index.ts';
 import type { System } from '../../src/design/system.ts';
 import { DEFAULT_CONDITIONS } from '../../src/experiment/run.ts';
-import { l1gfnOf, SlotState, stateOf } from '../../src/guest/l1/book.ts';
+import { l1gfnOf, SlotState, stateOf } from '../../src/guest/l1/book/slot.ts';
 import type { KpopGuest } from '../../src/guest/l1/kpop.ts';
 import type { AnonymousBacking } from '../../src/hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../../src/hypervisor/mmu/common.ts';
@@ -166,7 +166,7 @@ export function complaints(q: Quiescent): string[] {
 /** L1's book as a checker reads it. */
 export function slotsOf({ book }: KpopGuest): SlotBook & SlotCodec {
   return {
-    find: (cpu, l2gfn) => book.find(cpu, l2gfn),
+    wordOf: (cpu, l2gfn) => book.wordOf(cpu, l2gfn),
     l1gfn: l1gfnOf,
     isValid: (word) => stateOf(word) === SlotState.valid,
   };

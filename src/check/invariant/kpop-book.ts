@@ -9,9 +9,9 @@ import type { Context } from '../../runtime/context.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { hex, Onlooker, type View } from './view.ts';
 
-/** L1's book as far as a checker needs it: where the slot of an L2 page lies, 0 if nowhere. */
+/** L1's book as far as a checker needs it: the word of an L2 page, 0 if it has none. */
 export interface SlotBook {
-  find(cpu: Context, l2gfn: number): Routine<number>;
+  wordOf(cpu: Context, l2gfn: number): Routine<number>;
 }
 
 /** What a slot's word says: its L1 page, or that there is none. */
@@ -34,8 +34,7 @@ export function kpopBook(
   const wrong: string[] = [];
   for (const { first, end } of l2Memory) {
     for (let page = first; page < end; page++) {
-      const slot = onlooker.run((me) => book.find(me, page)) ?? 0;
-      const word = slot === 0 ? 0 : views.l1.read(slot);
+      const word = onlooker.run((me) => book.wordOf(me, page)) ?? 0;
       const intent = intents.get(page) ?? -1;
       intents.delete(page);
       const noted = word === 0 ? -1 : book.l1gfn(word);

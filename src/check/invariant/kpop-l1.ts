@@ -5,7 +5,7 @@
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import type { Platform } from '../../hypervisor/platform.ts';
 import type { StatePromise } from '../promise.ts';
-import { framesOwned } from './frames-owned.ts';
+import { framesOwned, type PoolUse } from './frames-owned.ts';
 import type { SlotBook, SlotCodec } from './kpop-book.ts';
 import { backingClaim } from './mmu-frames.ts';
 import { hex, Onlooker, type View } from './view.ts';
@@ -16,18 +16,31 @@ export interface KpopL1 {
   readonly pages: number;
   readonly backing: AnonymousBacking;
   readonly book: SlotBook & SlotCodec;
+  /** Whether the book is one at all: without, L0 alone knows what is mapped. */
+  readonly hasBook?: boolean;
+  /** Objects of the book, where they do not fit into its root. */
+  readonly slabs?: PoolUse['slabs'];
   /** The L1 page that L0 maps an L2 page to; -1 for none. */
   mapped(view: View, page: number): number;
+  /** The one that L2 may use besides because no flush has ended that; -1 for none. */
+  lingering?(view: View, page: number): number;
 }
 
 export function kpopL1Promises(l1: KpopL1): readonly StatePromise[] {
+  return l1.hasBook === false ? [releasedOf(l1)] : [releasedOf(l1), ...bookPromises(l1)];
+}
+
+function releasedOf(l1: KpopL1): StatePromise {
+  return {
+    id: 'l1.released',
+    title: 'L0 maps no page of L2 to a page that L1 has released',
+    source: 'primer/x86.md 6.6, V1-V5',
+    always: (view) => released(view, l1),
+  };
+}
+
+function bookPromises(l1: KpopL1): readonly StatePromise[] {
   return [
-    {
-      id: 'l1.released',
-      title: 'L0 maps no page of L2 to a page that L1 has released',
-      source: 'primer/x86.md 6.6, V1-V5',
-      always: (view) => released(view, l1),
-    },
     {
       id: 'l1.lost',
       title: 'what the book says is mapped L0 has been told',
@@ -44,7 +57,10 @@ export function kpopL1Promises(l1: KpopL1): readonly StatePromise[] {
 }
 
 /** At rest no frame of L1's pool is lost, and none has two owners; L1 is all that runs. */
-export function kpopL1Frames(platform: Platform, { backing, pages }: KpopL1): StatePromise {
+export function kpopL1Frames(
+  platform: Platform,
+  { backing, pages, slabs = [] }: KpopL1,
+): StatePromise {
   return {
     id: 'frames.owned',
     title: 'at rest every frame that was handed out has exactly one owner',
@@ -53,7 +69,7 @@ export function kpopL1Frames(platform: Platform, { backing, pages }: KpopL1): St
       framesOwned(view, {
         pool: platform.frames,
         cpus: platform.cpus,
-        slabs: [], // so few pages fit into the root of the book
+        slabs,
         claims: [backingClaim(view, backing, [{ first: 0, end: pages }])],
       }),
   };
@@ -64,13 +80,14 @@ function l1View(view: View, { viewOf }: KpopL1): View {
 }
 
 function released(view: View, l1: KpopL1): string | undefined {
-  const { pages, backing, mapped } = l1;
+  const { pages, backing, mapped, lingering } = l1;
   const mine = l1View(view, l1);
   for (let page = 0; page < pages; page++) {
-    const l1gfn = mapped(view, page);
     const frame = backing.peekFrame(mine, page);
-    if (l1gfn < 0 || l1gfn === frame) continue;
-    return `L2 page ${hex(page)} is mapped to L1 page ${hex(l1gfn)}, L1 has ${hex(frame)} there`;
+    for (const l1gfn of [mapped(view, page), lingering?.(view, page) ?? -1]) {
+      if (l1gfn < 0 || l1gfn === frame) continue;
+      return `L2 page ${hex(page)} is mapped to L1 page ${hex(l1gfn)}, L1 has ${hex(frame)} there`;
+    }
   }
   return undefined;
 }
@@ -81,8 +98,7 @@ function slots(view: View, l1: KpopL1): number[] {
   const mine = l1View(view, l1);
   const onlooker = new Onlooker(mine);
   return Array.from({ length: pages }, (_, page) => {
-    const slot = onlooker.run((me) => book.find(me, page)) ?? 0;
-    return slot === 0 ? 0 : mine.read(slot);
+    return onlooker.run((me) => book.wordOf(me, page)) ?? 0;
   });
 }
 

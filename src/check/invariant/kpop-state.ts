@@ -1,7 +1,9 @@
 /** What KPOP's L0 promises in every state, whoever is in the middle of what. */
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import { protOf, WRITE } from '../../hypervisor/mmu/kpop/leaf.ts';
 import type { Space } from '../../hypervisor/mmu/kpop/space.ts';
 import { hasEnded, type Vm } from '../../hypervisor/vcpu.ts';
+import { RIGHT_WRITE } from '../../machine/format/judge.ts';
 import type { StatePromise } from '../promise.ts';
 import { kpopEntries, kpopGenerations } from './kpop-entries.ts';
 import { kpopFrames } from './kpop-frames.ts';
@@ -9,9 +11,12 @@ import { kpopReverse } from './kpop-reverse.ts';
 import { type KpopPlace, kpopTree } from './kpop-tree.ts';
 import { hex, type View } from './view.ts';
 
-/** A word per L2 page: not 0 once an UNMAP of the page has returned to L1. */
+/** What L1 has been told is over, as words per L2 page. */
 export interface Revoked {
+  /** Not 0 once an UNMAP of the page has returned to L1. */
   at(page: number): number;
+  /** Rights (PROT_*) that a PROTECT has taken away, once it has returned to L1. */
+  withdrawnAt(page: number): number;
   readonly pages: number;
 }
 
@@ -35,6 +40,12 @@ export function kpopPromises(vm: Vm, host: KpopHost): readonly StatePromise[] {
       always: (view) => resurrected(view, space, revoked),
     },
     {
+      id: 'kpop.withdrawn',
+      title: 'K2, K14: once PROTECT has returned, nothing gives L2 the rights that it took away',
+      source: 'primer/x86.md 6.2, visibility contract V1, V2; 6.3, PROTECT',
+      always: (view) => givenAgain(view, space, revoked),
+    },
+    {
       id: 'kpop.torn',
       title: 'once a teardown has returned, nothing is mapped or wanted, and no vCPU goes on',
       source: 'primer/x86.md 6.5, teardown',
@@ -49,7 +60,7 @@ export function spacePromises(space: Space, l1Pages: number): readonly StateProm
   return [
     {
       id: 'kpop.composed',
-      title: 'K1: a present entry maps the frame behind its intent, and an L1 page backs it',
+      title: 'K1: a present entry maps the frame behind its intent with no more than its rights',
       source: 'primer/x86.md 6.10, K1',
       always: (view) => composed(view, space),
       atRest: (view) => kpopEntries(view, space),
@@ -83,6 +94,8 @@ function composed(view: View, space: Space): string | undefined {
 
 function leafWithout(view: View, space: Space, { entry, intent }: KpopPlace): string | undefined {
   if (intent.state !== 'valid') return `its intent is ${intent.state}`;
+  const more = protOf(entry) & ~intent.prot;
+  if (more !== 0) return `with rights ${more} that its intent does not give`;
   const frame = space.l1Memory.peekFrame(view, intent.payload);
   if (frame === entry.pfn) return undefined;
   return `L1 page ${hex(intent.payload)} is in frame ${hex(frame)}`;
@@ -100,6 +113,18 @@ function resurrected(view: View, space: Space, revoked: Revoked): string | undef
   return undefined;
 }
 
+/** A right that PROTECT took away for good is there, or wanted, again. */
+function givenAgain(view: View, space: Space, revoked: Revoked): string | undefined {
+  for (const { table, page, intent, entry } of kpopTree(view, space).places) {
+    if (table.level !== 0) continue;
+    const withdrawn = view.read(revoked.withdrawnAt(page));
+    const wanted = intent.state === 'valid' ? intent.prot : 0;
+    const again = (protOf(entry) | wanted) & withdrawn;
+    if (again !== 0) return `L2 page ${hex(page)} has rights ${again}, its PROTECT has returned`;
+  }
+  return undefined;
+}
+
 function leftOver(view: View, vm: Vm, { space, torn }: KpopHost): string | undefined {
   if (view.read(torn) === 0) return undefined;
   const running = vm.vcpus.find((v) => !hasEnded(view.read(v.mode)));
@@ -111,15 +136,26 @@ function leftOver(view: View, vm: Vm, { space, torn }: KpopHost): string | undef
   return `L2 page ${hex(left.page)} (level ${left.table.level}) is still ${left.intent.state}`;
 }
 
-/** Why L2 must not be able to use `frame` for a page: no L1 page is there, or UNMAP returned. */
+/** What L2 can use, now or for as long as a TLB keeps it. */
+export interface Usable {
+  readonly page: number;
+  readonly frame: number;
+  /** RIGHT_* bits, as the machine has them. */
+  readonly rights: number;
+}
+
+/** Why L2 must not be able to use a page so: no L1 page is there, or L1 was told that it cannot. */
 export function misuseOfKpop(
   view: View,
   l1Memory: AnonymousBacking,
   revoked: Revoked,
-  page: number,
-  frame: number,
+  { page, frame, rights }: Usable,
 ): string | undefined {
   if (view.read(revoked.at(page)) !== 0) return 'its UNMAP has returned';
+  const canWrite = (rights & RIGHT_WRITE) !== 0;
+  if (canWrite && (view.read(revoked.withdrawnAt(page)) & WRITE) !== 0) {
+    return 'the PROTECT that forbids writing has returned';
+  }
   for (const l1gfn of [page, page + revoked.pages]) {
     if (l1Memory.has(l1gfn) && l1Memory.peekFrame(view, l1gfn) === frame) return undefined;
   }

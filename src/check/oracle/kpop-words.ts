@@ -1,12 +1,20 @@
 /** What the words of KPOP's L0 mean to its specification. */
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import { ALL, protOf } from '../../hypervisor/mmu/kpop/leaf.ts';
 import { FENCE_GROUP, type Space } from '../../hypervisor/mmu/kpop/space.ts';
 import { kpopTree } from '../invariant/kpop-tree.ts';
 import type { View } from '../invariant/view.ts';
 import { type KpopPage, KpopSpecification, type KpopState } from './kpop.ts';
 import type { Oracle } from './specification.ts';
 
-const NOTHING: KpopPage = { l1gfn: -1, prot: 0, present: false, lingers: false, epoch: 0 };
+const NOTHING: KpopPage = {
+  l1gfn: -1,
+  prot: 0,
+  hardware: 0,
+  lingers: false,
+  withdrawn: 0,
+  epoch: 0,
+};
 
 export interface KpopSize {
   readonly pages: number;
@@ -45,14 +53,15 @@ function pagesOf(
   for (const { table, page, intent, entry } of kpopTree(view, space).places) {
     if (table.level !== 0 || page >= count) continue;
     const isHidden = intent.locked || isHeld;
-    const present = entry.kind === 'leaf';
     const { state, payload, prot } = intent;
+    const was = before?.pages[page];
     const isWanted = state === 'valid';
     found[page] = {
       l1gfn: isWanted ? payload : -1,
       prot: isWanted ? prot : 0,
-      present: present && (!isHidden || before === undefined || before.pages[page]!.present),
+      hardware: protOf(entry) & (isHidden && was !== undefined ? was.hardware : ALL),
       lingers: state === 'empty' && payload > done,
+      withdrawn: 0,
       epoch: 0,
     };
   }

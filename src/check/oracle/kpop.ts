@@ -5,9 +5,10 @@
  * the fence.
  *
  * Source: primer/x86.md 6.2 (statuses, visibility contract, epoch fence), 6.3 (M1-M5, U1-U3,
- * N1-N6). Each MAP, and each page of an UNMAP, has one moment. A fill may always be told to try
- * again, and a MAP may always leave the hardware entry to a later fill.
+ * N1-N6). Each MAP, and each page of an UNMAP or PROTECT, has one moment. A fill may always be told
+ * to try again, and a MAP may always leave the hardware entry to a later fill.
  */
+import { ALL } from '../../hypervisor/mmu/kpop/leaf.ts';
 import { hex } from '../invariant/view.ts';
 import type { Call, Specification, Step } from './specification.ts';
 
@@ -15,17 +16,19 @@ export interface KpopPage {
   /** L1's page; -1 if L1 wants nothing there. */
   readonly l1gfn: number;
   readonly prot: number;
-  /** Hardware has an entry for the intent. */
-  readonly present: boolean;
+  /** Rights of hardware's entry for the intent; 0: it has none. */
+  readonly hardware: number;
   /** The flush that ends what an earlier intent allowed may not be finished. */
   readonly lingers: boolean;
-  /** Epoch of the latest UNMAP of it: a MAP that knows an older one never installs. */
+  /** Rights that PROTECT has taken away and whose flush may not be finished. */
+  readonly withdrawn: number;
+  /** Epoch of its latest restriction: a call that knows an older one never gives it anything. */
   readonly epoch: number;
 }
 
 export interface KpopState {
   readonly pages: readonly KpopPage[];
-  /** Latest epoch that an UNMAP announced for the group: older MAPs may be refused from then on. */
+  /** Latest epoch of a restriction announced for the group: older calls may be refused then. */
   readonly fences: readonly number[];
   /** By L1 page. */
   readonly resident: readonly boolean[];
@@ -38,8 +41,11 @@ export interface KpopOptions {
 
 type Steps = readonly Step<KpopState>[];
 
+/** Beyond all places where a call can stand. */
+const STALE = 2 ** 20;
+
 export class KpopSpecification implements Specification<KpopState> {
-  readonly operations = ['map', 'unmap', 'fill', 'invalidate', 'access'];
+  readonly operations = ['map', 'unmap', 'protect', 'fill', 'invalidate', 'access'];
   readonly #fenceOf: (page: number) => number;
 
   constructor({ fenceOf }: KpopOptions) {
@@ -53,6 +59,16 @@ export class KpopSpecification implements Specification<KpopState> {
         return this.#map(state, { page: a, l1gfn: b, prot: c, epoch: d }, at);
       case 'unmap':
         return this.#unmap(state, { first: a, end: b, epoch: c }, at);
+      case 'unmap-more': {
+        const steps = this.#unmap(state, { first: a, end: b, epoch: c }, at);
+        return steps.map(({ state: next, at: then }) => {
+          return { state: next, at: Number(then) > 2 * (b - a) ? 'ok' : then };
+        });
+      }
+      case 'flush':
+        return [{ state: { ...state, pages: state.pages.map(finished) }, at: 'ok' }];
+      case 'protect':
+        return this.#protect(state, { first: a, end: b, prot: c, epoch: d }, at);
       case 'fill':
         return fill(state, a, b, at);
       case 'invalidate':
@@ -89,11 +105,11 @@ export class KpopSpecification implements Specification<KpopState> {
   ): Steps {
     const old = state.pages[page]!;
     // Two translations of one page are never live at once: what lingers has to cease first.
-    if (old.lingers) return [{ state: withPage(state, page, { ...old, lingers: false }), at }];
+    if (old.lingers) return [{ state: withPage(state, page, finished(old)), at }];
     const wanted = { ...old, l1gfn, prot };
-    const lazily = { state: withPage(state, page, { ...wanted, present: false }), at: 'ok' };
+    const lazily = { state: withPage(state, page, { ...wanted, hardware: 0 }), at: 'ok' };
     if (!state.resident[l1gfn]) return [lazily];
-    return [{ state: withPage(state, page, { ...wanted, present: true }), at: 'ok' }, lazily];
+    return [{ state: withPage(state, page, { ...wanted, hardware: prot }), at: 'ok' }, lazily];
   }
 
   /** The fences, then page by page, then until nothing of them lingers, in any order. */
@@ -102,39 +118,68 @@ export class KpopSpecification implements Specification<KpopState> {
     { first, end, epoch }: { first: number; end: number; epoch: number },
     at: number,
   ): Steps {
-    if (at === 0) {
-      const raised = new Set(pagesOf(first, end).map(this.#fenceOf));
-      const fences = state.fences.map((f, i) => (raised.has(i) ? Math.max(f, epoch) : f));
-      return [{ state: { ...state, fences }, at: 1 }];
-    }
+    if (at === 0) return [{ state: this.#withFences(state, first, end, epoch), at: 1 }];
     const count = end - first;
     if (at <= 2 * count) return removal(state, first + ((at - 1) >> 1), epoch, at);
-    const done = at - 2 * count - 1; // a bit for each page
-    if (done === 2 ** count - 1) return [{ state, at: 'ok' }];
-    return pagesOf(0, count)
-      .filter((i) => ((done >>> i) & 1) === 0)
-      .map((i) => {
-        const page = state.pages[first + i]!;
-        const finished = withPage(state, first + i, { ...page, lingers: false });
-        return { state: finished, at: at + 2 ** i };
-      });
+    const done = at - 2 * count - 1;
+    return done === 2 ** count - 1
+      ? [{ state, at: 'ok' }]
+      : finishing(state, first, count, done).map((step) => ({ ...step, at: step.at + at - done }));
+  }
+
+  /**
+   * The fences if it takes anything away, then page by page, hardware's entry and the intent; a
+   * call that takes anything away then ends as an UNMAP does. Where rights were not added because
+   * the call is old, `at` is larger by STALE.
+   */
+  #protect(
+    state: KpopState,
+    protect: { first: number; end: number; prot: number; epoch: number },
+    at: number,
+  ): Steps {
+    const { first, end, prot, epoch } = protect;
+    const isRestrictive = (prot & ALL) !== ALL;
+    if (at === 0) {
+      return [{ state: isRestrictive ? this.#withFences(state, first, end, epoch) : state, at: 1 }];
+    }
+    const count = end - first;
+    const stood = at % STALE;
+    if (stood <= 2 * count) {
+      const page = first + ((stood - 1) >> 1);
+      const mayRefuse = state.fences[this.#fenceOf(page)]! > epoch;
+      return change(state, { page, prot, epoch, isRestrictive, mayRefuse }, at);
+    }
+    const done = stood - 2 * count - 1;
+    if (!isRestrictive || done === 2 ** count - 1) {
+      return [{ state, at: at >= STALE ? 'stale' : 'ok' }];
+    }
+    return finishing(state, first, count, done).map((step) => ({
+      ...step,
+      at: step.at + at - done,
+    }));
+  }
+
+  #withFences(state: KpopState, first: number, end: number, epoch: number): KpopState {
+    const raised = new Set(pagesOf(first, end).map(this.#fenceOf));
+    const fences = state.fences.map((f, i) => (raised.has(i) ? Math.max(f, epoch) : f));
+    return { ...state, fences };
   }
 
   visible(state: KpopState): KpopState {
-    return { ...state, pages: state.pages.map((page) => ({ ...page, epoch: 0 })) };
+    return { ...state, pages: state.pages.map((page) => ({ ...page, epoch: 0, withdrawn: 0 })) };
   }
 
   ceased(before: KpopState, after: KpopState): KpopState {
     const pages = before.pages.map((page, i) =>
-      page.lingers && !after.pages[i]!.lingers ? { ...page, lingers: false } : page,
+      page.lingers && !after.pages[i]!.lingers ? finished(page) : page,
     );
     return { ...before, pages };
   }
 
   key({ pages, fences, resident }: KpopState): string {
     const words = pages.map(
-      ({ l1gfn, prot, present, lingers, epoch }) =>
-        `${l1gfn < 0 ? '-' : `${l1gfn}:${prot}`}${present ? 'P' : ''}${lingers ? 'L' : ''}${epoch}`,
+      ({ l1gfn, prot, hardware, lingers, withdrawn, epoch }) =>
+        `${l1gfn}:${prot},${hardware},${lingers ? 1 : 0},${withdrawn},${epoch}`,
     );
     return `${words} ${fences} ${resident.map(Number)}`;
   }
@@ -146,6 +191,8 @@ export class KpopSpecification implements Specification<KpopState> {
         return `map(page ${hex(a)} to L1 page ${hex(b)}, rights ${c}, epoch ${d})`;
       case 'unmap':
         return `unmap(pages ${hex(a)} to ${hex(b - 1)}, epoch ${c})`;
+      case 'protect':
+        return `protect(pages ${hex(a)} to ${hex(b - 1)}, rights ${c}, epoch ${d})`;
       case 'invalidate':
         return `invalidate(L1 pages ${hex(a)} to ${hex(b - 1)})`;
       default:
@@ -170,26 +217,82 @@ export class KpopSpecification implements Specification<KpopState> {
   }
 }
 
-function saysPage({ l1gfn, prot, present, lingers }: KpopPage): string {
+function saysPage({ l1gfn, prot, hardware, lingers }: KpopPage): string {
   const wanted = l1gfn < 0 ? 'unwanted' : `wanted at L1 page ${hex(l1gfn)} with rights ${prot}`;
-  return `${wanted}${present ? ', present' : ''}${lingers ? ', not yet flushed' : ''}`;
+  const present = hardware === 0 ? '' : `, present with rights ${hardware}`;
+  return `${wanted}${present}${lingers ? ', not yet flushed' : ''}`;
+}
+
+/** Nothing that was allowed before is still usable. */
+function finished(page: KpopPage): KpopPage {
+  return { ...page, lingers: false, withdrawn: 0 };
+}
+
+/** What is finished next, in any order; `done` has a bit for each page. */
+function finishing(
+  state: KpopState,
+  first: number,
+  count: number,
+  done: number,
+): { readonly state: KpopState; readonly at: number }[] {
+  return pagesOf(0, count)
+    .filter((i) => ((done >>> i) & 1) === 0)
+    .map((i) => {
+      const page = finished(state.pages[first + i]!);
+      return { state: withPage(state, first + i, page), at: done + 2 ** i };
+    });
 }
 
 /** Of one page: hardware's entry first (odd `at`), then the intent (or both at once). */
 function removal(state: KpopState, page: number, epoch: number, at: number): Steps {
   const old = state.pages[page]!;
   const hasCleared = at % 2 === 0;
-  if (old.present) {
+  if (old.hardware !== 0) {
     // It was filled again behind the back of who holds its lock: not for any specification.
     if (hasCleared) return [];
-    return [{ state: withPage(state, page, { ...old, present: false }), at: at + 1 }];
+    return [{ state: withPage(state, page, { ...old, hardware: 0 }), at: at + 1 }];
   }
   const next = hasCleared ? at + 1 : at + 2;
   const gone = { ...old, l1gfn: -1, prot: 0, epoch: Math.max(old.epoch, epoch) };
   const lingering = { state: withPage(state, page, { ...gone, lingers: true }), at: next };
   // What was present can still be cached; the rest may wait for somebody else's flush, or not.
   if (hasCleared || old.lingers) return [lingering];
-  return [{ state: withPage(state, page, { ...gone, lingers: false }), at: next }, lingering];
+  return [{ state: withPage(state, page, finished(gone)), at: next }, lingering];
+}
+
+/** Of one page: hardware's entry first (odd `at`), then the intent (or both at once). */
+function change(
+  state: KpopState,
+  call: {
+    readonly page: number;
+    readonly prot: number;
+    readonly epoch: number;
+    readonly isRestrictive: boolean;
+    readonly mayRefuse: boolean;
+  },
+  at: number,
+): Steps {
+  const { page, prot, epoch, isRestrictive, mayRefuse } = call;
+  const old = state.pages[page]!;
+  const hasNarrowed = at % 2 === 0;
+  const next = hasNarrowed ? at + 1 : at + 2;
+  if (old.l1gfn < 0) return hasNarrowed ? [] : [{ state, at: next }];
+  const going = old.hardware & ~prot;
+  if (going !== 0) {
+    if (hasNarrowed) return [];
+    const left = { ...old, hardware: old.hardware & prot, withdrawn: old.withdrawn | going };
+    return [{ state: withPage(state, page, left), at: at + 1 }];
+  }
+  const changed = {
+    ...old,
+    withdrawn: old.withdrawn | (old.prot & ~prot),
+    epoch: isRestrictive ? Math.max(old.epoch, epoch) : old.epoch,
+  };
+  const given = { state: withPage(state, page, { ...changed, prot }), at: next };
+  if ((prot & ~old.prot) === 0) return [given];
+  const kept = withPage(state, page, { ...changed, prot: old.prot & prot });
+  const refused = { state: kept, at: next < STALE ? next + STALE : next };
+  return [...(old.epoch > epoch ? [] : [given]), ...(mayRefuse ? [refused] : [])];
 }
 
 /**
@@ -197,7 +300,7 @@ function removal(state: KpopState, page: number, epoch: number, at: number): Ste
  * wanted no more; and the entry.
  */
 function fill(state: KpopState, page: number, needed: number, at: number): Steps {
-  const { l1gfn, prot, present } = state.pages[page]!;
+  const { l1gfn, prot, hardware } = state.pages[page]!;
   if (at === 0) {
     if (l1gfn < 0 || (prot & needed) !== needed) return [{ state, at: 'ask-owner' }];
     return [{ state, at: 1 + 2 * l1gfn }];
@@ -205,8 +308,9 @@ function fill(state: KpopState, page: number, needed: number, at: number): Steps
   const seen = (at - 1) >> 1;
   if (at % 2 === 1) return [{ state: withResident(state, seen, true), at: at + 1 }];
   const spurious = { state, at: 'retry' };
-  if (l1gfn !== seen || present || !state.resident[seen]) return [spurious];
-  const filled = withPage(state, page, { ...state.pages[page]!, present: true });
+  const isThere = hardware !== 0 && ((hardware & needed) === needed || (prot & needed) !== needed);
+  if (l1gfn !== seen || isThere || !state.resident[seen]) return [spurious];
+  const filled = withPage(state, page, { ...state.pages[page]!, hardware: prot });
   return [spurious, { state: filled, at: 'filled' }];
 }
 
@@ -216,21 +320,21 @@ function invalidate(state: KpopState, first: number, end: number, at: number): S
   if (at === 2 * count) return [{ state, at: 'ok' }];
   const l1gfn = first + (at % count);
   const users = pagesOf(0, state.pages.length).filter((i) => {
-    return state.pages[i]!.present && state.pages[i]!.l1gfn === l1gfn;
+    return state.pages[i]!.hardware !== 0 && state.pages[i]!.l1gfn === l1gfn;
   });
   if (at >= count) {
     return users.length > 0 ? [] : [{ state: withResident(state, l1gfn, false), at: at + 1 }];
   }
   if (users.length === 0) return [{ state, at: at + 1 }];
   return users.map((i) => {
-    return { state: withPage(state, i, { ...state.pages[i]!, present: false }), at };
+    return { state: withPage(state, i, { ...state.pages[i]!, hardware: 0 }), at };
   });
 }
 
 function access(state: KpopState, page: number, needed: number): Steps {
-  const { l1gfn, prot, lingers } = state.pages[page]!;
-  // Also while the UNMAP is under way: before it returns either state may be seen.
-  const isAllowed = l1gfn >= 0 && (prot & needed) === needed;
+  const { l1gfn, prot, lingers, withdrawn } = state.pages[page]!;
+  // Also while the UNMAP or PROTECT is under way: before it returns either state may be seen.
+  const isAllowed = l1gfn >= 0 && ((prot | withdrawn) & needed) === needed;
   return isAllowed || lingers ? [{ state, at: 'done' }] : [];
 }
 

@@ -35,6 +35,7 @@ export function howsOf(label: string, ops: readonly number[]): How[] {
   if (isLock(label)) return ['drop'];
   if (has([Op.fence])) return ['unordered'];
   if (has([Op.wait]) || has(FLUSHES)) return ['drop'];
+  if (has([Instruction.vmcall])) return /flush$/.test(label) ? ['drop'] : [];
   if (has([Op.cas])) return ['blind', 'split', 'drop'];
   return has(LOCKED) ? ['split', 'unordered', 'drop'] : [];
 }

@@ -173,8 +173,8 @@ export class Judge implements Judgement {
   }
 
   #staleLeaf(cached: Cached, usable: Map<number, number>): Broken | undefined {
-    const { page, frame } = cached;
-    const why = this.#checked.misuse(this.#view, page, frame);
+    const { page, frame, rights } = cached;
+    const why = this.#checked.misuse(this.#view, page, frame, rights);
     if (why !== undefined) {
       return ['tlb.stale', `may use page ${hex(page)} in frame ${hex(frame)}: ${why}`];
     }

@@ -2,7 +2,7 @@
  * What a check consists of: pieces, each a design with its axes under one litmus program and one
  * memory order. Every choice of a pairwise covering of the design's axes runs the litmus programs
  * on two CPUs, the first choice (the defaults) those on three, and every cell of the axes runs the
- * smallest one.
+ * smallest one. A budget may name litmus programs that stand for all under such choices.
  */
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
@@ -53,6 +53,11 @@ export interface Budget {
   readonly three: number;
   /** Litmus programs that are exhausted to other numbers than these. */
   readonly goals: Readonly<Record<string, Goals>>;
+  /**
+   * Where there are too many choices for a pairwise covering under each litmus program: those that
+   * are looked at beside the defaults, and the litmus programs that do it.
+   */
+  readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
 }
@@ -68,6 +73,18 @@ const USUAL = {
 const FURTHER: Goals = { sc: 3, tso: 2 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
+const PROTECTIONS = [
+  'protect-map',
+  'protect-fill',
+  'protect-unmap',
+  'protect-protect',
+  'protect-allow',
+  'protect-remove',
+  'allow-fill',
+  'write-protect',
+  'stay-protect',
+  'write-protect-a-while',
+];
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
 const LOGGED: Goals = { tso: 2, unless: 'log=protect' };
 const ONCE: Goals = { tso: 1 };
@@ -112,9 +129,29 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: {
     ...USUAL,
-    goals: { 'write-unmap-unmap': FURTHER, 'write-remove-map': { tso: 2 } },
+    goals: {
+      'write-unmap-unmap': FURTHER,
+      'write-remove-map': { tso: 2 },
+      // What PROTECT shares with UNMAP is looked at there, under every lock.
+      ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
+    },
   },
-  'kpop-l1': { ...USUAL, goals: { 'touch-drop-drop': FURTHER }, hasSmallThree: true },
+  'kpop-l1': {
+    ...USUAL,
+    goals: { 'touch-drop-drop': FURTHER },
+    covering: {
+      litmus: ['touch-invalidate'],
+      choices: [
+        'run=separate,batch=2',
+        'flush=request',
+        'book=rbtree',
+        'book=interval,flush=request',
+        'book=flat,batch=2',
+        'run=separate,book=none',
+      ],
+    },
+    hasSmallThree: true,
+  },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -168,7 +205,7 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const able = litmusFor(design.operations);
   if (able.length === 0) return badInput(`no litmus program fits what ${design.id} offers`);
   const wanted = options.litmus?.map(findLitmus);
-  const { hasSmallThree = false } = budgetOf(design.id);
+  const { hasSmallThree = false, covering } = budgetOf(design.id);
   const chosen = able.filter((litmus) => {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     return wanted === undefined || wanted.includes(litmus);
@@ -192,10 +229,12 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
       for (const choice of small) add(choice, litmus, weakest);
     } else {
       add(first!, litmus, memory);
+      if (covering?.litmus.includes(litmus.id) === false) continue;
       for (const choice of others) add(choice, litmus, weakest);
     }
   }
-  if (options.guards === true || design.given !== undefined) return pieces;
+  const isNarrow = design.given !== undefined || covering !== undefined;
+  if (options.guards === true || isNarrow) return pieces;
   const [smallest] = chosen;
   if (smallest === undefined) return pieces;
   for (const cell of cellsOf(concerning(design, smallest))) {
@@ -261,6 +300,8 @@ export function pieceOf(
 /** Choices that a design runs all litmus programs with, its defaults first. */
 function coveringOf(design: Planned): string[] {
   if (design.given !== undefined) return [nameOf(design, design.given)];
+  const { covering } = budgetOf(design.id);
+  if (covering !== undefined) return ['', ...covering.choices].map((axes) => nameOf(design, axes));
   return [...new Set(pairwise(valuesOf(design)).map((row) => nameOf(design, textOf(design, row))))];
 }
 

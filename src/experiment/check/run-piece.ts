@@ -211,7 +211,7 @@ function resultOf(
   const { guard, bounds } = piece;
   const verdict = found === undefined ? look.verdict : 'violated';
   const expected = guard === undefined ? 'holds' : 'violated';
-  const tooEasy = verdict === 'holds' ? tooEasyOf(task, look) : '';
+  const tooEasy = verdict === 'holds' ? tooEasyOf(task, look, scene) : '';
   const isAll = look.preemptions === Number.POSITIVE_INFINITY;
   const isEndless = harts.work.locals > MOST_LOCALS;
   const limits = limitsOf(piece, look, { wasHeld: harts.wasHeld, isEndless, ...says });
@@ -248,8 +248,9 @@ function sentenceOf(message: string): string {
   return message.slice(message.indexOf(': ') + 2);
 }
 
-function tooEasyOf({ piece }: PieceTask, { seen }: Look): string {
-  const never = neverSeen(findLitmus(piece.litmus), seen);
+function tooEasyOf({ piece }: PieceTask, { seen }: Look, { checked }: Scene): string {
+  const lacks = checked.lacks ?? [];
+  const never = neverSeen(findLitmus(piece.litmus), seen).filter((label) => !lacks.includes(label));
   if (never.length === 0) return '';
   return `the litmus was too easy: ${never.join(', ')} never happened`;
 }

@@ -103,9 +103,9 @@ export class StressWorld {
   }
 
   /** A CPU in guest mode has `frame` cached for `page`: it must not be one that was taken away. */
-  judgeUse(cpu: number, space: number, page: number, frame: number): void {
+  judgeUse(cpu: number, space: number, page: number, frame: number, rights: number): void {
     if (!this.checked.roots.includes(space)) return;
-    const why = this.checked.misuse(this.#view, page, frame);
+    const why = this.checked.misuse(this.#view, page, frame, rights);
     if (why === undefined) return;
     const use = `cpu${cpu} in guest mode may use page ${hex(page)} in frame ${hex(frame)}`;
     this.#broken(`tlb.stale: ${use}: ${why}`);

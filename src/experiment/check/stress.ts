@@ -202,7 +202,7 @@ class StressThread {
       send: (cpu, vector) => this.#control.send(cpu, vector),
       weaken: new Map(weaken),
       restAt: REST,
-      beforeUse: (space, page, frame) => world.judgeUse(thread, space, page, frame),
+      beforeUse: (space, ...use) => world.judgeUse(thread, space, ...use),
       beforeZero: (frame) => world.leavePool(frame, this.#poisoned),
     });
   }

@@ -52,8 +52,8 @@ export function* kpopVcpuThread(
     yield vmcall(cpu, KpopCall.run, [cpu.seat], 'l1.run');
     cpu.masked = false;
     cpu.spend(Unit.exitDispatch, 1);
-    const status = l1.fusedStatus(cpu);
-    if (status !== undefined) yield* l1.settle(cpu, status);
+    const statuses = l1.fusedStatuses(cpu);
+    if (statuses !== undefined) yield* l1.settle(cpu, statuses);
     const reason = cpu.read(state + StatePage.exitReason);
     if (reason === KpopExit.fault) {
       const gpa = cpu.read(state + StatePage.exitGuestPhysical);

@@ -1,6 +1,6 @@
 /**
- * L0's side of KPOP's hypercalls: MAP and UNMAP with a list in L1's memory, RUN with operations in
- * the state page. Lists are copied once before anything in them is believed.
+ * L0's side of KPOP's hypercalls: MAP, UNMAP and PROTECT with a list in L1's memory, RUN with
+ * operations in the state page. Lists are copied once before anything in them is believed.
  */
 import {
   DIRTY_INJECT,
@@ -28,7 +28,10 @@ import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import { advance, retire } from '../emulate.ts';
+import type { PageRange } from '../mmu/common.ts';
+import { joinFlush } from '../mmu/kpop/flush.ts';
 import { kpopMap, type MapElement } from '../mmu/kpop/map.ts';
+import { kpopProtect, type ProtectElement } from '../mmu/kpop/protect.ts';
 import { loadDying } from '../mmu/kpop/teardown.ts';
 import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -42,6 +45,9 @@ const EPOCH_LIMIT = 2 ** 52;
 /** Pages of one UNMAP element: a bound on work that cannot be interrupted. */
 const RANGE_LIMIT = 2 ** 18;
 
+/** Calls that pass a list. */
+const LISTED: readonly number[] = [KpopCall.map, KpopCall.unmap, KpopCall.protect];
+
 /** Words of one list element or fused record, as copied. */
 interface Element {
   readonly first: number;
@@ -53,7 +59,8 @@ export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void>
   const { registers } = v.active.guest;
   const call = registers[0]!;
   if (call === KpopCall.run) return run(cpu, v, vm);
-  if (call !== KpopCall.map && call !== KpopCall.unmap) return undefined;
+  if (call === KpopCall.flush) return flush(cpu, v, vm, registers[1]!);
+  if (!LISTED.includes(call)) return undefined;
   return listed(cpu, v, vm, call, registers[1]!);
 }
 
@@ -62,7 +69,7 @@ function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number):
   yield* retire(cpu, v, yield* listCall(cpu, vm, call, page));
 }
 
-/** MAP or UNMAP of the list at guest-physical address `page` of L1. */
+/** MAP, UNMAP or PROTECT of the list at guest-physical address `page` of L1. */
 function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routine<number> {
   if (page % FRAME_BYTES !== 0) return Status.invalid;
   if (num(yield loadDying(cpu, vm.space)) !== 0) return Status.stale;
@@ -79,11 +86,12 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
   if (call === KpopCall.unmap) {
     return yield* unmapList(cpu, vm, elements, { epoch, join, isLast });
   }
-  for (const element of elements) {
-    const wanted = mappingOf(vm, element, epoch);
-    if (wanted === undefined) return Status.invalid;
-    const status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
-    if (status !== Status.ok) return status;
+  if (call === KpopCall.protect) return yield* protectList(cpu, vm, elements, epoch);
+  for (let i = 0; i < count; i++) {
+    const wanted = mappingOf(vm, elements[i]!, epoch);
+    let status: number = Status.invalid;
+    if (wanted !== undefined) status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
+    if (status !== Status.ok) return packAnswer(status, i);
   }
   return Status.ok;
 }
@@ -110,18 +118,58 @@ function* unmapList(
   elements: readonly Element[],
   series: { readonly epoch: number; readonly join: number; readonly isLast: boolean },
 ): Routine<number> {
-  const isInside = (e: Element): boolean =>
-    e.second >= 1 && e.second <= RANGE_LIMIT && e.first + e.second <= vm.l2Pages;
-  if (!elements.every(isInside)) return Status.invalid;
-  const ranges = elements.map((e) => ({ first: e.first, end: e.first + e.second }));
-  // A label from the future would make the generation jump; such a call is none of a series.
-  if (series.join > num(yield cpu.load(vm.space.gen, 'kpop.call.gen')) + 1) return Status.invalid;
+  const ranges = elements.map(({ first, second }) => rangeOf(vm, first, second));
+  if (!ranges.every((range) => range !== undefined)) return Status.invalid;
+  if (yield* isFuture(cpu, vm, series.join)) return Status.invalid;
   const unmapped = yield* kpopUnmap(cpu, vm.space, ranges, series.epoch);
   const label = Math.max(unmapped.label, series.join);
   // Table pages cannot wait for the end of the series: nothing here remembers them.
   const isOver = series.isLast || unmapped.tables.length > 0;
   if (isOver) yield* finishUnmap(cpu, vm.space, { ...unmapped, label });
   return series.isLast ? Status.ok : packAnswer(Status.ok, label);
+}
+
+/** A label from the future would make the generation jump; such a call is none of a series. */
+function* isFuture(cpu: Context, { space }: KpopVm, label: number): Routine<boolean> {
+  return label > num(yield cpu.load(space.gen, 'kpop.call.gen')) + 1;
+}
+
+/** FLUSH: the change with this label is finished when it returns. */
+function* flush(cpu: Context, v: Vcpu, vm: KpopVm, label: number): Routine<void> {
+  cpu.note(Event.hypercall, KpopCall.flush, 0);
+  let status: number = Status.ok;
+  if (num(yield loadDying(cpu, vm.space)) !== 0) status = Status.stale;
+  else if (!(label >= 0) || (yield* isFuture(cpu, vm, label))) status = Status.invalid;
+  else yield* joinFlush(cpu, vm.space, label);
+  yield* retire(cpu, v, status);
+}
+
+/** The pages that an element names; `undefined` if L2 has no such pages, or they are too many. */
+function rangeOf({ l2Pages }: KpopVm, first: number, count: number): PageRange | undefined {
+  const isInside = count >= 1 && count <= RANGE_LIMIT && first + count <= l2Pages;
+  return isInside ? { first, end: first + count } : undefined;
+}
+
+/** All elements are checked before any is done; one flush for all. */
+function* protectList(
+  cpu: Context,
+  vm: KpopVm,
+  elements: readonly Element[],
+  epoch: number,
+): Routine<number> {
+  const wanted = elements.map((element) => protectionOf(vm, element, epoch));
+  if (!wanted.every((each) => each !== undefined)) return Status.invalid;
+  const done = { label: 0, isStale: false };
+  for (const each of wanted) yield* kpopProtect(cpu, vm.space, each, done);
+  yield* joinFlush(cpu, vm.space, done.label);
+  return done.isStale ? Status.stale : Status.ok;
+}
+
+/** What an element asks to be protected; `undefined` if no PROTECT could ask for that. */
+function protectionOf(vm: KpopVm, element: Element, epoch: number): ProtectElement | undefined {
+  const range = rangeOf(vm, targetGfn(element.first), element.second);
+  const prot = targetProt(element.first);
+  return range === undefined || (prot & PROT_READ) === 0 ? undefined : { ...range, prot, epoch };
 }
 
 /** RUN: applies the fused operations, then the vCPU's run loop enters L2 instead of L1. */
@@ -182,10 +230,14 @@ function* applyFused(cpu: Context, vm: KpopVm, target: KpopVcpu): Routine<boolea
     const at = state + StatePage.fused + i * FUSED_RECORD_BYTES;
     const element = { first: cpu.read(at + 8), second: cpu.read(at + 16) };
     const epoch = cpu.read(at + 24);
-    const isMap = cpu.read(at) === KpopCall.map && epoch <= EPOCH_LIMIT;
+    const operation = epoch <= EPOCH_LIMIT ? cpu.read(at) : 0;
+    const isMap = operation === KpopCall.map;
     const wanted = isMap ? mappingOf(vm, element, epoch) : undefined;
-    const status =
-      wanted === undefined ? Status.invalid : num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
+    let status: number = Status.invalid;
+    if (wanted !== undefined) status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
+    else if (operation === KpopCall.protect) {
+      status = yield* protectList(cpu, vm, [element], epoch);
+    }
     cpu.write(at, status);
     if (status !== Status.ok) return false;
   }

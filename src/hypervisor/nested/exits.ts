@@ -1,13 +1,10 @@
 /**
- * Exits of L2 while L1 runs it through emulated VMX: L0's own (interrupts, faults that the shadow
- * can answer), or L1's.
+ * Exits of L2 while L1 runs it through emulated VMX or SVM: L0's own (interrupts, faults that the
+ * shadow can answer), or L1's.
  */
-import { ExitReason } from '../../machine/exit.ts';
 import { type Entry, indexAt } from '../../machine/format/format.ts';
 import { RESERVED } from '../../machine/format/judge.ts';
-import { vmread } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { Field } from '../../machine/vmcs.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
@@ -15,24 +12,22 @@ import { beginLookup, isStale, type Stage2Fault } from '../mmu/common.ts';
 import { fetchShadow, setNestedLeaf } from '../mmu/shadow/fetch.ts';
 import type { GuestStep } from '../mmu/shadow/tables.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
-import { reflect } from './reflect.ts';
+import type { Refused } from './side.ts';
 import { type NestedVm, nestedOf } from './state.ts';
 
 const FRAME_BYTES = 4096;
 
 export function l2Exits(vm: NestedVm): ExitTable {
-  const toL1: ExitHandler = function* handToL1(cpu, v): Routine<void> {
-    const reason = num(yield vmread(cpu, Field.exitReason, 'nested.reason'));
-    yield* reflect(cpu, v, vm, { reason, qualification: 0, guestPhysical: 0 });
-  };
+  const { exits } = vm.tdp.platform.virt;
+  const toL1: ExitHandler = (cpu, v) => vm.side.reflectInstruction(cpu, v, vm);
   return new Map<number, ExitHandler>([
-    [ExitReason.eptViolation, (cpu, v) => violation(cpu, v, vm)],
-    [ExitReason.externalInterrupt, hostInterrupt],
-    [ExitReason.cpuid, toL1],
-    [ExitReason.vmcall, toL1],
-    [ExitReason.msrWrite, toL1],
-    [ExitReason.msrRead, toL1],
-    [ExitReason.hlt, toL1],
+    [exits.fault, (cpu, v) => violation(cpu, v, vm)],
+    [exits.interrupt, hostInterrupt],
+    [exits.cpuid, toL1],
+    [exits.hypercall, toL1],
+    [exits.msrWrite, toL1],
+    [exits.msrRead, toL1],
+    [exits.halt, toL1],
   ]);
 }
 
@@ -41,14 +36,13 @@ function* hostInterrupt(): Routine<void> {
 }
 
 function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
-  const hardware = num(yield vmread(cpu, Field.exitQualification, 'nested.violation.why'));
-  const gpa = num(yield vmread(cpu, Field.exitGuestPhysical, 'nested.violation.where'));
-  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: v.virt.accessOf(hardware) };
+  const { block } = v.active;
+  const code = num(yield v.virt.faultCode(cpu, block, 'nested.violation.why'));
+  const gpa = num(yield v.virt.faultAddress(cpu, block, 'nested.violation.where'));
+  const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: v.virt.accessOf(code) };
   const refused = yield* shadowFault(cpu, v, vm, fault);
   if (refused === undefined) return;
-  const { reason, rights } = refused;
-  const qualification = reason === ExitReason.eptViolation ? (hardware & ~0x38) | rights : 0;
-  yield* reflect(cpu, v, vm, { reason, qualification, guestPhysical: gpa });
+  yield* vm.side.reflectFault(cpu, v, vm, { ...refused, code, gpa });
 }
 
 /** Fills the shadow for one fault; or says what kind of exit it is for L1. */
@@ -65,22 +59,14 @@ export function* shadowFault(
   return walk.refused;
 }
 
-/** The guest's tables do not permit the access: L1's business. */
-interface Refused {
-  /** Exit reason for L1. */
-  readonly reason: number;
-  /** Rights found, as qualification bits 3-5. */
-  readonly rights: number;
-}
-
 /** Steps down to the leaf, none if L1 changed an entry meanwhile; or why there is no leaf. */
 interface Walk {
   readonly steps: readonly GuestStep[];
   readonly refused: Refused | undefined;
 }
 
-const ABSENT: Walk = { steps: [], refused: { reason: ExitReason.eptViolation, rights: 0 } };
-const MALFORMED: Walk = { steps: [], refused: { reason: ExitReason.eptMisconfig, rights: 0 } };
+const ABSENT: Walk = { steps: [], refused: { malformed: false, rights: 0 } };
+const MALFORMED: Walk = { steps: [], refused: { malformed: true, rights: 0 } };
 const CHANGED: Walk = { steps: [], refused: undefined };
 
 /**
@@ -104,7 +90,7 @@ function* walkEpt12(cpu: Context, v: Vcpu, vm: NestedVm, fault: Stage2Fault): Ro
     if (verdict < 0 || entry.kind !== wanted || !vm.tdp.backing.has(entry.pfn)) return ABSENT;
     rights &= (entry.read ? 8 : 0) | (entry.write ? 16 : 0) | (entry.execute ? 32 : 0);
     if (level === 0 && !permits(rights, fault.access)) {
-      return { steps, refused: { reason: ExitReason.eptViolation, rights } };
+      return { steps, refused: { malformed: false, rights } };
     }
     const marked = yield* markUsed(cpu, vm, at, entry, level, fault.access === 'write');
     if (marked === undefined) return CHANGED;

@@ -10,16 +10,21 @@ import type { ShadowMmu } from '../mmu/shadow/mmu.ts';
 import type { GuestTables } from '../mmu/shadow/tables.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
+import type { NestedSide } from './side.ts';
 
 /** What all vCPUs of one L1 VM share. */
 export interface NestedVm {
   /** L0's MMU for L1: its lock protects the shadow too, and its backing says what L1 pages are. */
   readonly tdp: TdpMmu;
   readonly shadow: ShadowMmu;
+  /** Which virtualisation extension L1 finds. */
+  readonly side: NestedSide;
   /** EPT12 as the shadow mirrors it. */
   readonly tables: GuestTables;
   /** Whether VMREAD and VMWRITE of shadowed fields go without an exit. */
   readonly vmcsShadowing: boolean;
+  /** SVM: whether STGI, CLGI, VMLOAD and VMSAVE of L1 go without an exit. */
+  readonly virtualGif: boolean;
   /** Whether a trapped table store flushes TLBs at once, or leaves that to L1's INVEPT. */
   readonly storeFlush: 'now' | 'lazy';
   /** Word: something was zapped without a flush since the last one; atomic. */
@@ -32,11 +37,14 @@ export interface NestedVm {
 }
 
 export interface NestedVcpu {
-  /** Host frame of the cached copy. */
+  /** Host frame of the cached copy of VMCS12, or of the snapshot of VMCB12. */
   readonly cached: number;
-  /** Host frame of the shadow VMCS. */
+  /** VMX: host frame of the shadow VMCS. */
   readonly shadowVmcs: number;
+  /** What hardware runs L2 with: VMCS02, or VMCB02. */
   readonly vmcs02: number;
+  /** SVM: L1 page of VMCB12. */
+  vmcb12: number;
   /** L1 wrote a field outside the shadowed set since the last entry. */
   dirty: boolean;
   /** L1 executed INVEPT: the root is looked up again, and hardware flushes. */

@@ -1,23 +1,33 @@
 /**
- * L1's VMX instructions, emulated by L0: each was an exit. VMREAD and VMWRITE come here only for
+ * L1's VMX instructions, emulated by L0: each was an exit. A VM entry of L1's is checks, merging
+ * VMCS12 into VMCS02, and then a plain hardware entry. VMREAD and VMWRITE come here only for
  * fields outside the shadow VMCS, or for all of them when VMCS shadowing is off.
  */
 import { ExitReason } from '../../machine/exit.ts';
-import { copyFields, vmwrite } from '../../machine/instruction.ts';
+import type { GuestContext } from '../../machine/guest.ts';
+import { copyFields, vmptrld, vmread, vmwrite } from '../../machine/instruction.ts';
 import { Unit } from '../../machine/preset/price.ts';
-import { Field, fieldAt, Groups, isShadowed } from '../../machine/vmcs.ts';
-import type { Routine } from '../../runtime/act.ts';
+import { eptp, Field, fieldAt, Groups, isShadowed } from '../../machine/vmcs.ts';
+import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { retire } from '../emulate.ts';
 import type { ExitHandler, Vcpu } from '../vcpu.ts';
-import { nestedEntry } from './entry.ts';
-import { SHADOWED } from './fields.ts';
-import { type NestedVm, nestedOf } from './state.ts';
+import { runningL2 } from './entry.ts';
+import { CHECKS, ENTRY_ALWAYS, ENTRY_RARE, SHADOWED, SHADOWED_WRITABLE } from './fields.ts';
+import { reflect } from './reflect.ts';
+import type { NestedSide } from './side.ts';
+import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
+
+const FRAME_BYTES = 4096;
+/** What L1's VM entry yields if a control of VMCS12 is refused (VMfailValid). */
+const VM_FAIL = 1;
+/** VPID02 of L2's vCPUs start here; L1's are below. */
+const L2_VPIDS = 1024;
 
 /** Decoding a VMX instruction's operands from the instruction information, in controls checked. */
 const DECODE_CHECKS = 8;
 
-export function vmxExits(vm: NestedVm): readonly (readonly [number, ExitHandler])[] {
+function instructions(vm: NestedVm): readonly (readonly [number, ExitHandler])[] {
   return [
     [ExitReason.vmptrld, (cpu, v) => emulateVmptrld(cpu, v, vm)],
     [ExitReason.vmread, (cpu, v) => emulateVmread(cpu, v, vm)],
@@ -26,6 +36,26 @@ export function vmxExits(vm: NestedVm): readonly (readonly [number, ExitHandler]
     [ExitReason.invept, (cpu, v) => emulateInvept(cpu, v, vm)],
     [ExitReason.invvpid, (cpu, v) => emulateInvept(cpu, v, vm)], // flushes more than it must
   ];
+}
+
+/** L1 executed VMLAUNCH or VMRESUME. */
+function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
+  const nested = nestedOf(vm, v);
+  const l2 = v.own.guest.top.act.operand as GuestContext;
+  cpu.spend(Unit.controlChecked, CHECKS);
+  if (!vm.tdp.backing.has(rootOf(cpu, nested))) return yield* retire(cpu, v, VM_FAIL);
+  if (vm.vmcsShadowing) {
+    yield vmptrld(cpu, nested.shadowVmcs, 'nested.in.shadow');
+    const copy = { fields: SHADOWED_WRITABLE, from: nested.shadowVmcs, to: nested.cached };
+    yield copyFields(cpu, copy, 'nested.in');
+  }
+  yield vmptrld(cpu, nested.vmcs02, 'nested.entry.vmcs02');
+  v.loaded = nested.vmcs02;
+  const fields = nested.dirty ? [...ENTRY_ALWAYS, ...ENTRY_RARE] : ENTRY_ALWAYS;
+  nested.dirty = false;
+  yield copyFields(cpu, { fields, from: nested.cached, to: nested.vmcs02 }, 'nested.merge');
+  if (nested.running?.guest !== l2) nested.running = runningL2(vm, l2, nested.vmcs02);
+  v.active = nested.running;
 }
 
 /** The region's fields are cached; with VMCS shadowing L1 reaches the shadowed ones from now on. */
@@ -75,3 +105,32 @@ function* emulateInvept(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   nested.root = 0;
   yield* retire(cpu, v, 0);
 }
+
+/** L1 page of the root that VMCS12 names; flags beside it do not tell roots apart, as in a TLB. */
+function rootOf(cpu: Context, nested: NestedVcpu): number {
+  return Math.floor(cpu.read(fieldAt(nested.cached, Field.eptp)) / FRAME_BYTES);
+}
+
+export const vmxSide: NestedSide = {
+  prepareBlock(boot, { vcpus }, v): void {
+    boot.write(fieldAt(vcpus[v.index]!.vmcs02, Field.vpid), L2_VPIDS + v.index);
+  },
+  rootOf,
+  useRoot(cpu, { vmcs02 }, table, levels): void {
+    cpu.write(fieldAt(vmcs02, Field.eptp), eptp(table, levels));
+  },
+  reflectInterrupt: (cpu, v, vm) => {
+    const reason = ExitReason.externalInterrupt;
+    return reflect(cpu, v, vm, { reason, qualification: 0, guestPhysical: 0 });
+  },
+  *reflectInstruction(cpu, v, vm): Routine<void> {
+    const reason = num(yield vmread(cpu, Field.exitReason, 'nested.reason'));
+    yield* reflect(cpu, v, vm, { reason, qualification: 0, guestPhysical: 0 });
+  },
+  reflectFault: (cpu, v, vm, { malformed, rights, code, gpa }) => {
+    const reason = malformed ? ExitReason.eptMisconfig : ExitReason.eptViolation;
+    const qualification = malformed ? 0 : (code & ~0x38) | rights;
+    return reflect(cpu, v, vm, { reason, qualification, guestPhysical: gpa });
+  },
+  instructions,
+};

@@ -27,7 +27,7 @@ export interface SharedCpuOptions {
   /** Labels at which a thread of a vCPU may stay for ever, if nothing is above it. */
   readonly restAt: ReadonlySet<string>;
   /** A guest is about to use a translation that its CPU has cached. */
-  readonly beforeUse?: (space: number, page: number, frame: number) => void;
+  readonly beforeUse?: (space: number, page: number, frame: number, rights: number) => void;
   /** A frame is about to be zeroed. */
   readonly beforeZero?: (frame: number) => void;
 }
@@ -125,8 +125,9 @@ export class SharedCpu implements ThreadCpu {
     const guest = context as GuestContext;
     const page = Math.floor(at / FRAME_BYTES);
     const { root, tag } = guest.regime;
-    const frame = this.#cpu.tlb.lookup(this.#cpu.guestPhysicalSpace(tag), page, 1 << READ);
-    if (frame >= 0) this.#options.beforeUse?.(root, page, frame);
+    const { tlb } = this.#cpu;
+    const frame = tlb.lookup(this.#cpu.guestPhysicalSpace(tag), page, 1 << READ);
+    if (frame >= 0) this.#options.beforeUse?.(root, page, frame, tlb.rights);
     return this.#m.translator.guestPhysical(this.#cpu, guest, at, op === Op.load ? READ : WRITE);
   }
 

@@ -5,13 +5,13 @@
  *
  * Steps M1-M5 and the fill of primer/x86.md 6.3 (proposal).
  */
-import { PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../../../abi/kpop.ts';
-import type { Entry } from '../../../machine/format/format.ts';
+import { Status } from '../../../abi/kpop.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { encode, lockEntry, type Place, unlockEntry } from './entry.ts';
 import { joinFlush } from './flush.ts';
 import { decodeIntent, type Intent, validIntent } from './intent.ts';
+import { leafOf, protOf } from './leaf.ts';
 import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
 
@@ -94,24 +94,9 @@ function* install(cpu: Context, space: Space, place: Place, plan: Plan): Routine
     yield* reverse.remove(cpu, l1gfn, place, 0);
     return false;
   }
-  const leaf = leafOf(space, pfn, prot);
+  const leaf = leafOf(space.format, pfn, prot);
   yield cpu.storeWord(place.hardware, leaf, 'kpop.map.hardware');
   return true;
-}
-
-function leafOf(space: Space, pfn: number, prot: number): Entry {
-  return space.format.leaf({
-    pfn,
-    level: 0,
-    rights: {
-      read: (prot & PROT_READ) !== 0,
-      write: (prot & PROT_WRITE) !== 0,
-      execute: (prot & PROT_EXECUTE) !== 0,
-      user: true,
-    },
-    accessed: true,
-    dirty: (prot & PROT_WRITE) !== 0,
-  });
 }
 
 /** What a fault of L2 finds: filled from the intent, or L1 must decide. */
@@ -128,7 +113,7 @@ export function* kpopFill(
   if (level > 0) return 'ask-owner';
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
-  if (seen.state !== 'valid' || (seen.prot & needed) !== needed) return 'ask-owner';
+  if (seen.state !== 'valid' || !allows(seen, needed)) return 'ask-owner';
   const l1gfn = seen.payload;
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
   const pfn = yield* space.l1Memory.find(cpu, l1gfn);
@@ -136,11 +121,23 @@ export function* kpopFill(
   if (intent.state === 'dead') return 'retry'; // its table page was removed
   const hardware = space.format.decode(yield cpu.load(place.hardware, 'kpop.fill.look'), 0);
   const unchanged = intent.state === 'valid' && intent.payload === l1gfn && pfn >= 0;
-  if (!unchanged || hardware.kind === 'leaf') {
+  const lacking = needed & ~protOf(hardware);
+  if (!unchanged || (hardware.kind === 'leaf' && (lacking === 0 || !allows(intent, needed)))) {
     yield* unlockEntry(cpu, space, place, encode(intent));
     return 'retry'; // somebody else was faster
+  }
+  if (hardware.kind === 'leaf') {
+    // Rights that a PROTECT has added. The entry is in the reverse map, so its frame is L1's still.
+    const wider = leafOf(space.format, hardware.pfn, intent.prot);
+    yield cpu.storeWord(place.hardware, wider, 'kpop.fill.widen');
+    yield* unlockEntry(cpu, space, place, encode(intent));
+    return 'filled';
   }
   const installed = yield* install(cpu, space, place, { l1gfn, prot: intent.prot, pfn, seq });
   yield* unlockEntry(cpu, space, place, encode(intent));
   return installed ? 'filled' : 'retry';
+}
+
+function allows({ prot }: Intent, needed: number): boolean {
+  return (prot & needed) === needed;
 }

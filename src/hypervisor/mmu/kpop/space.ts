@@ -2,7 +2,7 @@
  * An address space (AS) of KPOP in L0: the tree of table pages, each with hardware entries beside
  * intents; flush generations; epoch fences; and the words by which CPUs say which AS they run.
  *
- * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: huge intents, windows, PROTECT, AS_RESET,
+ * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: huge intents, windows, AS_RESET,
  * quotas and donated memory (step 4).
  */
 import type { Arena } from '../../../alloc/arena.ts';

@@ -10,11 +10,12 @@ import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
 import { clearHardware, encode, lockEntry, type Place, placeAt, unlockEntry } from './entry.ts';
+import { raiseFences } from './fence.ts';
 import { joinFlush, nextLabel, raise } from './flush.ts';
 import { emptyIntent, type Intent } from './intent.ts';
 import { removeTable } from './remove.ts';
 import { beginSection, endSection } from './section.ts';
-import { FENCE_GROUP, type Space, TableWords } from './space.ts';
+import { type Space, TableWords } from './space.ts';
 import { type Stop, walk } from './walk.ts';
 
 /** What an UNMAP has taken out of the tree, to be finished by `finishUnmap`. */
@@ -33,11 +34,7 @@ export function* kpopUnmap(
   epoch: number,
 ): Routine<Unmapped> {
   // The fence first: a MAP with an older epoch that comes later is refused under the entry lock.
-  for (const range of ranges) {
-    for (let gfn = range.first; gfn < range.end; gfn = nextGroup(gfn)) {
-      yield* raise(cpu, space.fence(gfn), epoch, 'kpop.unmap.fence');
-    }
-  }
+  for (const range of ranges) yield* raiseFences(cpu, space, range, epoch, 'kpop.unmap.fence');
   let target = 0;
   const tables: number[] = [];
   for (const range of ranges) {
@@ -63,11 +60,6 @@ export function* finishUnmap(
   if (label > 0) yield* joinFlush(cpu, space, label);
   // No CPU walks them any more; threads that went down before may still look at them.
   for (const header of tables) yield* space.grace.defer(cpu, header);
-}
-
-/** First page of the next group that shares a fence. */
-function nextGroup(gfn: number): number {
-  return (Math.floor(gfn / FENCE_GROUP) + 1) * FENCE_GROUP;
 }
 
 /** The label that finishes it; -1 if the place is dead. */

@@ -5,13 +5,13 @@
  * Source: lib/xarray.c of Linux (facts). Leaves out: marks, multi-index entries, shrinking (nodes
  * stay once they exist), a height that grows (it is fixed by the largest index).
  */
-import type { Arena } from '../../alloc/arena.ts';
-import type { Slab } from '../../alloc/slab.ts';
-import { bitsAt } from '../../base/bits.ts';
-import { Unit } from '../../machine/preset/price.ts';
-import { num, type Routine } from '../../runtime/act.ts';
-import type { Context } from '../../runtime/context.ts';
-import { lock, type Spinlock, spinlock, unlock } from '../../sync/spinlock.ts';
+import type { Arena } from '../../../alloc/arena.ts';
+import type { Slab } from '../../../alloc/slab.ts';
+import { bitsAt } from '../../../base/bits.ts';
+import { Unit } from '../../../machine/preset/price.ts';
+import { num, type Routine } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import { lock, type Spinlock, spinlock, unlock } from '../../../sync/spinlock.ts';
 
 const SLOT_BITS = 6;
 const SLOTS = 1 << SLOT_BITS;

@@ -1,0 +1,129 @@
+/**
+ * How L1 calls L0: lists in an argument page of the calling vCPU, operations that travel with the
+ * next RUN in its state page, and the answers.
+ */
+import {
+  answerDetail,
+  answerStatus,
+  FLAG_MORE,
+  FUSED_RECORD_BYTES,
+  KpopCall,
+  LIST_ELEMENT_BYTES,
+  LIST_HEADER_BYTES,
+  LIST_LIMIT,
+  ListHeader,
+  PROT_ALL,
+  packTarget,
+  StatePage,
+  Status,
+} from '../../abi/kpop.ts';
+import { defect } from '../../base/assert.ts';
+import type { PageRange } from '../../hypervisor/mmu/common.ts';
+import type { Platform } from '../../hypervisor/platform.ts';
+import { vmcall } from '../../machine/instruction.ts';
+import { Unit } from '../../machine/preset/price.ts';
+import { num, type Routine } from '../../runtime/act.ts';
+import type { Context } from '../../runtime/context.ts';
+
+const FRAME_BYTES = 4096;
+
+/**
+ * When a page that UNMAP took away is out of use: when the call has returned (KPOP's contract), or
+ * when the flush that L1 asks for after it has (as hardware's tables have it).
+ */
+export type FlushContract = 'visible' | 'request';
+
+type Elements = readonly (readonly [number, number])[];
+
+/** A page of L2 and the page of L1 that is to be there. */
+interface Mapped {
+  readonly l2gfn: number;
+  readonly l1gfn: number;
+}
+
+interface Header {
+  readonly epoch: number;
+  readonly flags: number;
+  readonly join: number;
+}
+
+export class KpopCalls {
+  readonly #flush: FlushContract;
+  readonly #lists: number; // one argument page per vCPU
+
+  constructor(platform: Platform, flush: FlushContract) {
+    this.#flush = flush;
+    this.#lists = platform.arena.frames(platform.cpus) * FRAME_BYTES;
+  }
+
+  /** MAP as a call of its own; the status of each element. */
+  *map(cpu: Context, pages: readonly Mapped[], epoch: number): Routine<readonly number[]> {
+    const elements = pages.map(({ l2gfn, l1gfn }) => [l2gfn, packTarget(l1gfn, PROT_ALL)] as const);
+    const answer = yield* this.#call(cpu, KpopCall.map, elements, { epoch, flags: 0, join: 0 });
+    const status = answerStatus(answer);
+    const done = status === Status.ok ? elements.length : answerDetail(answer);
+    return elements.map((_, i) => (i < done ? Status.ok : status));
+  }
+
+  /** As many UNMAP calls as the list needs, and one flush for all. */
+  *unmap(cpu: Context, ranges: readonly PageRange[], epoch: number): Routine<void> {
+    const isVisible = this.#flush === 'visible';
+    let join = 0;
+    for (let from = 0; from < ranges.length; from += LIST_LIMIT) {
+      const elements = ranges
+        .slice(from, from + LIST_LIMIT)
+        .map((r): [number, number] => [r.first, r.end - r.first]);
+      const isLast = from + LIST_LIMIT >= ranges.length;
+      const flags = isVisible && isLast ? 0 : FLAG_MORE;
+      const answer = yield* this.#call(cpu, KpopCall.unmap, elements, { epoch, flags, join });
+      mustBeOk(answerStatus(answer), 'UNMAP');
+      join = Math.max(join, answerDetail(answer));
+    }
+    if (isVisible || join === 0) return; // nothing was in use
+    mustBeOk(num(yield vmcall(cpu, KpopCall.flush, [join], 'l1.flush')), 'FLUSH');
+  }
+
+  /** MAPs that the next RUN applies before it enters L2. */
+  fuse(cpu: Context, state: number, pages: readonly Mapped[], epoch: number): void {
+    let at = state + StatePage.fused;
+    for (const { l2gfn, l1gfn } of pages) {
+      cpu.spend(Unit.listElement, 1);
+      cpu.write(at, KpopCall.map);
+      cpu.write(at + 8, l2gfn);
+      cpu.write(at + 16, packTarget(l1gfn, PROT_ALL));
+      cpu.write(at + FUSED_RECORD_BYTES - 8, epoch);
+      at += FUSED_RECORD_BYTES;
+    }
+    cpu.write(state + StatePage.fusedCount, pages.length);
+  }
+
+  /** After a RUN: one status per record; those that were not reached keep their operation. */
+  fusedStatuses(cpu: Context, state: number): readonly number[] | undefined {
+    const count = cpu.read(state + StatePage.fusedCount);
+    if (count === 0) return undefined;
+    cpu.write(state + StatePage.fusedCount, 0);
+    const statuses: number[] = [];
+    for (let i = 0; i < count; i++) {
+      statuses.push(cpu.read(state + StatePage.fused + i * FUSED_RECORD_BYTES));
+    }
+    return statuses;
+  }
+
+  *#call(cpu: Context, call: number, elements: Elements, header: Header): Routine<number> {
+    const page = this.#lists + cpu.seat * FRAME_BYTES;
+    cpu.write(page + ListHeader.count, elements.length);
+    cpu.write(page + ListHeader.epoch, header.epoch);
+    cpu.write(page + ListHeader.flags, header.flags);
+    cpu.write(page + ListHeader.join, header.join);
+    elements.forEach(([first, second], i) => {
+      cpu.spend(Unit.listElement, 1);
+      cpu.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES, first);
+      cpu.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES + 8, second);
+    });
+    return num(yield vmcall(cpu, call, [page], 'l1.call'));
+  }
+}
+
+function mustBeOk(status: number, call: string): void {
+  if (status !== Status.ok) defect('KpopGuest', `${call} answered ${status}`);
+}

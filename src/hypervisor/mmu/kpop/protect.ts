@@ -1,0 +1,133 @@
+/**
+ * PROTECT changes the rights of what L1 has mapped. What it takes away goes at once, intent and
+ * hardware entry, and the call waits for one flush at the end, as an UNMAP does. What it adds goes
+ * to the intent only: the hardware entry follows with the fault of whoever needs it.
+ *
+ * A right that is taken away leaves no trace in the entry, as an empty intent's label does; so the
+ * flush that ends it is found in the label of the table page, by whoever takes the same right away
+ * and finds it gone already, and by an UNMAP.
+ *
+ * Source: primer/x86.md 6.3, PROTECT (proposal). Differs: a call that adds rights obeys the fence
+ * as MAP does, and a restrictive one raises it (docs/found.md).
+ */
+import { PROT_ALL } from '../../../abi/kpop.ts';
+import { pagesAt } from '../../../machine/format/format.ts';
+import { num, type Routine, won } from '../../../runtime/act.ts';
+import type { Context } from '../../../runtime/context.ts';
+import type { PageRange } from '../common.ts';
+import { encode, lockEntry, type Place, unlockEntry } from './entry.ts';
+import { raiseFences } from './fence.ts';
+import { nextLabel, raise } from './flush.ts';
+import { type Intent, validIntent } from './intent.ts';
+import { protOf, rightsOf } from './leaf.ts';
+import { type Space, TableWords } from './space.ts';
+import { type Stop, walk } from './walk.ts';
+
+export interface ProtectElement extends PageRange {
+  /** The rights that the pages are to have. */
+  readonly prot: number;
+  /** L1's invalidation epoch when it decided so. */
+  readonly epoch: number;
+}
+
+/** What a PROTECT has done so far. */
+export interface Protected {
+  /** Of the flush after which nobody uses a right that was taken away; or 0. */
+  label: number;
+  /** Somewhere rights were not added, because the call was older than a restriction there. */
+  isStale: boolean;
+}
+
+/** Gives the pages of a range the rights; those that are not mapped are passed over. */
+export function* kpopProtect(
+  cpu: Context,
+  space: Space,
+  element: ProtectElement,
+  done: Protected,
+): Routine<void> {
+  const { end, epoch } = element;
+  if (takesAway(element)) yield* raiseFences(cpu, space, element, epoch, 'kpop.protect.fence');
+  for (let gfn = element.first; gfn < end; ) {
+    const stop = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
+    if (stop.level > 0) {
+      // Nothing is mapped here; what was, a moment ago, may still be used until its flush is over.
+      joinAt(done, element, stop.seen!.payload);
+      gfn = nextAt(space, gfn, stop);
+    } else if (yield* protectPage(cpu, space, stop.place, gfn, element, done)) gfn++;
+  }
+}
+
+function takesAway({ prot }: ProtectElement): boolean {
+  return (prot & PROT_ALL) !== PROT_ALL;
+}
+
+/** A call that takes nothing away has no flush to wait for. */
+function joinAt(done: Protected, element: ProtectElement, label: number): void {
+  if (takesAway(element)) done.label = Math.max(done.label, label);
+}
+
+/** First page past what a place serves. */
+function nextAt(space: Space, gfn: number, { level }: Stop): number {
+  const span = pagesAt(space.format.geometry, level);
+  return (Math.floor(gfn / span) + 1) * span;
+}
+
+/** False if its table page was removed: walk again. */
+function* protectPage(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  gfn: number,
+  element: ProtectElement,
+  done: Protected,
+): Routine<boolean> {
+  const intent = yield* lockEntry(cpu, space, place);
+  if (intent.state === 'dead') return false;
+  if (intent.state !== 'valid') {
+    joinAt(done, element, intent.payload);
+    yield* unlockEntry(cpu, space, place, encode(intent));
+    return true;
+  }
+  const prot = yield* allowed(cpu, space, gfn, element, intent, done);
+  const own = (yield* narrow(cpu, space, place, prot)) ? yield* nextLabel(cpu, space) : 0;
+  const tableLabel = place.table + TableWords.at.label;
+  // Gone already: perhaps a moment ago, by somebody who is still flushing.
+  const label = Math.max(own, num(yield cpu.load(tableLabel, 'kpop.protect.label')));
+  if (own > 0) yield* raise(cpu, tableLabel, own, 'kpop.protect.relabel');
+  joinAt(done, element, label);
+  yield* unlockEntry(cpu, space, place, validIntent(intent.payload, prot));
+  return true;
+}
+
+/** The rights that the page gets, its entry locked: none that the fence does not let be added. */
+function* allowed(
+  cpu: Context,
+  space: Space,
+  gfn: number,
+  { prot, epoch }: ProtectElement,
+  intent: Intent,
+  done: Protected,
+): Routine<number> {
+  if ((prot & ~intent.prot) === 0) return prot;
+  if (num(yield cpu.load(space.fence(gfn), 'kpop.protect.epoch')) <= epoch) return prot;
+  done.isStale = true;
+  return prot & intent.prot;
+}
+
+/**
+ * Takes rights from the hardware entry; true if it had any of them. Hardware may set A and D
+ * meanwhile: the whole entry is compared.
+ */
+function* narrow(cpu: Context, space: Space, place: Place, prot: number): Routine<boolean> {
+  const { format } = space;
+  cpu.attempt('kpop.protect.narrow');
+  for (;;) {
+    const seen = format.decode(yield cpu.load(place.hardware, 'kpop.protect.look'), 0);
+    const kept = protOf(seen) & prot;
+    if (seen.kind !== 'leaf' || kept === protOf(seen)) return false;
+    const { pfn, accessed, dirty } = seen;
+    const next = format.leaf({ pfn, level: 0, rights: rightsOf(kept), accessed, dirty });
+    if (won(yield cpu.casWord(place.hardware, seen, next, 'kpop.protect.narrow'))) return true;
+    cpu.again('kpop.protect.narrow');
+  }
+}
