@@ -8,6 +8,7 @@ import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import { postVector } from '../hypervisor/interrupt.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { tdpAge } from '../hypervisor/mmu/tdp/age.ts';
 import { harvestLog, startLogging, stopLogging } from '../hypervisor/mmu/tdp/dirty-log.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
@@ -34,6 +35,10 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     operations: {
       fault: (cpu, range) => faultAll(cpu, mmu, range),
       unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
+      'unmap-yield': (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free', true),
+      *age(cpu, range): Routine<void> {
+        yield* tdpAge(cpu, mmu, range);
+      },
       invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
       post: (cpu) => postVector(cpu, mmu.vm.vcpus[0]!, VECTOR_RESCHEDULE),
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),

@@ -54,6 +54,12 @@ export const tdp: Design = {
       default: 'read',
       describe: 'how a fault holds the mmu_lock',
     },
+    zap: {
+      values: ['hold', 'yield'],
+      default: 'hold',
+      describe: 'whether a long zap lets the mmu_lock go, flushed, while others wait for it',
+      alike: { yield: 'hold' }, // a check says for each zap whether it yields
+    },
     fast: {
       values: ['on', 'off'],
       default: 'on',
@@ -99,6 +105,7 @@ export const tdp: Design = {
       lockClass: 'l0.mmu',
       faultLock: axes['lock'] === 'write' ? 'write' : 'read',
       fast: axes['fast'] !== 'off',
+      yields: axes['zap'] === 'yield',
       split: axes['split'] === 'zap' ? 'zap' : 'in-place',
       logging: loggingOf(platform, demand, axes, memory),
     });

@@ -272,6 +272,50 @@ const three: readonly Litmus[] = [
   },
 ];
 
+/** A zap that lets the lock go on its way, and clearing of accessed bits. */
+const others: readonly Litmus[] = [
+  {
+    id: 'yield-fault',
+    title: 'a zap that lets the lock go between two tables, and a fault that waits for it',
+    source: 'R22; primer/x86.md 2.4, yielding',
+    pages: PAGES,
+    mapped: { first: 0, end: PAGES },
+    guests: [],
+    hosts: [[host('unmap-yield', 0, PAGES)], [host('fault', 0)]],
+    sometimes: ['tdp.yield.unlock', 'tdp.zap.clear'],
+  },
+  {
+    id: 'yield-unmap',
+    title: 'a guest writes to a page that a yielding zap and another unmap take away at once',
+    source: 'R22: who finds an entry empty relies on its flush',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('unmap-yield', 0, PAGES)], [host('unmap', 0)]],
+    sometimes: ['tdp.zap.clear'],
+  },
+  {
+    id: 'age-write',
+    title: 'a guest writes to a page whose accessed bit the host clears',
+    source: 'primer/x86.md 2.6, ageing: hardware sets D between the look and the clearing',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [[write(0)]],
+    hosts: [[host('age', 0, 2)]],
+    sometimes: ['tdp.age.clear'],
+  },
+  {
+    id: 'age-remove',
+    title: 'one thread ages pages while another removes their table and needs a new one',
+    source: 'R6; primer/x86.md 2.7, ageing under the write lock',
+    pages: PAGES,
+    mapped: ONE,
+    guests: [],
+    hosts: [[host('age', 0, 2)], [host('remove-tables', 0, 2), host('fault', 0)]],
+    sometimes: ['tdp.age.clear', UNLINK],
+  },
+];
+
 export const tdpLitmus: readonly Litmus[] = [
   ...faults,
   ...removals,
@@ -279,4 +323,5 @@ export const tdpLitmus: readonly Litmus[] = [
   ...ends,
   ...posts,
   ...three,
+  ...others,
 ];

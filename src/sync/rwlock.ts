@@ -6,7 +6,7 @@
  *
  * Source of the protocol: kernel/locking/qrwlock.c (facts only).
  */
-import { num, type Routine, won } from '../runtime/act.ts';
+import { num, type Routine, type Word, won } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { Event } from '../runtime/trace.ts';
 import { type LockClass, lockClass } from './lock-class.ts';
@@ -25,6 +25,22 @@ export interface RwLock {
 /** For onlookers: whether a lock's word says that a writer holds it. */
 export function isHeldForWrite(word: number): boolean {
   return (word & HELD) !== 0;
+}
+
+/**
+ * For whoever holds it for writing: whether somebody waits for it, and a long holder had better let
+ * him have it (`rwlock_needbreak`).
+ */
+export function* isContended(cpu: Context, l: RwLock, label: string): Routine<boolean> {
+  cpu.attempt('rwlock.contended');
+  const waits = isQueuedAt(yield cpu.load(l.queue.at, label));
+  cpu.conclude('rwlock.contended', waits ? 1 : 0);
+  return waits;
+}
+
+/** The ticket that is served is not the next one to be drawn. */
+function isQueuedAt({ lo, hi }: Word): boolean {
+  return lo !== hi;
 }
 
 /** Two consecutive words at `at`, best on a line of their own. */

@@ -171,6 +171,13 @@ export const munmap: Workload = {
       range: [1, 1_000_000],
     },
     {
+      name: 'callers',
+      unit: 'vCPUs per process',
+      default: '0',
+      describe: 'how many of them unmap, while the others are interrupted only; 0 = all',
+      range: [0, MOST_SHARERS],
+    },
+    {
       name: 'pages',
       unit: 'pages per unmapping',
       default: '8',
@@ -186,7 +193,13 @@ export const munmap: Workload = {
       badInput(`workload munmap: ${threads} threads need as many vCPUs; there are ${vcpus}`);
     }
     const perRound = settings.number('pages');
-    const program = shared({ threads, rounds: settings.number('rounds'), pages: perRound });
+    const asked = settings.number('callers');
+    const callers = asked === 0 ? threads : asked;
+    if (callers > threads) {
+      badInput(`workload munmap: ${callers} callers of a process that has ${threads} threads`);
+    }
+    const rounds = settings.number('rounds');
+    const program = shared({ threads, rounds, pages: perRound, callers });
     return { program, pagesPerVcpu: perRound + SPARE, stride: 1 };
   },
 };

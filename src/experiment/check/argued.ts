@@ -62,6 +62,13 @@ const argued: readonly Argued[] = [
   },
   {
     design: '*',
+    label: 'tdp.age.lock',
+    why:
+      'A is cleared by one compare-and-swap of what was seen, which is all that later kernels ' +
+      'do; they read the tables under RCU, which a thread that is no vCPU’s takes no part in here',
+  },
+  {
+    design: '*',
     label: 'tdp.sweep.wait',
     why: 'tables of the litmus programs have one level below the root: no entry is frozen twice',
   },

@@ -93,6 +93,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     ...USUAL,
     goals: {
       'write-remove-unmap': FURTHER,
+      'yield-unmap': { tso: 2 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
       'log-unmap': ONCE,

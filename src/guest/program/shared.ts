@@ -10,6 +10,8 @@ import { awaitBell, type Environment, OWN_BELL, type Program } from './environme
 import { replay, writes } from './replay.ts';
 
 const DATA = 0x400000;
+/** From here on: a bell for each process, rung by each of its callers at the end. */
+const OVER_BELL = OWN_BELL + 64;
 /** Pages between the areas of two threads: each has leaf tables of its own. */
 const AREA = 1 << 18;
 
@@ -20,6 +22,8 @@ export interface SharedWork {
   readonly rounds: number;
   /** Pages that it maps and unmaps at once. */
   readonly pages: number;
+  /** How many threads of a process do that; the others stay in the guest and are interrupted. */
+  readonly callers: number;
 }
 
 /** An operation is one unmapping. */
@@ -42,11 +46,16 @@ export function shared(work: SharedWork): Program {
     *run(env: Environment): Routine<void> {
       const process = processes.get(Math.floor(env.index / work.threads))!;
       const first = areaOf(env, work);
+      const over = bell(OVER_BELL + Math.floor(env.index / work.threads));
+      if (env.index % work.threads >= work.callers) {
+        return yield* awaitBell(env.cpu, over, work.callers);
+      }
       for (let round = 0; round < work.rounds; round++) {
         yield* replay(env.cpu, env.kernel, process, writes(first, work.pages), 0);
         yield* env.kernel.munmap(env.cpu, process, first, first + work.pages);
         env.cpu.note(Event.operation, 1, 0);
       }
+      yield ring(env.cpu, over);
     },
   };
 }

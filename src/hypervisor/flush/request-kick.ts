@@ -10,12 +10,17 @@ import type { Context } from '../../runtime/context.ts';
 import { isInGuest, REQUEST_FLUSH, type Vcpu, type Vm } from '../vcpu.ts';
 
 /** Returns when no vCPU of `vm` can use a translation older than the call. */
-export function flushRemote(cpu: Context, vm: Vm): Routine<void> {
-  return requestAll(cpu, vm, REQUEST_FLUSH);
+export function flushRemote(cpu: Context, vm: Vm, wait = 'flush.wait'): Routine<void> {
+  return requestAll(cpu, vm, REQUEST_FLUSH, wait);
 }
 
 /** Returns when every vCPU is out of guest mode or has been since: it does not enter unserved. */
-export function* requestAll(cpu: Context, vm: Vm, requests: number): Routine<void> {
+export function* requestAll(
+  cpu: Context,
+  vm: Vm,
+  requests: number,
+  wait = 'flush.wait',
+): Routine<void> {
   const called: { v: Vcpu; ticket: number }[] = [];
   cpu.attempt('flush');
   for (const v of vm.vcpus) {
@@ -29,7 +34,7 @@ export function* requestAll(cpu: Context, vm: Vm, requests: number): Routine<voi
     called.push({ v, ticket });
   }
   for (const { v, ticket } of called) {
-    yield cpu.wait([v.answered], () => cpu.peek(v.answered) >= ticket, 'flush.wait');
+    yield cpu.wait([v.answered], () => cpu.peek(v.answered) >= ticket, wait);
   }
   cpu.conclude('flush', 0);
 }

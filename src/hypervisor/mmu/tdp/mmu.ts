@@ -4,8 +4,7 @@
  * found by walking from the root.
  *
  * Source: arch/x86/kvm/mmu/tdp_mmu.c of Linux 6.12 (facts; primer/x86.md 2.1-2.4).
- * Leaves out: several roots per VM, memslots that come and go, yielding zaps, NX recovery (later
- * steps).
+ * Leaves out: several roots per VM, memslots that come and go, NX recovery (later steps).
  */
 import type { Judge, WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
@@ -34,6 +33,8 @@ export interface TdpOptions {
   readonly split?: 'in-place' | 'zap';
   /** Whether a write to a page that only lacks W takes no lock: unless given, it does not. */
   readonly fast?: boolean;
+  /** Whether a long zap lets the lock go while others wait for it: not unless given. */
+  readonly yields?: boolean;
   /** Given if slots may be logged while the VM runs. */
   readonly logging?: TdpLogging | undefined;
 }
@@ -46,6 +47,7 @@ export class TdpMmu {
   readonly faultLock: 'read' | 'write';
   readonly split: 'in-place' | 'zap';
   readonly fast: boolean;
+  readonly yields: boolean;
   readonly logging: TdpLogging | undefined;
   readonly words: number;
   readonly lock: RwLock;
@@ -76,6 +78,7 @@ export class TdpMmu {
     this.faultLock = options.faultLock;
     this.split = options.split ?? 'in-place';
     this.fast = options.fast ?? true;
+    this.yields = options.yields ?? false;
     this.logging = options.logging;
     const { arena } = vm.platform;
     this.words = arena.place(MmuWords);

@@ -2,11 +2,14 @@
  * Removing access in the TDP MMU: leaves are exchanged for empty entries under the write lock,
  * remote TLBs are flushed before the lock is dropped, and only then are pages given back. A huge
  * leaf that reaches into the range goes as a whole, as in KVM: who needs the rest faults.
+ *
+ * A long zap may let the lock go between two tables if somebody waits for it. What was taken away
+ * so far is flushed before: another thread that finds an entry empty relies on that (R22).
  */
 import { pagesAt } from '../../../machine/format/format.ts';
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
-import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
+import { isContended, writeLock, writeUnlock } from '../../../sync/rwlock.ts';
 import { flushRemote } from '../../flush/request-kick.ts';
 import { closeInvalidation, entryAt, openInvalidation, type PageRange } from '../common.ts';
 import type { TdpMmu } from './mmu.ts';
@@ -21,6 +24,7 @@ export function* tdpUnmap(
   mmu: TdpMmu,
   ranges: readonly PageRange[],
   pages: 'keep' | 'free',
+  yields = mmu.yields,
 ): Routine<void> {
   if (ranges.length === 0) return;
   const announced = yield* mmu.backing.widened(cpu, ranges);
@@ -28,7 +32,7 @@ export function* tdpUnmap(
   yield* openInvalidation(cpu, mmu.words, announced);
   let zapped = 0;
   for (const range of announced) {
-    zapped += yield* zapRange(cpu, mmu, range);
+    zapped += yield* zapRange(cpu, mmu, range, yields);
     if (yield* mmu.alsoZap(cpu, range)) zapped++;
   }
   if (zapped > 0) yield* flushRemote(cpu, mmu.vm);
@@ -46,7 +50,7 @@ function* freePages(cpu: Context, mmu: TdpMmu, ranges: readonly PageRange[]): Ro
 }
 
 /** Empties the leaves of a range; returns how many were present. */
-function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<number> {
+function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange, yields: boolean): Routine<number> {
   const { geometry } = mmu.format;
   let zapped = 0;
   let gfn = range.first;
@@ -57,8 +61,18 @@ function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<number>
     if (table >= 0) zapped += yield* zapLeaves(cpu, mmu, table, { first: gfn, end });
     else if (isLeafAt(table)) zapped += yield* zapHuge(cpu, mmu, gfn, endOf(table));
     gfn = end;
+    if (yields && gfn < range.end && (yield* letOthers(cpu, mmu, zapped > 0))) zapped = 0;
   }
   return zapped;
+}
+
+/** Between two tables: true if the lock was let go, with nothing left to be flushed. */
+function* letOthers(cpu: Context, mmu: TdpMmu, owesFlush: boolean): Routine<boolean> {
+  if (!(yield* isContended(cpu, mmu.lock, 'tdp.yield.look'))) return false;
+  if (owesFlush) yield* flushRemote(cpu, mmu.vm, 'tdp.yield.wait');
+  yield* writeUnlock(cpu, mmu.lock, 'tdp.yield.unlock');
+  yield* writeLock(cpu, mmu.lock, 'tdp.yield.lock');
+  return true;
 }
 
 function* zapHuge(cpu: Context, mmu: TdpMmu, gfn: number, level: number): Routine<number> {
