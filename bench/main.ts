@@ -10,6 +10,7 @@ import {
   type BenchResult,
   benchFaults,
   benchMemory,
+  benchPrivate,
   benchTlb,
   benchTraces,
   type Size,
@@ -60,7 +61,7 @@ function* count(limit: number): Generator<number, void, void> {
 }
 
 export async function measure(size: Size, traces: string): Promise<Report> {
-  const results = [plainLoop(size), generatorLoop(size), ...benchTlb(size)];
+  const results = [plainLoop(size), generatorLoop(size), ...benchTlb(size), ...benchPrivate(size)];
   const vcpus = VCPUS[size];
   const memory = { vcpus, megabytes: benchMemory(vcpus) };
   results.push(...benchTraces(size, traces), ...benchFaults(size), ...benchFloor(size));

@@ -10,13 +10,21 @@ import { kpop } from '../src/design/kpop.ts';
 import { nested } from '../src/design/nested.ts';
 import type { Design, System } from '../src/design/system.ts';
 import { tdp } from '../src/design/tdp.ts';
+import type { Process } from '../src/guest/common/process.ts';
 import { refault, touch } from '../src/guest/program/basic.ts';
-import { guestBody, hostBody, type Program } from '../src/guest/program/environment.ts';
+import {
+  type Environment,
+  guestBody,
+  hostBody,
+  type Program,
+} from '../src/guest/program/environment.ts';
 import { recorded } from '../src/guest/program/recorded.ts';
+import { type AccessLines, replay, writes } from '../src/guest/program/replay.ts';
 import { READ } from '../src/machine/format/judge.ts';
 import { intelCascadeLake } from '../src/machine/preset/intel-cascade-lake.ts';
 import { Tlb } from '../src/machine/tlb.ts';
 import { Counters } from '../src/measure/counters.ts';
+import type { Routine } from '../src/runtime/act.ts';
 import { Event, type TraceSink } from '../src/runtime/trace.ts';
 import { runTimed } from '../src/schedule/timed.ts';
 import { recordingOf } from '../src/workload/recording.ts';
@@ -141,6 +149,41 @@ export function benchFaults(size: Size): BenchResult[] {
     }
   }
   return results;
+}
+
+/** Accesses that each vCPU makes to so many pages of its own, all of which its TLB holds. */
+const PRIVATE = { pages: 64, instructions: 3, full: 400_000, quick: 2000, vcpus: 64 } as const;
+
+/** A program whose measured part reads pages that its set-up has touched, over and over. */
+function privately(lines: AccessLines): Program {
+  const processes = new Map<number, Process>();
+  return {
+    *setUp({ cpu, kernel, index }: Environment): Routine<void> {
+      const process = yield* kernel.exec(cpu);
+      processes.set(index, process);
+      yield* replay(cpu, kernel, process, writes(0, PRIVATE.pages));
+    },
+    run({ cpu, kernel, index }: Environment): Routine<void> {
+      return replay(cpu, kernel, processes.get(index)!, lines);
+    },
+  };
+}
+
+/** Private accesses of all vCPUs together, through the timed scheduler. */
+export function benchPrivate(size: Size): BenchResult[] {
+  const { pages, instructions, vcpus } = PRIVATE;
+  const count = PRIVATE[size];
+  const lines: AccessLines = {
+    pageOf: Float64Array.from({ length: pages }, (_, i) => i),
+    pages: Int32Array.from({ length: count }, (_, i) => (i * 5) % pages),
+    kinds: new Uint8Array(count).fill(READ),
+    instructions: new Uint32Array(count).fill(instructions),
+  };
+  const { measured } = simulate(size, () => {
+    return { design: tdp, vcpus, pages, program: privately(lines) };
+  });
+  const name = `private accesses, ${vcpus} vCPUs`;
+  return [{ name, perSecond: (count * vcpus) / measured, unit: 'accesses' }];
 }
 
 /** Acts that one more fault of `kpop touch` takes, those of set-up left out. */

@@ -4,7 +4,7 @@
  * L1: `touch` runs L2 until it has accessed a page, `drop` takes pages from L2.
  */
 import { type KpopL1, kpopL1Frames, kpopL1Promises } from '../check/invariant/kpop-l1.ts';
-import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book/slot.ts';
+import { isReadOnly, l1gfnOf, SlotState, stateOf } from '../guest/l1/book/slot.ts';
 import { KpopGuest } from '../guest/l1/kpop.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
@@ -16,7 +16,14 @@ import { runAtBoot } from './boot.ts';
 import { kpop } from './kpop.ts';
 import { l1Options } from './kpop-parts.ts';
 import { SpecifiedL0 } from './kpop-specified.ts';
-import { type Axes, type Checked, type Demand, type Design, hostPlatform } from './system.ts';
+import {
+  type Axes,
+  type Checked,
+  type Demand,
+  type Design,
+  hostPlatform,
+  type Operation,
+} from './system.ts';
 import { poolOf } from './tdp.ts';
 
 /** Faults on a page after which a vCPU does something else: who runs for ever is never at rest. */
@@ -71,17 +78,20 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
       wordOf: (me, page) => l1.book.wordOf(me, page),
       l1gfn: l1gfnOf,
       isValid: (word) => stateOf(word) === SlotState.valid,
+      isReadOnly,
     },
     hasBook: l1.book.keeps,
     slabs: l1.book.slabs,
     mapped: (view, page) => l0.l1gfnOf(view, page),
     lingering: (view, page) => l0.lingeringAt(view, page),
+    canWrite: (view, page) => l0.canWrite(view, page),
   };
   return {
     roots: [],
     repeated: [],
     operations: {
       touch: (cpu, range) => touch(cpu, parts, range),
+      ...(l1.book.canWait ? { collect: collecting(parts) } : {}),
       drop: (cpu, range) => answered(l1.invalidate(cpu, [range]), answerOf(cpu, parts)),
     },
     premap: (range) => runAtBoot(machine, (me) => touch(me, parts, range)),
@@ -99,6 +109,13 @@ function checkedL1(machine: Machine, demand: Demand, axes: Axes): Checked {
 
 function answerOf(cpu: Context, { l0 }: Parts): Answer {
   return (operation, [page = 0]) => l0.answer(cpu, operation, page);
+}
+
+/** Write-protects a range and asks which pages were written to. */
+function collecting(parts: Parts): Operation {
+  return function* collect(cpu, range): Routine<void> {
+    yield* answered(parts.l1.collect(cpu, range), answerOf(cpu, parts));
+  };
 }
 
 /** L2 on this vCPU accesses each page: RUN, and again after each fault that L1 has resolved. */

@@ -13,6 +13,7 @@ import {
   LIST_ELEMENT_BYTES,
   LIST_HEADER_BYTES,
   ListHeader,
+  PROT_WRITE,
   packAnswer,
   StatePage,
   Status,
@@ -73,7 +74,11 @@ export class SpecifiedL0 {
     return memory.read(this.#words + page * PAGE_BYTES + LINGERING) - 1;
   }
 
-  /** MAP and UNMAP with a list in L1's memory; FLUSH. */
+  canWrite(memory: Pick<View, 'read'>, page: number): boolean {
+    return (memory.read(this.#words + page * PAGE_BYTES + 8) & PROT_WRITE) !== 0;
+  }
+
+  /** MAP, UNMAP and PROTECT with a list in L1's memory; FLUSH. */
   *answer(cpu: Context, operation: number, at: number): Routine<number> {
     if (operation === KpopCall.flush) {
       yield* this.#perform(cpu, { operation: 'flush', args: [] });
@@ -85,13 +90,20 @@ export class SpecifiedL0 {
     for (let i = 0; i < count; i++) {
       const element = at + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES;
       const [first, second] = [cpu.read(element), cpu.read(element + 8)];
-      const status =
-        operation === KpopCall.map
-          ? yield* this.#map(cpu, first, second, epoch)
-          : yield* this.#unmap(cpu, { first, end: first + second }, epoch, isLast);
+      let status: string;
+      if (operation === KpopCall.map) status = yield* this.#map(cpu, first, second, epoch);
+      else if (operation === KpopCall.protect) {
+        status = yield* this.#protect(cpu, first, second, epoch);
+      } else status = yield* this.#unmap(cpu, { first, end: first + second }, epoch, isLast);
       if (status !== 'ok') return packAnswer(Status[status as keyof typeof Status], i);
     }
     return packAnswer(Status.ok, isLast ? 0 : 1);
+  }
+
+  #protect(cpu: Context, target: number, count: number, epoch: number): Routine<string> {
+    const first = targetGfn(target);
+    const args = [first, first + count, targetProt(target), epoch];
+    return this.#perform(cpu, { operation: 'protect', args });
   }
 
   #unmap(cpu: Context, { first, end }: PageRange, epoch: number, isLast: boolean): Routine<string> {
@@ -99,17 +111,20 @@ export class SpecifiedL0 {
     return this.#perform(cpu, { operation: isLast ? 'unmap' : 'unmap-more', args });
   }
 
-  /** RUN: the fused operation first; then whether L2's access to `page` went through. */
+  /** RUN: the fused operation first; then whether L2's write to `page` went through. */
   *run(cpu: Context, state: number, page: number): Routine<boolean> {
     for (let i = 0; i < cpu.read(state + StatePage.fusedCount); i++) {
       const at = state + StatePage.fused + i * FUSED_RECORD_BYTES;
       const [first, second, epoch] = [cpu.read(at + 8), cpu.read(at + 16), cpu.read(at + 24)];
-      const status = yield* this.#map(cpu, first, second, epoch);
+      const isMap = cpu.read(at) === KpopCall.map;
+      const status = isMap
+        ? yield* this.#map(cpu, first, second, epoch)
+        : yield* this.#protect(cpu, first, second, epoch);
       cpu.write(at, Status[status as keyof typeof Status]);
       if (status !== 'ok') return false;
     }
     yield cpu.load(this.#fence, 'l0.run');
-    return this.l1gfnOf(cpu, page) >= 0;
+    return this.l1gfnOf(cpu, page) >= 0 && this.canWrite(cpu, page);
   }
 
   #map(cpu: Context, page: number, target: number, epoch: number): Routine<string> {

@@ -7,7 +7,7 @@
 import { OwnerCall } from '../abi/owner.ts';
 import { type KpopLevels, stackMisuse, stackPromises } from '../check/invariant/kpop-stack.ts';
 import { hostView, Onlooker } from '../check/invariant/view.ts';
-import { l1gfnOf, SlotState, stateOf } from '../guest/l1/book/slot.ts';
+import { isReadOnly, l1gfnOf, SlotState, stateOf } from '../guest/l1/book/slot.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Spaces } from '../machine/explored/adversary.ts';
@@ -240,6 +240,7 @@ function levelsOf({ l1, vm, hypervisor }: KpopStack, pool: KpopLevels['pool']): 
       wordOf: (me, page) => book.wordOf(me, page),
       l1gfn: l1gfnOf,
       isValid: (word) => stateOf(word) === SlotState.valid,
+      isReadOnly,
     },
     l2Pages: vm.l2Pages,
   };

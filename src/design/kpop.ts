@@ -60,7 +60,7 @@ export const kpop: Design = {
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
     'huge intents, WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
-    'L1 changes no rights yet: PROTECT is explored under any L1 (check), and in no workload',
+    'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
     'policy tables: CPUID goes to L1',

@@ -36,7 +36,13 @@ function sideOf(machine: Machine): NestedSide {
   return machine.vendor.id === 'amd' ? svmSide : vmxSide;
 }
 
-export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
+/** `frame`: gives one for what a vCPU keeps for nesting; one that stays for ever unless given. */
+export function nestedVm(
+  machine: Machine,
+  l1: HostedL1,
+  axes: Axes,
+  frame: () => number = () => l1.vm.platform.arena.frames(1),
+): NestedVm {
   const host = l1.vm.platform;
   const shadow = new ShadowMmu({
     platform: host,
@@ -57,9 +63,9 @@ export function nestedVm(machine: Machine, l1: HostedL1, axes: Axes): NestedVm {
     rootGeneration: host.arena.take(64),
     unsyncLock: shadow.header === 'full' ? spinlock(host.arena.take(64), 'l0.unsync') : undefined,
     vcpus: l1.contexts.map(() => ({
-      cached: host.arena.frames(1),
-      shadowVmcs: host.arena.frames(1),
-      vmcs02: host.arena.frames(1),
+      cached: frame(),
+      shadowVmcs: frame(),
+      vmcs02: frame(),
       vmcb12: 0,
       dirty: true,
       invalidated: false,

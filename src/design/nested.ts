@@ -60,6 +60,7 @@ export const nested: Design = {
     'control checks by meaning (they are counted), MSR bitmaps, VMX preemption timer',
     'SVM: event injection, decode assists, an ASID of its own for L2 (KVM 6.12 has none either)',
     'reclaim of the pages that hold the plain data of L1',
+    'teardown of the VM but under kpop check, VMCLEAR before a VMCS is freed',
   ],
   isolates: 'what shadowing the tables of L1 costs on the same hypervisor parts',
   explored: { secondStage: L1_GEOMETRY },

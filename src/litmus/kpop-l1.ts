@@ -66,6 +66,31 @@ const two: readonly Litmus[] = [
   ),
 ];
 
+/** A log of writes by write protection. */
+const logs: readonly Litmus[] = [
+  vcpus(
+    'touch-collect',
+    'L2 writes to a page while the log of writes protects it, and again',
+    'R7 one level up: whoever lets L2 write says so in the book first',
+    [[host('touch', 0), host('touch', 0)], [host('collect', 0)]],
+    { mapped: ONE, sometimes: ['l1.collect.take', 'l1.allow.reserve'] },
+  ),
+  vcpus(
+    'collect-drop-touch',
+    'the log protects a page that an invalidation takes and L2 gets anew',
+    'V3 against a PROTECT that is under way',
+    [[host('collect', 0)], [host('drop', 0), host('touch', 0)]],
+    { mapped: ONE, sometimes: ['l1.collect.take', 'l1.scan.take'] },
+  ),
+  vcpus(
+    'collect-touch-collect',
+    'a write is allowed again while another log protects the page',
+    'R11 for rights: the fence, one level up',
+    [[host('collect', 0), host('touch', 0)], [host('collect', 0)]],
+    { mapped: ONE, sometimes: ['l1.allow.reserve'] },
+  ),
+];
+
 const three: readonly Litmus[] = [
   vcpus(
     'touch-drop-neighbour',
@@ -83,4 +108,4 @@ const three: readonly Litmus[] = [
   ),
 ];
 
-export const kpopL1Litmus: readonly Litmus[] = [...two, ...three];
+export const kpopL1Litmus: readonly Litmus[] = [...two, ...logs, ...three];

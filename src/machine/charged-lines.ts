@@ -19,6 +19,12 @@ export class ChargedLines extends Lines {
     this.#ledger = ledger;
   }
 
+  override again(cpu: number, now: number): number {
+    const took = super.again(cpu, now);
+    this.#explain(cpu, now, Charge.l1Hit, now + took);
+    return took;
+  }
+
   override read(cpu: number, index: number, now: number): number {
     const { line, isHere, owner, free } = this.state(cpu, index);
     const took = super.read(cpu, index, now);

@@ -30,6 +30,12 @@ export interface LineState {
 }
 
 const HALVES_SHIFT_LINE = 4; // 16 halves of 32 bit in 64 bytes
+const LINE_HALVES = 1 << HALVES_SHIFT_LINE;
+
+/** Whether the half-word before that at `index` lies in the same line. */
+export function isWithinLine(index: number): boolean {
+  return (index & (LINE_HALVES - 1)) !== 0;
+}
 
 export class Lines {
   readonly #prices: LinePrices;
@@ -48,6 +54,11 @@ export class Lines {
     this.#rmw = prices.rmw;
     this.#stride = Math.ceil(cpus / 32);
     memory.onGrow((halves) => this.#grow(halves >> HALVES_SHIFT_LINE));
+  }
+
+  /** Cycles that a load or a store takes right after one of the same kind to the same line. */
+  again(_cpu: number, _now: number): number {
+    return this.#l1;
   }
 
   /** Cycles that a load at `index` (of Memory.words) takes for `cpu` at `now`. */

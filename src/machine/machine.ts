@@ -158,7 +158,7 @@ export class Machine implements Engine {
     } else if (cpu.guest!.apic.deliverable !== 0 && !context.masked) {
       return deliverVirtual(cpu.guest!);
     }
-    const frame = context.top;
+    const frame = context.frame!;
     return frame.act.op <= LAST_MEMORY_ACT
       ? performMemory(this, cpu, context, frame)
       : performInstruction(this, cpu, context, frame);

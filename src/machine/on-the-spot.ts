@@ -19,7 +19,6 @@ import { performInstruction, readFieldOf } from './perform-instruction.ts';
 import { applyAt, performMemory } from './perform-memory.ts';
 import { Charge } from './preset/price.ts';
 
-/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { load, and, fence } = Op;
 const { vmread } = Instruction;
 const { vmcsAccess } = Charge;

@@ -31,7 +31,6 @@ import { acceptPosted, performApic, postInterrupt } from './virtual-apic.ts';
 import { fieldAt, isShadowed } from './vmcs.ts';
 import { enterGuest, exitToHost } from './world-switch.ts';
 
-/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { enter, vmread, vmwrite, vmptrld, invept, invvpid, invlpg, loadCr3, sendIpi } = Instruction;
 const { cpuid, access, zeroFrame, copyFrame, copyFields, ring, work, systemCall } = Instruction;
 const { armTimer, acceptPosted: look } = Instruction;

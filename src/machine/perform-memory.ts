@@ -13,7 +13,6 @@ import type { GuestContext } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { Charge } from './preset/price.ts';
 
-/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { load, store, storeLow, cas, add, or, and, fence, wait } = Op;
 const { advanced, blocked } = Outcome;
 

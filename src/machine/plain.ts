@@ -13,14 +13,11 @@ import type { Processor } from '../runtime/processor.ts';
 import { pay } from './cost.ts';
 import { type Access, READ, WRITE } from './format/judge.ts';
 import type { GuestContext } from './guest.ts';
+import { isWithinLine } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { FRAME_BYTES } from './memory.ts';
 import { FIRST_UNIT } from './preset/price.ts';
 
-// Names of this module are constants to the compiler; imported ones are looked up at each use.
-const FIRST = FIRST_UNIT;
-const FOR_READ = READ;
-const FOR_WRITE = WRITE;
 const PER_BYTE = 1 / FRAME_BYTES;
 const FRAME_HALVES = FRAME_BYTES / 4;
 /** Of an address: which word of its frame. */
@@ -34,7 +31,7 @@ abstract class Accounting {
   }
 
   spend(context: Context, unit: number, count: number): void {
-    pay(this.m, context.on!, FIRST + unit, count);
+    pay(this.m, context.on!, FIRST_UNIT + unit, count);
   }
 
   note(context: Context, event: number, a: number, b: number): void {
@@ -68,25 +65,25 @@ export class HostPlainMemory extends Accounting implements PlainMemory {
 export class GuestPlainMemory extends Accounting implements PlainMemory {
   read(context: Context, at: number): number {
     const { m } = this;
-    const frame = m.memory.base(this.#frameOf(context, at, FOR_READ));
+    const frame = m.memory.base(this.#frameOf(context, at, READ));
     return readAt(m, context.on!, frame + ((at & IN_FRAME) >> 2));
   }
 
   write(context: Context, at: number, value: number): void {
     const { m } = this;
-    const frame = m.memory.placeFrame(this.#frameOf(context, at, FOR_WRITE));
+    const frame = m.memory.placeFrame(this.#frameOf(context, at, WRITE));
     writeAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), value);
   }
 
   readRun(context: Context, at: number, into: Float64Array): void {
     const { m } = this;
-    const frame = m.memory.base(this.#frameOf(context, at, FOR_READ));
+    const frame = m.memory.base(this.#frameOf(context, at, READ));
     readRunAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), into);
   }
 
   writeRun(context: Context, at: number, from: Float64Array): void {
     const { m } = this;
-    const frame = m.memory.placeFrame(this.#frameOf(context, at, FOR_WRITE));
+    const frame = m.memory.placeFrame(this.#frameOf(context, at, WRITE));
     writeRunAt(m, context.on!, frame + ((at & IN_FRAME) >> 2), from);
   }
 
@@ -119,8 +116,9 @@ function readRunAt(m: Machine, cpu: Processor, at: number, into: Float64Array): 
   let { now } = cpu;
   assertOneFrame(at, into.length);
   for (let i = 0; i < into.length; i++) {
-    now += lines.read(id, at + 2 * i, now);
-    into[i] = memory.valueAt(at + 2 * i);
+    const index = at + 2 * i;
+    now += i > 0 && isWithinLine(index) ? lines.again(id, now) : lines.read(id, index, now);
+    into[i] = memory.valueAt(index);
   }
   cpu.now = now;
 }
@@ -131,8 +129,10 @@ function writeRunAt(m: Machine, cpu: Processor, at: number, from: Float64Array):
   let { now } = cpu;
   assertOneFrame(at, from.length);
   for (let i = 0; i < from.length; i++) {
-    now += lines.modify(id, at + 2 * i, now, false);
-    memory.setValueAt(at + 2 * i, from[i]!);
+    const index = at + 2 * i;
+    now +=
+      i > 0 && isWithinLine(index) ? lines.again(id, now) : lines.modify(id, index, now, false);
+    memory.setValueAt(index, from[i]!);
   }
   cpu.now = now;
 }

@@ -40,10 +40,9 @@ export function rightOf(access: Access): number {
   return 1 << access;
 }
 
-/** Names of this module are constants to the compiler; those of another are looked up each time. */
-const BYTES = 4096;
-const PER_BYTE = 1 / BYTES;
-const BELLS_FROM = BELLS;
+const PER_BYTE = 1 / FRAME_BYTES;
+/** `until` of a CPU whose turns no timed scheduler counts: others may act at any moment. */
+const NOT_TIMED = Number.NEGATIVE_INFINITY;
 const ALL_BUT_WRITE = ALL_RIGHTS & ~(1 << WRITE);
 
 /** The guest-physical mappings of one CPU under one EP4TA, as the nested walker asks for them. */
@@ -179,7 +178,7 @@ export class Translator {
     const space = cpu.guestPhysicalSpace(guest.regime.tag);
     let frame = cpu.tlb.lookup(space, page, 1 << access);
     if (frame < 0) frame = this.#walkSecond(cpu, guest, space, at, access);
-    return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
+    return frame < 0 ? -1 : frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
   }
 
   #walkSecond(cpu: Cpu, guest: GuestContext, space: number, at: number, access: Access): number {
@@ -208,9 +207,9 @@ export class Translator {
   #throughDirectMap(cpu: Cpu, guest: GuestContext, at: number, access: Access): number {
     const { base, privilege } = guest.direct;
     const page = Math.floor(at * PER_BYTE) + (guest.regime.cr3 === 0 ? 0 : base);
-    const offset = at & (BYTES - 1);
+    const offset = at & (FRAME_BYTES - 1);
     const frame = this.#shadowed(cpu, guest, page, offset, access, privilege);
-    return frame < 0 ? -1 : frame * BYTES + offset;
+    return frame < 0 ? -1 : frame * FRAME_BYTES + offset;
   }
 
   /** EPT is off: the hypervisor's tables are all that hardware walks; each failure is an exit. */
@@ -247,27 +246,27 @@ export class Translator {
 
   /** Where a guest-physical word lies, without any effect; -1 if the access is not permitted. */
   peek(guest: GuestContext, at: number, access: Access = READ): number {
-    if (at >= BELLS_FROM) return at;
+    if (at >= BELLS) return at;
     const page = Math.floor(at * PER_BYTE);
     const frame =
       guest.plainFrame === undefined
         ? this.#lookForFrame(this.#m.cpus[guest.cpu], guest, page, access)
         : guest.plainFrame(page);
-    return frame < 0 ? -1 : frame * BYTES + (at & (BYTES - 1));
+    return frame < 0 ? -1 : frame * FRAME_BYTES + (at & (FRAME_BYTES - 1));
   }
 
   /** The same for a whole page: its frame. */
   peekFrame(guest: GuestContext, page: number, access: Access): number {
     if (guest.plainFrame !== undefined) return guest.plainFrame(page);
-    const cpu = this.#m.cpus[guest.cpu];
-    if (cpu === undefined || this.#residence === undefined) {
-      return this.#lookForFrame(cpu, guest, page, access);
+    const cpu = guest.on as Cpu | undefined;
+    if (cpu === undefined || cpu.until === NOT_TIMED) {
+      return this.#lookForFrame(this.#m.cpus[guest.cpu], guest, page, access);
     }
-    const { recent } = cpu;
-    const known = recent.find(cpu, page, access);
+    const stamp = cpu.turns + cpu.tlb.changes; // neither ever falls
+    const known = cpu.recent.find(stamp, page, access);
     if (known >= 0) return known;
     const frame = this.#lookForFrame(cpu, guest, page, access);
-    if (frame >= 0) recent.keep(page, access, frame);
+    if (frame >= 0) cpu.recent.keep(stamp, page, access, frame);
     return frame;
   }
 

@@ -25,7 +25,6 @@ export interface CountersOptions {
 
 export type CountersResult = Measured;
 
-/** Local names: the compiler takes them for constants, and looks imported ones up each time. */
 const { begin, end, want, acquire, release, exit, entry, copy, fault, guestFault, operation } =
   Event;
 

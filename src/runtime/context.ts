@@ -96,7 +96,8 @@ export class Context {
   readonly #plain: PlainMemory;
   readonly #spot: OnTheSpot | undefined;
   readonly #bottom: Frame;
-  #top: Frame | undefined;
+  /** The frame on top, whose routine is offering or has offered; none once all has ended. */
+  frame: Frame | undefined;
   #act: Act; // of the top frame
 
   constructor(id: number, name: string, plain: PlainMemory, spot?: OnTheSpot) {
@@ -110,14 +111,14 @@ export class Context {
 
   /** Puts `routine` on top: the context's body, an interrupt handler, or what a call names. */
   push(routine: Routine<unknown>): void {
-    const below = this.#top;
+    const below = this.frame;
     const frame = below === undefined ? this.#bottom : (below.above ?? newFrame(below));
     frame.routine = routine;
     frame.state = 'fresh';
     frame.word.lo = 0;
     frame.word.hi = 0;
     frame.word.ok = true;
-    this.#top = frame;
+    this.frame = frame;
     this.#act = frame.act;
   }
 
@@ -128,10 +129,10 @@ export class Context {
    */
   advance(): void {
     for (;;) {
-      const step = this.#resume(this.#top!);
+      const step = this.#resume(this.frame!);
       if (step.done !== true) return;
       this.pop();
-      const caller = this.#top;
+      const caller = this.frame;
       if (caller?.state !== 'calling') return;
       answer(caller, step.value);
     }
@@ -152,28 +153,28 @@ export class Context {
 
   /** Removes the finished top frame; what is below it is on top again. */
   pop(): void {
-    const below = this.#top?.below;
-    this.#top = below;
+    const below = this.frame?.below;
+    this.frame = below;
     if (below !== undefined) this.#act = below.act;
   }
 
   /** Forgets everything the context was about to do; its words stay as they are. */
   kill(): void {
-    this.#top = undefined;
+    this.frame = undefined;
   }
 
   get top(): Frame {
-    return this.#top ?? defect('Context.top', `${this.name} has no frame`);
+    return this.frame ?? defect('Context.top', `${this.name} has no frame`);
   }
 
   get finished(): boolean {
-    return this.#top === undefined;
+    return this.frame === undefined;
   }
 
   /** Frames on the stack. */
   get depth(): number {
     let depth = 0;
-    for (let frame = this.#top; frame !== undefined; frame = frame.below) depth++;
+    for (let frame = this.frame; frame !== undefined; frame = frame.below) depth++;
     return depth;
   }
 
@@ -357,12 +358,12 @@ export class Context {
    * here and now; the caller pauses only if the routine does.
    */
   call(routine: Routine<number | boolean | void>): Act {
-    const caller = this.#top!;
+    const caller = this.frame!;
     const { act } = caller;
     act.op = Op.call;
     caller.state = 'calling';
     this.push(routine);
-    const step = this.#resume(this.#top!);
+    const step = this.#resume(this.frame!);
     act.goesOn = step.done === true;
     if (step.done === true) {
       this.pop();
@@ -376,7 +377,7 @@ export class Context {
    * an act that is over. No step, no time; a number from 0 below 2^53.
    */
   known(value: number): Act {
-    const { act, word } = this.#top!;
+    const { act, word } = this.frame!;
     act.op = Op.call;
     act.goesOn = true;
     word.lo = value | 0;
@@ -386,7 +387,7 @@ export class Context {
   }
 
   #now(act: Act): Act {
-    this.#spot?.perform(this, this.#top!);
+    this.#spot?.perform(this, this.frame!);
     return act;
   }
 

@@ -7,6 +7,8 @@ export class Queue {
   readonly #id: Int32Array;
   readonly #place: Int32Array; // position of an id; -1 when absent
   #size = 0;
+  /** Time of the earliest entry; Infinity when empty. */
+  earliest = Number.POSITIVE_INFINITY;
   #parked = -1;
   #parkedTime = 0;
 
@@ -18,11 +20,6 @@ export class Queue {
 
   get size(): number {
     return this.#size;
-  }
-
-  /** Time of the earliest entry; Infinity when empty. */
-  get earliest(): number {
-    return this.#size === 0 ? Number.POSITIVE_INFINITY : this.#time[0]!;
   }
 
   /** Id of the earliest entry. */
@@ -39,6 +36,7 @@ export class Queue {
       at = this.#size++;
     }
     this.#up(at, id, time);
+    this.earliest = this.#time[0]!;
   }
 
   /**
@@ -61,6 +59,7 @@ export class Queue {
     }
     const last = --this.#size;
     if (last > 0) this.#down(this.#id[last]!, this.#time[last]!);
+    else this.earliest = Number.POSITIVE_INFINITY;
     return top;
   }
 
@@ -75,20 +74,32 @@ export class Queue {
     this.#set(at, id, time);
   }
 
+  /** Puts an entry in the root's place, and from there where it belongs. */
   #down(id: number, time: number): void {
+    const times = this.#time;
+    const ids = this.#id;
+    const places = this.#place;
+    const size = this.#size;
     let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= this.#size) break;
+    for (let child = 1; child < size; child = 2 * at + 1) {
+      let earlier = times[child]!;
       const right = child + 1;
-      if (right < this.#size && this.#before(right, this.#time[child]!, this.#id[child]!)) {
-        child = right;
+      if (right < size) {
+        const other = times[right]!;
+        if (other < earlier || (other === earlier && ids[right]! < ids[child]!)) {
+          child = right;
+          earlier = other;
+        }
       }
-      if (!this.#before(child, time, id)) break;
-      this.#set(at, this.#id[child]!, this.#time[child]!);
+      const next = ids[child]!;
+      if (earlier > time || (earlier === time && next > id)) break;
+      times[at] = earlier;
+      ids[at] = next;
+      places[next] = at;
       at = child;
     }
     this.#set(at, id, time);
+    this.earliest = times[0]!;
   }
 
   #before(at: number, time: number, id: number): boolean {

@@ -7,12 +7,8 @@
  * While a processor is the earliest anyway, its acts are performed where its code offers them and
  * the code goes on (`OnTheSpot`): the same acts at the same times, without a round through here.
  */
-import type { Context } from '../runtime/context.ts';
 import { type Engine, Outcome, type Processor } from '../runtime/processor.ts';
 import { Queue } from './queue.ts';
-
-/** Names of this module are constants to the compiler; those of another are looked up each time. */
-const BLOCKED = Outcome.blocked;
 
 export interface TimedResult {
   /** Acts performed. */
@@ -67,11 +63,6 @@ function performedOnTheSpot(engine: Engine): number {
   return steps;
 }
 
-/** Its act waits to be performed. */
-function hasOffered(context: Context): boolean {
-  return context.top.state === 'offered';
-}
-
 /**
  * Runs one processor until another is earlier, or it blocks or ends. Returns acts performed here,
  * to which those on the spot come.
@@ -95,15 +86,16 @@ function runUntilLater(
       if (interruptAt < Number.POSITIVE_INFINITY) queue.push(processor.id, interruptAt);
       return steps;
     }
-    if (!hasOffered(current)) {
+    if (current.frame!.state !== 'offered') {
       const { earliest } = queue;
       const ahead = earliest + engine.lookahead;
       processor.horizon = ahead < interruptAt ? ahead : interruptAt;
       if (isOnTheSpot) processor.until = earliest;
       current.advance();
-      if (current.finished) engine.finished(processor, current);
+      const { frame } = current;
+      if (frame === undefined) engine.finished(processor, current);
       else if (processor.interruptAt <= processor.now) continue;
-      if (processor.current !== current || !hasOffered(current)) continue;
+      if (processor.current !== current || frame?.state !== 'offered') continue;
     }
     const { earliest } = queue; // asked again: code may have woken somebody
     if (processor.now >= earliest) {
@@ -113,7 +105,7 @@ function runUntilLater(
       }
     }
     steps++;
-    if (engine.perform(processor) === BLOCKED) {
+    if (engine.perform(processor) === Outcome.blocked) {
       blocked.add(processor);
       if (processor.interruptAt < Number.POSITIVE_INFINITY) {
         queue.push(processor.id, Math.max(processor.interruptAt, processor.now));

@@ -12,6 +12,7 @@ test('bench: a quick run gives a rate for everything that it names', async () =>
   expect(new Set(names).size).toBe(names.length);
   for (const name of [
     'TLB hits',
+    'private accesses, 64 vCPUs',
     'trace sort',
     'touch, kpop, 8 vCPUs',
     'refault, nested, 1 vCPU',

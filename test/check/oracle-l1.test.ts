@@ -33,6 +33,8 @@ const scenes = {
     ],
     { mapped },
   ),
+  collects: litmus([[host('collect', 0), touch(0)], [host('collect', 0)]], { mapped }),
+  collectDrop: litmus([[host('collect', 0)], [invalidate(0), touch(0)]], { mapped }),
   three: litmus([[touch(0)], [invalidate(0)], [invalidate(0)]], { mapped }),
 };
 
@@ -45,6 +47,11 @@ function sceneOf(name: SceneName, axes: string, weak?: readonly [string, How]): 
 }
 
 describe.each(['run=fused', 'run=separate'])('%s', (axes) => {
+  test.each<SceneName>(['collects', 'collectDrop'])('%s, exhausted', (name) => {
+    const report = exploreStateful(sceneOf(name, axes).harts);
+    expect([report.message, report.verdict]).toEqual(['', 'holds']);
+  });
+
   test.each<SceneName>(['touches', 'touchInvalidate', 'neighbour'])('%s, exhausted', (name) => {
     const report = exploreStateful(sceneOf(name, axes).harts);
     expect([report.message, report.verdict]).toEqual(['', 'holds']);
@@ -94,6 +101,9 @@ describe('what L1 does without one of its guards', () => {
     ['l1.invalidate.begin', 'drop', 'touchInvalidate', 'l1.released'],
     ['l1.settle.valid', 'blind', 'touchInvalidate', 'l1.lost'],
     ['l1.invalidate.emptied', 'drop', 'invalidations', 'l1.book'],
+    ['l1.narrowed.take', 'drop', 'collects', 'progress.deadlock'],
+    ['l1.allow.reserve', 'drop', 'collects', 'l1.writable'],
+    ['l1.settle.valid', 'drop', 'collects', 'l1.book'],
   ])('%s (%s), %s: breaks %s', (label, how, name, promise) => {
     const { harts } = sceneOf(name, 'run=fused', [label, how]);
     const { message } = exploreStateful(harts, { steps: 100_000 });

@@ -27,6 +27,13 @@ describe('with the second stage warm a guest kernel is its own business: 0 exits
   });
 });
 
+describe('shadow paging pays for it exit by exit, but not for system calls', () => {
+  it.each(['fork:rounds=2', 'exec:rounds=2', 'churn:rounds=2', 'remap:rounds=2'])('%s', (work) => {
+    expect(exits('shadow', work)).toBeGreaterThan(2 * 16);
+    expect(exits('shadow', 'syscall:count=20')).toBe(0);
+  });
+});
+
 describe('fork: copies, by what was written', () => {
   const P = 20;
   const R = 3;

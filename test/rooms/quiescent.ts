@@ -25,7 +25,7 @@ import { assemble } from '../../src/design/assemble.ts';
 import { parseDesign } from '../../src/design/index.ts';
 import type { System } from '../../src/design/system.ts';
 import { DEFAULT_CONDITIONS } from '../../src/experiment/run.ts';
-import { l1gfnOf, SlotState, stateOf } from '../../src/guest/l1/book/slot.ts';
+import { isReadOnly, l1gfnOf, SlotState, stateOf } from '../../src/guest/l1/book/slot.ts';
 import type { KpopGuest } from '../../src/guest/l1/kpop.ts';
 import type { AnonymousBacking } from '../../src/hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../../src/hypervisor/mmu/common.ts';
@@ -169,6 +169,7 @@ export function slotsOf({ book }: KpopGuest): SlotBook & SlotCodec {
     wordOf: (cpu, l2gfn) => book.wordOf(cpu, l2gfn),
     l1gfn: l1gfnOf,
     isValid: (word) => stateOf(word) === SlotState.valid,
+    isReadOnly,
   };
 }
 

@@ -18,6 +18,8 @@ export interface SlotBook {
 export interface SlotCodec {
   l1gfn(word: number): number;
   isValid(word: number): boolean;
+  /** L2 may not write to the page, and L0 knows. */
+  isReadOnly(word: number): boolean;
 }
 
 export function kpopBook(

@@ -22,6 +22,8 @@ export interface KpopL1 {
   readonly slabs?: PoolUse['slabs'];
   /** The L1 page that L0 maps an L2 page to; -1 for none. */
   mapped(view: View, page: number): number;
+  /** Whether L0 lets L2 write to a page; that it does wherever it is mapped unless given. */
+  canWrite?(view: View, page: number): boolean;
   /** The one that L2 may use besides because no flush has ended that; -1 for none. */
   lingering?(view: View, page: number): number;
 }
@@ -46,6 +48,12 @@ function bookPromises(l1: KpopL1): readonly StatePromise[] {
       title: 'what the book says is mapped L0 has been told',
       source: 'primer/x86.md 6.6, F7',
       always: (view) => lost(view, l1),
+    },
+    {
+      id: 'l1.writable',
+      title: 'what L2 can write to the book says so, or L1 is changing it: no write is unseen',
+      source: 'primer/x86.md 6.3, PROTECT; R7 one level up',
+      always: (view) => unseen(view, l1),
     },
     {
       id: 'l1.book',
@@ -114,12 +122,24 @@ function lost(view: View, l1: KpopL1): string | undefined {
   return undefined;
 }
 
+function unseen(view: View, l1: KpopL1): string | undefined {
+  const { book, mapped, canWrite } = l1;
+  if (canWrite === undefined) return undefined;
+  for (const [page, word] of slots(view, l1).entries()) {
+    if (mapped(view, page) < 0 || !canWrite(view, page) || !book.isReadOnly(word)) continue;
+    return `L2 can write to page ${hex(page)}, the book says that it cannot`;
+  }
+  return undefined;
+}
+
 function unbooked(view: View, l1: KpopL1): string[] {
-  const { book, mapped } = l1;
+  const { book, mapped, canWrite } = l1;
   return slots(view, l1).flatMap((word, page) => {
     if (word !== 0 && !book.isValid(word)) return [`L2 page ${hex(page)}: its slot is not settled`];
     const noted = word === 0 ? -1 : book.l1gfn(word);
     const told = mapped(view, page);
+    const isUnused = told >= 0 && canWrite?.(view, page) === false && !book.isReadOnly(word);
+    if (isUnused) return [`L2 page ${hex(page)}: L2 cannot write, the book says that it can`];
     if (noted === told) return [];
     return [`L2 page ${hex(page)}: the book says ${hex(noted)}, L0 was told ${hex(told)}`];
   });

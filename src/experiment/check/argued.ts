@@ -43,6 +43,16 @@ const argued: readonly Argued[] = [
   },
   {
     design: '*',
+    label: 'l1.scan.wait',
+    why: 'who does not wait for the word looks at once and tries again: the wait spares the turns',
+  },
+  {
+    design: '*',
+    label: 'l1.collect.wait',
+    why: 'who does not wait for the word looks at once and tries again: the wait spares the turns',
+  },
+  {
+    design: '*',
     label: 'kpop.kick.flag',
     why:
       'flushers that want the same CPU out share one interrupt; one that overlooks the flag ' +

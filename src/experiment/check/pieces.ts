@@ -64,13 +64,17 @@ export interface Budget {
 
 const USUAL = {
   steps2: 4_000_000,
-  steps3: 20_000_000,
+  steps3: 30_000_000,
   two: 'all',
   three: 2,
   goals: {},
 } as const satisfies Budget;
 /** One preemption more multiplies the states: the stronger order gets it, the weaker does not. */
 const FURTHER: Goals = { sc: 3, tso: 2 };
+/** Three CPUs to three preemptions; the weaker order has the executions of the stronger, too. */
+const THREE: Goals = { tso: 3 };
+/** One program of a design is looked at under both, so that nothing rests on that alone. */
+const THREE_TWICE: Goals = { sc: 3, tso: 3 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
 const PROTECTIONS = [
@@ -92,7 +96,9 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: {
     ...USUAL,
     goals: {
-      'write-remove-unmap': FURTHER,
+      'write-remove-unmap': THREE_TWICE,
+      'write-write-unmap': THREE,
+      'write-invalidate-teardown': THREE,
       'yield-unmap': { tso: 2 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
@@ -112,7 +118,15 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   nested: {
     ...USUAL,
     goals: {
-      'write-unmap-invalidate': FURTHER,
+      'write-unmap-invalidate': THREE_TWICE,
+      'write-unmap-unmap': THREE,
+      'write-invalidate-invalidate': THREE,
+      'write-write-unmap': THREE,
+      'clear-invalidate-tables': THREE,
+      'clear-remove-l1-tables': THREE,
+      'write-invalidate-teardown': THREE,
+      'write-remove-l1-teardown': THREE,
+      'clear-teardown': THREE,
       'zero-table': { tso: 'all' },
       'shared-narrow': { tso: 'all' },
       'fill-move': DEFAULTS,
@@ -121,6 +135,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'move-flush': DEFAULTS,
       'clean-flush': DEFAULTS,
       'write-leave-unmap': DEFAULTS,
+      'stay-unmap-teardown': DEFAULTS,
+      'zero-table-teardown': { tso: 1 },
       'zero-root': { tso: 3 },
       'zero-root-fill': { tso: 3 },
       'root-b-zero-root': { tso: 3 },
@@ -131,7 +147,11 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   kpop: {
     ...USUAL,
     goals: {
-      'write-unmap-unmap': FURTHER,
+      'write-unmap-unmap': THREE_TWICE,
+      'write-unmap-invalidate': THREE,
+      'write-invalidate-invalidate': THREE,
+      'write-map-unmap': THREE,
+      'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
@@ -139,7 +159,12 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   },
   'kpop-l1': {
     ...USUAL,
-    goals: { 'touch-drop-drop': FURTHER },
+    goals: {
+      'touch-drop-drop': FURTHER,
+      'touch-collect': { tso: 'all' },
+      'collect-drop-touch': { tso: 'all' },
+      'collect-touch-collect': { tso: 'all' },
+    },
     covering: {
       litmus: ['touch-invalidate'],
       choices: [

@@ -83,6 +83,28 @@ export class KpopCalls {
     mustBeOk(num(yield vmcall(cpu, KpopCall.flush, [join], 'l1.flush')), 'FLUSH');
   }
 
+  /** Takes rights from pages; they are out of use when it returns. */
+  *protect(cpu: Context, ranges: readonly PageRange[], prot: number): Routine<void> {
+    for (let from = 0; from < ranges.length; from += LIST_LIMIT) {
+      const elements = ranges
+        .slice(from, from + LIST_LIMIT)
+        .map((r): [number, number] => [packTarget(r.first, prot), r.end - r.first]);
+      const header = { epoch: 0, flags: 0, join: 0 }; // it opposes nothing that L1 has asked for
+      mustBeOk(yield* this.#call(cpu, KpopCall.protect, elements, header), 'PROTECT');
+    }
+  }
+
+  /** A PROTECT that the next RUN applies: all rights for one page. */
+  fuseAllow(cpu: Context, state: number, l2gfn: number, epoch: number): void {
+    const at = state + StatePage.fused;
+    cpu.spend(Unit.listElement, 1);
+    cpu.write(at, KpopCall.protect);
+    cpu.write(at + 8, packTarget(l2gfn, PROT_ALL));
+    cpu.write(at + 16, 1);
+    cpu.write(at + FUSED_RECORD_BYTES - 8, epoch);
+    cpu.write(state + StatePage.fusedCount, 1);
+  }
+
   /** MAPs that the next RUN applies before it enters L2. */
   fuse(cpu: Context, state: number, pages: readonly Mapped[], epoch: number): void {
     let at = state + StatePage.fused;

@@ -5,7 +5,7 @@
  * Steps F1-F7 and V1-V6 of primer/x86.md 6.6 (proposal); the order reservation, barrier, epoch is
  * one half of the pair whose other half is `invalidate`.
  */
-import { Status } from '../../abi/kpop.ts';
+import { PROT_EXECUTE, PROT_READ, Status } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import { hullOf, type PageRange } from '../../hypervisor/mmu/common.ts';
@@ -14,9 +14,19 @@ import { type Act, num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
 import { lock, type Spinlock, spinlock, unlock } from '../../sync/spinlock.ts';
-import type { Book, Rule, Taken } from './book/book.ts';
+import type { Book, Place, Rule, Taken } from './book/book.ts';
 import { type BookOptions, makeBook } from './book/kinds.ts';
-import { SlotState, slotWord, stateOf } from './book/slot.ts';
+import {
+  isNarrowing,
+  isReadOnly,
+  isWritable,
+  l1gfnOf,
+  narrowed,
+  narrowing,
+  SlotState,
+  slotWord,
+  stateOf,
+} from './book/slot.ts';
 import { type FlushContract, KpopCalls } from './kpop-calls.ts';
 
 const FRAME_BYTES = 4096;
@@ -43,13 +53,15 @@ export interface KpopGuestOptions {
   readonly batch: number;
 }
 
-/** A MAP that L1 has asked for and not yet seen answered. */
+/** A MAP or PROTECT that L1 has asked for and not yet seen answered. */
 interface Pending {
   readonly slot: number;
   readonly l2gfn: number;
   /** What this vCPU wrote there. */
   readonly word: number;
   readonly l1gfn: number;
+  /** What was there before, and will be again if L0 refuses. */
+  readonly before: number;
 }
 
 const NONE: readonly Pending[] = [];
@@ -62,6 +74,23 @@ const KILL: Rule = {
   next: (word) => word - stateOf(word) + SlotState.killed,
   look: 'l1.scan.look',
   take: 'l1.scan.take',
+  // Else the PROTECT that is under way lands on what is mapped here next (docs/found.md).
+  waits: { until: (word) => !isNarrowing(word), label: 'l1.scan.wait' },
+};
+
+/** L1 takes the right to write: what has it now may have been written to. */
+const NARROW: Rule = {
+  next: (word) => (isWritable(word) && stateOf(word) === SlotState.valid ? narrowing(word) : word),
+  look: 'l1.collect.look',
+  take: 'l1.collect.take',
+  waits: { until: (word) => !isNarrowing(word), label: 'l1.collect.wait' },
+};
+
+/** L0 has taken it. */
+const NARROWED: Rule = {
+  next: (word) => (isNarrowing(word) ? narrowed(word) : word),
+  look: 'l1.narrowed.look',
+  take: 'l1.narrowed.take',
 };
 
 export class KpopGuest {
@@ -109,8 +138,12 @@ export class KpopGuest {
     if (l1gfn < 0) defect('KpopGuest.fault', `L2 page ${l2gfn} is no memory`);
     const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
     const { slot, seen } = yield* this.book.insert(cpu, l2gfn, word); // F4
-    if (seen !== 0) return; // mapped, or another vCPU is about to: L2 tries again
-    const reserved: Pending[] = [{ slot, l2gfn, word, l1gfn }];
+    if (seen !== 0) {
+      // Mapped, or another vCPU is about to: L2 tries again. Unless it may not write there.
+      if (isReadOnly(seen)) yield* this.#allowWrite(cpu, { l2gfn, slot }, seen, epoch);
+      return;
+    }
+    const reserved: Pending[] = [{ slot, l2gfn, word, l1gfn, before: 0 }];
     // While anything leaves, only what is needed is asked for.
     if (this.#batch > 1 && leaving === 0) yield* this.#reserveAround(cpu, l2gfn, reserved);
     if (this.book.keeps) {
@@ -133,7 +166,7 @@ export class KpopGuest {
       const l1gfn = yield* this.backing.find(cpu, page);
       const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
       const { slot, seen } = yield* this.book.insert(cpu, page, word);
-      if (seen === 0) reserved.push({ slot, l2gfn: page, word, l1gfn });
+      if (seen === 0) reserved.push({ slot, l2gfn: page, word, l1gfn, before: 0 });
     }
   }
 
@@ -176,6 +209,32 @@ export class KpopGuest {
     yield cpu.add(this.#words + L1Words.at.inProgress, -1, 'l1.invalidate.close'); // V6
   }
 
+  /**
+   * A log of writes by write protection: the pages of the range that L2 may have written to since
+   * the last time. On return it can write to none of them; the next write is a fault. A page whose
+   * MAP is not answered yet is left for the next time.
+   */
+  *collect(cpu: Context, range: PageRange): Routine<readonly PageRange[]> {
+    const written: Taken[] = [];
+    yield* this.book.sweep(cpu, range, NARROW, written);
+    yield* this.#calls.protect(cpu, written, PROT_READ | PROT_EXECUTE);
+    for (const each of written) yield* this.book.sweep(cpu, each, NARROWED, []);
+    return written;
+  }
+
+  /**
+   * L2 writes where `collect` has forbidden it. The page is reserved as for a MAP; an invalidation
+   * that took it before wins the word, and one that comes after kills it and is obeyed by L0's
+   * fence, so no second look at the epoch is needed.
+   */
+  *#allowWrite(cpu: Context, place: Place, seen: number, epoch: number): Routine<void> {
+    const l1gfn = l1gfnOf(seen);
+    const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
+    if (!won(yield this.book.change(cpu, place, seen, word, 'l1.allow.reserve'))) return;
+    this.#pending[cpu.seat] = [{ ...place, word, l1gfn, before: seen }];
+    this.#calls.fuseAllow(cpu, this.statePage(cpu.seat), place.l2gfn, epoch);
+  }
+
   /** Whether the invalidations that are under way may cover the page. */
   *#isInHull(cpu: Context, l2gfn: number): Routine<boolean> {
     yield* lock(cpu, this.#lock, 'l1.fault.hull-lock');
@@ -199,6 +258,6 @@ export class KpopGuest {
 
   /** Unless it was killed: then whoever did empties it. */
   #withdraw(cpu: Context, pending: Pending): Act {
-    return this.book.change(cpu, pending, pending.word, 0, 'l1.withdraw.pending');
+    return this.book.change(cpu, pending, pending.word, pending.before, 'l1.withdraw.pending');
   }
 }

@@ -27,9 +27,13 @@ export interface Rule {
   /** Names of the look and of the change; of the lock under which both are made, if one is. */
   readonly look: string;
   readonly take: string;
+  /** A word that somebody else is about to change, and for which the sweep waits. */
+  readonly waits?: { readonly until: (word: number) => boolean; readonly label: string };
 }
 
 export interface Book {
+  /** Whether a sweep can wait for a word: where each has a place that never moves. */
+  readonly canWait: boolean;
   /** Whether it remembers anything: else L0 is the only one to know what is mapped. */
   readonly keeps: boolean;
   /** Puts `word` into the page's place if that is empty. */

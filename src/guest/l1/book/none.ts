@@ -11,6 +11,7 @@ import type { Book, Inserted } from './book.ts';
 
 export class NoBook implements Book {
   readonly keeps = false;
+  readonly canWait = false;
   readonly slabs = [];
 
   *insert(): Routine<Inserted> {

@@ -15,8 +15,8 @@ const OWNERS = 512;
 export const SLOT_STEP = 4 * OWNERS;
 
 /** Of a valid word: L2 may not write to the page; L1 is about to tell L0 so. */
-export const READ_ONLY = 1;
-export const NARROWING = 2;
+const READ_ONLY = 1;
+const NARROWING = 2;
 
 /**
  * A reservation names the vCPU that made it, so that only that one settles or withdraws it: vCPUs
@@ -35,11 +35,29 @@ export function l1gfnOf(word: number): number {
 }
 
 /** Flags of a valid word. */
-export function flagsOf(word: number): number {
+function flagsOf(word: number): number {
   return Math.floor(word / 4) % OWNERS;
 }
 
 /** Whether L2 can write to the page as far as the book knows. */
 export function isWritable(word: number): boolean {
-  return word !== 0 && (stateOf(word) !== SlotState.valid || (flagsOf(word) & READ_ONLY) === 0);
+  return word !== 0 && (stateOf(word) !== SlotState.valid || flagsOf(word) === 0);
+}
+
+/** L2 may not write, and L0 has been told. */
+export function isReadOnly(word: number): boolean {
+  return stateOf(word) === SlotState.valid && flagsOf(word) === READ_ONLY;
+}
+
+/** L0 is being told: until it has answered L2 may still write. */
+export function isNarrowing(word: number): boolean {
+  return stateOf(word) === SlotState.valid && flagsOf(word) === (READ_ONLY | NARROWING);
+}
+
+export function narrowing(word: number): number {
+  return slotWord(l1gfnOf(word), SlotState.valid, READ_ONLY | NARROWING);
+}
+
+export function narrowed(word: number): number {
+  return slotWord(l1gfnOf(word), SlotState.valid, READ_ONLY);
 }

@@ -16,6 +16,7 @@ import { NODE_BYTES, XArray } from './xarray.ts';
 
 abstract class Slots implements Book {
   readonly keeps = true;
+  readonly canWait = true;
 
   abstract insert(cpu: Context, l2gfn: number, word: number): Routine<Inserted>;
   abstract readonly slabs: Book['slabs'];
@@ -36,6 +37,11 @@ abstract class Slots implements Book {
         const seen = num(yield cpu.load(slot, rule.look));
         if (seen === 0) break;
         any = true;
+        if (rule.waits?.until(seen) === false) {
+          const { until, label } = rule.waits;
+          yield cpu.wait([slot], () => until(cpu.peek(slot)), label);
+          continue;
+        }
         const next = rule.next(seen);
         if (next === seen) break;
         if (!won(yield cpu.cas(slot, seen, next, rule.take))) continue;

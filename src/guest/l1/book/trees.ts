@@ -32,6 +32,7 @@ export type Joining = 'page' | 'run';
 
 export class TreeBook implements Book {
   readonly keeps = true;
+  readonly canWait = false;
   readonly #joining: Joining;
   readonly #shards: readonly Shard[];
   readonly #nodes: Slab;
