@@ -5,6 +5,7 @@
  * L1 that does one of L1's acts (`l1.…`), with every exit that this takes.
  */
 
+import { type Ending, nestedEnded, nestedFrames } from '../check/invariant/nested-frames.ts';
 import { nestedPromises } from '../check/invariant/nested-promises.ts';
 import { type NestedParts, nestedMisuse } from '../check/invariant/nested-use.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
@@ -17,6 +18,7 @@ import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import { prepareRoot, runningL2 } from '../hypervisor/nested/entry.ts';
 import { shadowFault } from '../hypervisor/nested/exits.ts';
 import type { NestedVm } from '../hypervisor/nested/state.ts';
+import { nestedTeardown } from '../hypervisor/nested/teardown.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vm } from '../hypervisor/vcpu.ts';
 import { PROMISED, type Spaces } from '../machine/explored/adversary.ts';
@@ -55,6 +57,12 @@ export { L1_GEOMETRY } from './nested-general-l1.ts';
 
 const ALL_L1: PageRange = { first: 0, end: L1_PAGES };
 
+const TEARDOWN = 'teardown';
+/** What acts of L1 are called begins so. */
+const L1_ACTS = 'l1.';
+/** A mode word whose thread has ended. */
+const ENDED = 2 ** 32;
+
 /** A VMCS belongs to the thread of its vCPU. */
 const VMCS_ACTS = [
   Instruction.vmread,
@@ -69,6 +77,7 @@ interface Parts {
   readonly vm: NestedVm;
   readonly general: GeneralL1;
   readonly l2: readonly GuestContext[];
+  readonly ending: Ending;
 }
 
 export function buildNestedHost(machine: Machine, demand: Demand, axes: Axes): System {
@@ -77,12 +86,14 @@ export function buildNestedHost(machine: Machine, demand: Demand, axes: Axes): S
     context.homeCpu = i;
   });
   const l1 = hostedL1(machine);
-  const vm = nestedVm(machine, l1, axes);
+  const { frames, boot, arena } = l1.vm.platform;
+  const vm = nestedVm(machine, l1, axes, () => frames.reserve(boot, 1));
   addNestedVcpus(l1, vm, false);
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   const general = new GeneralL1(machine.translator.nestedStage);
   general.install(machine, l1.mmu.backing);
-  const parts = { machine, l1, vm, general, l2: guest.contexts };
+  const ending = { begun: arena.take(64), torn: arena.take(64) };
+  const parts = { machine, l1, vm, general, l2: guest.contexts, ending };
   warmUp(parts);
   for (const i of guest.contexts.keys()) startInL2(parts, i);
   startL0(parts);
@@ -168,7 +179,12 @@ function checkedNested(parts: Parts): Checked {
     exclusive: false,
     freeHanded: [],
     privates: (hart) => [l1.vm.vcpus[hart]!, vm.vcpus[hart]!],
-    promises: nestedPromises(asked),
+    promises: [
+      ...nestedPromises(asked),
+      nestedFrames(vm, L1_PAGES, parts.ending),
+      nestedEnded(vm, L1_PAGES, parts.ending),
+    ],
+    begin: (threads) => withoutThreads(parts, threads),
     structures: platform.arena.placed,
     spaces: spacesOf(machine, l1),
     judgeUse: (view, use) => nestedMisuse(view, asked, use),
@@ -179,7 +195,24 @@ function checkedNested(parts: Parts): Checked {
   };
 }
 
-function hostOperations({ l1 }: Parts): Record<string, Operation> {
+/**
+ * A vCPU on a CPU of the host's threads is run by those that do something of L1; no thread runs the
+ * others: a teardown does not wait for them. (Where there is none, nobody asks.)
+ */
+function withoutThreads({ machine, l1, l2 }: Parts, threads: readonly (readonly string[])[]): void {
+  if (!threads.flat().includes(TEARDOWN)) return;
+  for (const [i, steps] of threads.entries()) {
+    if (steps.some((step) => step.startsWith(L1_ACTS))) continue;
+    machine.memory.write(l1.vm.vcpus[l2.length + i]!.mode, ENDED);
+  }
+}
+
+function* teardown(cpu: Context, { vm, ending }: Parts): Routine<void> {
+  if (yield* nestedTeardown(cpu, vm, ending.begun)) yield cpu.store(ending.torn, 1, 'host.torn');
+}
+
+function hostOperations(parts: Parts): Record<string, Operation> {
+  const { l1 } = parts;
   const placesOf = ({ first, end }: PageRange): PageRange[] => [
     { first: behind(first), end: behind(end) },
   ];
@@ -188,6 +221,7 @@ function hostOperations({ l1 }: Parts): Record<string, Operation> {
     invalidate: (cpu, range) => tdpUnmap(cpu, l1.mmu, placesOf(range), 'keep'),
     'invalidate-tables': (cpu) => tdpUnmap(cpu, l1.mmu, [L1_TABLES], 'keep'),
     'remove-l1-tables': (cpu) => tdpRemoveTables(cpu, l1.mmu, ALL_L1),
+    [TEARDOWN]: (cpu) => teardown(cpu, parts),
   };
 }
 
@@ -199,15 +233,18 @@ function l1Operations({ l1, general }: Parts): Record<string, Operation> {
       context.push(general.perform(context, name, range));
       return vcpuThread(cpu, l1.vm.vcpus[cpu.cpu]!, nothing());
     };
-    return [`l1.${name}`, operation];
+    return [`${L1_ACTS}${name}`, operation];
   });
   return Object.fromEntries(entries);
 }
 
-/** Fills the shadow for a range, as if L2 had used it on every vCPU; root B was used as well. */
+/**
+ * Fills the shadow for a range, as if L2 had used it on every vCPU that has one, or, if none has
+ * one now, on the first; root B was used as well.
+ */
 function fillShadow(parts: Parts, range: PageRange): void {
   const { machine, l1, vm, l2 } = parts;
-  for (const i of l2.keys()) {
+  for (const i of l2.length > 0 ? l2.keys() : [0]) {
     const v = l1.vm.vcpus[i]!;
     const useRoot = (root: number): void => {
       machine.memory.write(fieldAt(vm.vcpus[i]!.cached, Field.eptp), eptp12(root));

@@ -121,6 +121,11 @@ export interface Checked {
   readonly operations: Readonly<Record<string, Operation>>;
   /** Maps a range before anybody runs. */
   premap(range: PageRange): void;
+  /**
+   * Told before anybody runs what the threads of the host will do, each by the names of its
+   * operations.
+   */
+  begin?(threads: readonly (readonly string[])[]): void;
   /** Pools whose free frames nobody may touch. */
   readonly pools: readonly FramePool[];
   /**

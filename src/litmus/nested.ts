@@ -19,8 +19,9 @@ const PAGES = 4;
 const ONE = { first: 0, end: 1 };
 
 const FILL = 'shadow.fetch.leaf';
-const STORE = 'tracked.store';
-const REUSE = 'tracked.reuse.lock';
+/** A trapped store; where leaf tables may go out of step, the first store to one. */
+const STORE = 'tracked.store|shadow.unsync.mark';
+const REUSE = 'tracked.reuse.lock|shadow.unsync.mark';
 
 interface Rest {
   readonly sometimes: readonly string[];
@@ -154,7 +155,7 @@ const reuses: readonly Litmus[] = [
     'S4, S7: the shadow page goes',
     [write(0)],
     [host('l1.zero-table', 0)],
-    { sometimes: [REUSE, FILL] },
+    { sometimes: [REUSE, `${FILL}|shadow.unsync.mark`] },
   ),
   against(
     'zero-root',
@@ -290,10 +291,60 @@ const taken: readonly Litmus[] = [
   ),
 ];
 
+/** The VM of L1 goes while L2, L1 and the host are in the middle of something. */
+const endings: readonly Litmus[] = [
+  against(
+    'fill-teardown',
+    'L2 faults while the VM of L1 is torn down',
+    'primer/x86.md 2.4, root free; S7: what is being filled is not taken apart',
+    [write(0)],
+    [host('teardown', 0, PAGES)],
+    { sometimes: [FILL, 'stop.wait'], cold: true },
+  ),
+  {
+    id: 'remove-l1-teardown',
+    title: 'tables of EPT01 are removed while the VM of L1 is torn down',
+    source: 'R5; I5',
+    pages: PAGES,
+    guests: [],
+    hosts: [[host('remove-l1-tables', 0)], [host('teardown', 0, PAGES)]],
+    sometimes: ['tdp.remove.freeze', 'tdp.teardown.unlink'],
+  },
+  three(
+    'write-invalidate-teardown',
+    'the host takes an entry away while the VM of the guest that uses it is torn down',
+    'S1; primer/x86.md 2.8: zapping after the notifier completed',
+    [host('invalidate', 0), host('teardown', 0, PAGES)],
+    ['stop.wait'],
+  ),
+  three(
+    'write-remove-l1-teardown',
+    'tables of EPT01 are removed while L2 runs and the VM is torn down',
+    'R5; I5',
+    [host('remove-l1-tables', 0), host('teardown', 0, PAGES)],
+    ['tdp.remove.freeze', 'tdp.teardown.unlink'],
+  ),
+  three(
+    'clear-teardown',
+    'L1 stores to a table while its VM is torn down',
+    'S7: L0 performs the store, or the vCPU ends',
+    [host('l1.clear', 0), host('teardown', 0, PAGES)],
+    [STORE, 'stop.wait'],
+  ),
+  three(
+    'zero-table-teardown',
+    'L1 uses the page of a table for something else while its VM is torn down',
+    'S7: the shadow page goes once',
+    [host('l1.zero-table', 0), host('teardown', 0, PAGES)],
+    [REUSE, 'stop.wait'],
+  ),
+];
+
 export const nestedLitmus: readonly Litmus[] = [
   ...entries,
   ...pointers,
   ...reuses,
   ...roots,
   ...taken,
+  ...endings,
 ];

@@ -225,6 +225,7 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   const { machine, memory, notes, checked } = emptyCopy(choice, litmus, scratch);
   if (checked === undefined) return badInput(`design ${choice.name} offers nothing to check`);
   if (litmus.mapped !== undefined) checked.premap(litmus.mapped);
+  checked.begin?.(hosts.map((steps) => steps.map((step) => step.do)));
   guests.forEach((steps, i) => {
     const guest = machine.guests.find((g) => g.homeCpu === i) ?? defect('scene', `no guest ${i}`);
     guest.push(guestProgram(guest, steps, checked.asked ?? []));

@@ -92,7 +92,9 @@ class Search {
     const isTwofold = countsPreemptions && Number.isFinite(this.#deepest);
     this.#perTask = isTwofold ? this.#most + 1 : 1;
     const columns = countsPreemptions ? (tasks + 1) * this.#perTask : 1;
-    this.#visited = new Visited(isBounded || this.#sleep !== undefined ? columns : 0);
+    // Kept with a state: the least depth, or the fewest preemptions, or a mask of actors asleep.
+    const most = Number.isFinite(this.#deepest) || !countsPreemptions ? undefined : this.#most;
+    this.#visited = new Visited(isBounded || this.#sleep !== undefined ? columns : 0, most);
   }
 
   run(): StatefulReport {

@@ -1,7 +1,7 @@
 /**
  * A set of states, each known by the two 32-bit lanes of its hash (Explored.hashLow, hashHigh), and
  * some whole numbers kept with each. Open addressing with linear probing in typed arrays that
- * double before they are 5/8 full: 8 bytes per slot, and 4 more per number kept.
+ * double before they are 5/8 full: 8 bytes per slot, and 4 more per number kept, or 1 if small.
  *
  * States are compared by their hashes alone, so two of them may be taken for one: `collision`
  * bounds how likely that is. Numbers kept with a state are beside the key and never mixed into it:
@@ -11,6 +11,7 @@
 /** Value of a number that has not been set. */
 export const UNSET = -1;
 
+const MOST_IN_BYTE = 127;
 const FIRST_EXPONENT = 10;
 const MOST_EXPONENT = 30;
 
@@ -23,12 +24,16 @@ export class Visited {
   isNew = false;
   #exponent = FIRST_EXPONENT;
   #keys = new Int32Array(2 << FIRST_EXPONENT); // lane, lane; both 0 in an empty slot
-  #values: Int32Array;
+  #values: Int32Array | Int8Array;
   #count = 0;
 
-  constructor(width = 0) {
+  /** `most`: the largest of the numbers kept; small ones take a byte each. */
+  constructor(width = 0, most = Number.POSITIVE_INFINITY) {
     this.width = width;
-    this.#values = new Int32Array(width << FIRST_EXPONENT).fill(UNSET);
+    const length = width << FIRST_EXPONENT;
+    this.#values = (most <= MOST_IN_BYTE ? new Int8Array(length) : new Int32Array(length)).fill(
+      UNSET,
+    );
   }
 
   /** Entries: distinct states entered. */
@@ -103,7 +108,9 @@ export class Visited {
     const values = this.#values;
     this.#exponent++;
     this.#keys = new Int32Array(2 * keys.length);
-    this.#values = new Int32Array(2 * values.length).fill(UNSET);
+    const length = 2 * values.length;
+    this.#values = values instanceof Int8Array ? new Int8Array(length) : new Int32Array(length);
+    this.#values.fill(UNSET);
     for (let slot = 0; 2 * slot < keys.length; slot++) {
       const a = keys[2 * slot]!;
       const b = keys[2 * slot + 1]!;

@@ -348,6 +348,27 @@ export class ShadowMmu {
     return peekList(view, child + ShadowPage.at.parents);
   }
 
+  /** Frames that each CPU keeps at hand. */
+  peekSpares(view: Words): number[] {
+    return Array.from({ length: this.platform.cpus }, (_, seat) => {
+      const spares = this.#spares + seat * 2 * LINE_BYTES;
+      return Array.from({ length: view.read(spares) }, (_, i) => view.read(spares + 8 + i * 8));
+    }).flat();
+  }
+
+  /** What headers, and items of lists, are carved out of. */
+  get slabs(): readonly { readonly slab: Slab; readonly bytes: number }[] {
+    return [
+      { slab: this.#pages, bytes: this.#headerBytes },
+      { slab: this.#items, bytes: Item.bytes },
+    ];
+  }
+
+  /** Ranges of pages of the guest whose tables are mirrored. */
+  get memory(): readonly { readonly first: number; readonly end: number }[] {
+    return this.#memory;
+  }
+
   /** At quiescence: bytes of tables, and of everything else that tracks them. */
   bytes(peek: (at: number) => number): { tables: number; books: number } {
     const pages = this.#pages.bytesInUse(peek) / this.#headerBytes;

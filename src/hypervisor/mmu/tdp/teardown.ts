@@ -13,9 +13,14 @@ import type { TdpMmu } from './mmu.ts';
 import { sweep } from './remove.ts';
 
 export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
+  yield* stopVcpus(cpu, mmu.vm);
+  yield* tdpDismantle(cpu, mmu);
+}
+
+/** Once no vCPU of the VM will run any more: its tables and pages go. */
+export function* tdpDismantle(cpu: Context, mmu: TdpMmu): Routine<void> {
   const { format } = mmu;
   const removed: number[] = [];
-  yield* stopVcpus(cpu, mmu.vm);
   yield* writeLock(cpu, mmu.lock, 'tdp.teardown.lock');
   const level = format.geometry.levels - 1;
   for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
