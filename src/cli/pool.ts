@@ -10,42 +10,97 @@ import { Progress } from './progress.ts';
 export interface PoolResult {
   /** By piece, in their order; undefined where it was not run. */
   readonly runs: readonly (Run | undefined)[];
-  /** The same with what else the pieces were to tell. */
-  readonly outcomes: readonly (Outcome | undefined)[];
   readonly interrupted: boolean;
 }
 
+/** What asks for pieces, batch by batch, and is given their outcomes. */
+export type Batches<T> = Generator<readonly Piece[], T, readonly Outcome[]>;
+
 /** Runs all pieces; rejects with the first failure. */
 export async function runPieces(common: Common, pieces: readonly Piece[]): Promise<PoolResult> {
-  const outcomes = new Array<Outcome | undefined>(pieces.length).fill(undefined);
-  const queue = new Queue(pieces);
-  const progress = new Progress(pieces.length);
-  const crew = new Crew<number, Outcome>({
-    program: new URL('./worker.js', import.meta.url),
-    workerData: () => common,
-    threads: Math.min(availableParallelism(), pieces.length),
-    message: (at) => pieces[at]!,
-    next: () => queue.take(),
-    finished: (at, outcome, seconds) => {
-      outcomes[at] = outcome;
-      queue.finished(pieces[at]!, seconds);
-      progress.done(outcome.run);
-    },
-  });
-  let interrupted = false;
-  const stop = (): void => {
-    if (interrupted) process.exit(Status.interrupted); // twice: leave
-    interrupted = true;
-    crew.stop();
-  };
-  process.on('SIGINT', stop);
-  try {
-    await crew.run();
-  } finally {
-    process.off('SIGINT', stop);
-    progress.end();
+  const pool = new Pool(common, all(pieces));
+  const interrupted = await pool.run();
+  return { runs: pool.outcomes.map((outcome) => outcome?.run), interrupted };
+}
+
+function* all(pieces: readonly Piece[]): Batches<void> {
+  yield pieces;
+}
+
+/** Runs batch after batch on the same threads; undefined after an interrupt. */
+export async function runBatches<T>(common: Common, batches: Batches<T>): Promise<T | undefined> {
+  const pool = new Pool(common, batches);
+  return (await pool.run()) ? undefined : pool.answer;
+}
+
+class Pool<T> {
+  /** What the batches came to. */
+  answer: T | undefined;
+  /** Of the batch that is being run, or was last. */
+  outcomes: (Outcome | undefined)[] = [];
+  readonly #common: Common;
+  readonly #batches: Batches<T>;
+  #pieces: readonly Piece[] = [];
+  #queue = new Queue([]);
+  #missing = 0;
+  #isOver = false;
+  readonly #progress = new Progress();
+
+  constructor(common: Common, batches: Batches<T>) {
+    this.#common = common;
+    this.#batches = batches;
+    this.#open(batches.next());
   }
-  return { runs: outcomes.map((outcome) => outcome?.run), outcomes, interrupted };
+
+  /** Whether it was interrupted. */
+  async run(): Promise<boolean> {
+    const crew = new Crew<number, Outcome>({
+      program: new URL('./worker.js', import.meta.url),
+      workerData: () => this.#common,
+      threads: availableParallelism(),
+      message: (at) => this.#pieces[at]!,
+      next: () => this.#queue.take() ?? (this.#isOver ? undefined : 'later'),
+      finished: (at, outcome, seconds) => this.#finished(at, outcome, seconds),
+    });
+    let interrupted = false;
+    const stop = (): void => {
+      if (interrupted) process.exit(Status.interrupted); // twice: leave
+      interrupted = true;
+      crew.stop();
+    };
+    process.on('SIGINT', stop);
+    try {
+      await crew.run();
+    } finally {
+      process.off('SIGINT', stop);
+      this.#progress.end();
+    }
+    return interrupted;
+  }
+
+  #finished(at: number, outcome: Outcome, seconds: number): void {
+    this.outcomes[at] = outcome;
+    this.#queue.finished(this.#pieces[at]!, seconds);
+    this.#progress.done(outcome.run);
+    this.#missing--;
+    if (this.#missing === 0) this.#open(this.#batches.next(this.outcomes as Outcome[]));
+  }
+
+  /** Goes on to the next batch; one without pieces is done at once. */
+  #open(step: IteratorResult<readonly Piece[], T>): void {
+    let now = step;
+    while (!now.done && now.value.length === 0) now = this.#batches.next([]);
+    if (now.done) {
+      this.answer = now.value;
+      this.#isOver = true;
+      return;
+    }
+    this.#pieces = now.value;
+    this.#missing = now.value.length;
+    this.outcomes = new Array<Outcome | undefined>(now.value.length).fill(undefined);
+    this.#queue = new Queue(now.value);
+    this.#progress.planned(now.value.length);
+  }
 }
 
 /**

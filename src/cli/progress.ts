@@ -2,12 +2,13 @@
 import type { Run } from '../measure/result.ts';
 
 export class Progress {
-  readonly #pieces: number;
+  #pieces = 0;
   #done = 0;
   #shown = false;
 
-  constructor(pieces: number) {
-    this.#pieces = pieces;
+  /** So many more are to come. */
+  planned(pieces: number): void {
+    this.#pieces += pieces;
     this.#show('');
   }
 

@@ -1,7 +1,7 @@
 /** The search for the prices that a result hangs on, with its runs on threads. */
 import type { Outcome, Point, Search } from '../experiment/sensitivity.ts';
 import type { Common, NamedDesign, Piece } from './piece.ts';
-import { runPieces } from './pool.ts';
+import { type Batches, runBatches } from './pool.ts';
 
 /** Undefined after an interrupt. */
 export async function searchOnThreads<T>(
@@ -9,14 +9,17 @@ export async function searchOnThreads<T>(
   common: Common,
   designs: readonly NamedDesign[],
 ): Promise<T | undefined> {
+  return runBatches(common, asPieces(search, designs));
+}
+
+function* asPieces<T>(search: Search<T>, designs: readonly NamedDesign[]): Batches<T> {
   const pieceOf = ({ design, vcpus, values, attributed }: Point): Piece => {
     return { design: designs[design]!, vcpus, softwareScale: 1, values, attributed };
   };
   let step = search.next();
   while (!step.done) {
-    const { outcomes, interrupted } = await runPieces(common, step.value.map(pieceOf));
-    if (interrupted) return undefined;
-    step = search.next(outcomes as readonly Outcome[]);
+    const outcomes: readonly Outcome[] = yield step.value.map(pieceOf);
+    step = search.next(outcomes);
   }
   return step.value;
 }

@@ -2,6 +2,7 @@
 
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { ShadowMmu } from '../hypervisor/mmu/shadow/mmu.ts';
+import { tryToUnsync } from '../hypervisor/mmu/shadow/unsync.ts';
 import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
@@ -17,6 +18,7 @@ import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
+import { lock, type Spinlock, spinlock, unlock } from '../sync/spinlock.ts';
 import { addVcpus, blocksOf } from './host.ts';
 import type { Axes } from './system.ts';
 import { hostExits, tdpOwner } from './tdp.ts';
@@ -47,7 +49,7 @@ export function nestedVm(
     format: machine.translator.nestedStage,
     backing: l1.mmu.backing,
     memory: [{ first: 0, end: l1.pages }],
-    header: 'small',
+    header: axes['unsync'] === 'on' ? 'full' : 'small',
   });
   const vm: NestedVm = {
     tdp: l1.mmu,
@@ -59,6 +61,7 @@ export function nestedVm(
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
     rootGeneration: host.arena.take(64),
+    unsyncLock: shadow.header === 'full' ? spinlock(host.arena.take(64), 'l0.unsync') : undefined,
     vcpus: l1.contexts.map(() => ({
       cached: frame(),
       shadowVmcs: frame(),
@@ -73,9 +76,40 @@ export function nestedVm(
       running: undefined,
     })),
   };
-  l1.mmu.isTracked = (cpu, gfn) => vm.shadow.isTracked(cpu, gfn);
+  watchTables(l1.mmu, vm);
   l1.mmu.alsoZap = (cpu, range) => zapShadowOf(cpu, vm, range);
   return vm;
+}
+
+/** Which of L1's pages EPT01 must not let it write to: tables that the shadow mirrors. */
+function watchTables(mmu: TdpMmu, vm: NestedVm): void {
+  const { shadow, unsyncLock } = vm;
+  if (unsyncLock === undefined) {
+    mmu.isTracked = (cpu, gfn) => shadow.isTracked(cpu, gfn);
+    mmu.withholdsWrite = mmu.isTracked;
+    return;
+  }
+  mmu.isTracked = (cpu, gfn) => isUpperTable(cpu, shadow, gfn);
+  mmu.withholdsWrite = (cpu, gfn) => withholds(cpu, shadow, unsyncLock, gfn);
+}
+
+function* isUpperTable(cpu: Context, shadow: ShadowMmu, gfn: number): Routine<boolean> {
+  return (yield* shadow.countOf(cpu, gfn)).upper > 0;
+}
+
+/** Faults hold the mmu_lock for reading only, so a lock of its own keeps their marks whole. */
+function* withholds(
+  cpu: Context,
+  shadow: ShadowMmu,
+  marks: Spinlock,
+  gfn: number,
+): Routine<boolean> {
+  const { leaf, upper } = yield* shadow.countOf(cpu, gfn);
+  if (leaf === 0 || upper > 0) return upper > 0;
+  yield* lock(cpu, marks, 'unsync.lock');
+  const answer = yield* tryToUnsync(cpu, shadow, gfn, 'fault');
+  yield* unlock(cpu, marks, 'unsync.unlock');
+  return answer === 'refused';
 }
 
 /** The host takes pages of L1: what the shadow maps of them goes too, and any flush still owed. */

@@ -43,7 +43,7 @@ export const nested: Design = {
       alike: { trapped: 'virtual' },
     },
     unsync: {
-      values: ['off'],
+      values: ['off', 'on'],
       default: 'off',
       describe: 'whether a shadowed leaf table may be written without an exit until it is synced',
     },
@@ -55,7 +55,7 @@ export const nested: Design = {
   },
   source: 'Linux 6.12 arch/x86/kvm/{vmx,svm}/nested.c and mmu/mmu.c; primer/x86.md section 4',
   leavesOut: [
-    'unsync, prefetch, write flooding, quotas of shadow pages, huge pages in EPT12',
+    'prefetch, write flooding, quotas of shadow pages, huge pages in EPT12',
     'L2 access to the tables of L1, VMCS12 written back by VMPTRLD, VMCLEAR',
     'control checks by meaning (they are counted), MSR bitmaps, VMX preemption timer',
     'SVM: event injection, decode assists, an ASID of its own for L2 (KVM 6.12 has none either)',

@@ -15,6 +15,7 @@ export const LOCK_CLASSES = [
   'kpop.rmap',
   'l0.slots',
   'l0.mmu',
+  'l0.unsync',
 ] as const;
 
 export type LockClass = (typeof LOCK_CLASSES)[number];

@@ -24,6 +24,34 @@ describe('touch: exits per access', () => {
     expect(run.counts.nested).toBe(P * vcpus);
   });
 
+  // The leaf table of each vCPU's pages was in step until its first store, which traps once; then it
+  // is out of step, L1 stores to it without an exit, and nobody flushes: it stays so.
+  it.each([1, 3])('nested, unsync=on, leaf table out of step: 3 (vcpus=%i)', (vcpus) => {
+    const run = exam('nested:unsync=on', `touch:pages=${P}`, { vcpus });
+    expect(run.counts.exits).toBe(3 * P * vcpus + vcpus);
+    expect(exitsBy(run, 'EPT_VIOLATION', 2)).toBe(2 * P * vcpus);
+    expect(exitsBy(run, 'EPT_VIOLATION', 1)).toBe(vcpus); // one for each leaf table
+    expect(exitsBy(run, 'VMRESUME', 1)).toBe(P * vcpus);
+    expect(run.counts.nested).toBe(P * vcpus);
+  });
+
+  // L2's access misses the shadow; its own tables lack the page, so L0 injects #PF; the kernel
+  // zeroes the page through its map of all memory, which the shadow lacks too; L2's access again.
+  it.each([1, 3])('shadow: 3, the kernel’s own access to the page included (vcpus=%i)', (vcpus) => {
+    const run = exam('shadow', `touch:pages=${P}`, { vcpus });
+    // Of each vCPU's leaf table the first store makes it unsynchronised.
+    expect(run.counts.exits).toBe(3 * P * vcpus + vcpus);
+    expect(exitsBy(run, 'EXCEPTION_NMI', 1)).toBe(run.counts.exits);
+  });
+
+  it('shadow, unsync=off: 4, each store to the leaf table is emulated', () => {
+    expect(exits('shadow:unsync=off', `touch:pages=${P}`)).toBe(4 * P);
+  });
+
+  it('shadow: of pages that the guest used before, one fault in eight (prefetch)', () => {
+    expect(exits('shadow', 'refault:pages=64')).toBe(64 / 8);
+  });
+
   it.each([1, 3])('kpop, run=fused: 2 (vcpus=%i)', (vcpus) => {
     const run = exam('kpop:run=fused', `touch:pages=${P}`, { vcpus });
     expect(run.counts.exits).toBe(2 * P * vcpus);

@@ -24,6 +24,7 @@ export function nestedComposition(views: NestedViews, shadow: ShadowMmu, tdp: Td
   const pages = shadowPages(views.host, shadow, views.l1Pages);
   const byHeader = new Map(pages.map((page) => [page.header, page]));
   for (const page of pages) {
+    if (page.isUnsync) continue; // what L1 had said; S3 says that a sync will find it
     for (const found of shadowEntries(views.host, shadow, page)) {
       const where = `entry ${found.index} of L1 table ${hex(page.gfn)} (level ${page.level})`;
       const fault =

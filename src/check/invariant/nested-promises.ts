@@ -5,7 +5,7 @@ import { Field, fieldAt } from '../../machine/vmcs.ts';
 import type { Released, StatePromise } from '../promise.ts';
 import { type NestedViews, nestedComposition } from './nested-composition.ts';
 import type { NestedParts } from './nested-use.ts';
-import { shadowReverse, shadowTracking } from './shadow-books.ts';
+import { shadowMarks, shadowReverse, shadowTracking } from './shadow-books.ts';
 import { shadowEntries, shadowPages } from './shadow-pages.ts';
 import { isLost, tdpPromises } from './tdp-backing.ts';
 import { guestView, hex, type View } from './view.ts';
@@ -20,6 +20,7 @@ export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
   const books = (view: View): string[] => shadowReverse(viewsOf(view), shadow);
   const mirror = (view: View): string[] => nestedComposition(viewsOf(view), shadow, tdp);
   const tracking = (view: View): string[] => shadowTracking(viewsOf(view), shadow, tdp);
+  const marks = (view: View): string[] => shadowMarks(viewsOf(view), shadow);
   const released = (complaints: (view: View) => string[]): Released => ({
     lock: tdp.lock.at,
     isHeld: (view) => tdp.isHeldForWrite(view),
@@ -56,6 +57,13 @@ export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
       source: 'primer/x86.md 3.4, S4 (with unsync=off no table may be out of step), S5',
       released: released(tracking),
       atRest: tracking,
+    },
+    {
+      id: 'nested.marked',
+      title: 'S3: what is out of step is marked in every entry above it, up to the roots',
+      source: 'primer/x86.md 3.4, S3',
+      released: released(marks),
+      atRest: marks,
     },
     {
       id: 'nested.freed',

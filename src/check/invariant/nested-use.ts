@@ -3,6 +3,7 @@
  * L1's last invalidation on that CPU, composed with the frame that backs the L1 page now: never
  * more. L1 may use what the host maps, and cannot write to a table that is shadowed.
  */
+import { StateAt } from '../../hypervisor/mmu/shadow/page.ts';
 import type { NestedVm } from '../../hypervisor/nested/state.ts';
 import {
   type Cached,
@@ -150,5 +151,9 @@ function isFree(view: View, { pool }: NestedParts, frame: number): boolean {
 }
 
 function isTracked(view: View, { vm }: NestedParts, gfn: number): boolean {
-  return vm.shadow.peekTracked(view, gfn) !== 0;
+  const { shadow } = vm;
+  if (shadow.peekTracked(view, gfn) === 0) return false;
+  if (shadow.header === 'small') return true;
+  // A leaf table that is out of step is written to without an exit.
+  return shadow.peekPages(view, gfn).some((page) => view.read(page + StateAt.unsync) === 0);
 }

@@ -1,6 +1,6 @@
 /** The shadow pages of a shadow MMU, read through its own hash. */
 import { type ShadowMmu, targetIn } from '../../hypervisor/mmu/shadow/mmu.ts';
-import { Role, ShadowPage } from '../../hypervisor/mmu/shadow/page.ts';
+import { Role, ShadowPage, StateAt } from '../../hypervisor/mmu/shadow/page.ts';
 import type { Entry } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { View } from './view.ts';
@@ -15,6 +15,8 @@ export interface Shadow {
   /** Frame that hardware walks, and the frame that says what each entry mirrors. */
   readonly table: number;
   readonly mapped: number;
+  /** Out of step: its table may be written to unseen, and its entries say what it said before. */
+  readonly isUnsync: boolean;
 }
 
 /** A present entry of an SP. */
@@ -35,7 +37,8 @@ export function shadowPages(view: View, mmu: ShadowMmu, guestPages: number): rea
       const get = (at: number): number => view.read(header + at);
       const { role, table, mapped } = ShadowPage.at;
       const level = Role.level(get(role));
-      found.push({ header, gfn, level, table: get(table), mapped: get(mapped) });
+      const isUnsync = mmu.header === 'full' && get(StateAt.unsync) !== 0;
+      found.push({ header, gfn, level, table: get(table), mapped: get(mapped), isUnsync });
     }
   }
   return found;

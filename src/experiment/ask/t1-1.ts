@@ -93,7 +93,7 @@ function checked(found: Found): Finding {
 }
 
 function compareOf(work: Work, name: string, quick: boolean, sizes: readonly number[]) {
-  const pages = quick ? 16 : 64;
+  const pages = quick ? 16 : 32;
   const workload = `${work}:pages=${pages}`;
   const sensitivity = name === PRICED[work];
   return { kind: 'compare', name, designs: DESIGNS, workload, vcpus: sizes, sensitivity } as const;
@@ -113,8 +113,8 @@ export const t1x1: Experiment = {
     'native TDP MMU, read lock and write lock: tdp, tdp:lock=write',
   ],
   wanted: (quick) => {
-    const sizes = quick ? [1, 4, 16] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
-    const few = quick ? [8] : [32];
+    const sizes = quick ? [1, 4, 16] : [1, 4, 16, 64, 256];
+    const few = quick ? [8] : [16];
     const works: readonly Work[] = ['refault', 'touch'];
     return [
       ...works.map((work) => compareOf(work, SCALING[work], quick, sizes)),

@@ -140,8 +140,8 @@ export const t1x5: Experiment = {
     return { answer: `${free}; ${weak}.`, findings };
   },
   leavesOut: [
-    'synchronous for downgrades only: no workload and no call upgrades rights yet',
-    'protect and remap streams: kpop has no PROTECT yet',
+    'synchronous for downgrades only: that form is not built',
+    'protect and remap streams: only ranges that are unmapped are asked about',
     'contracts are weakened one act at a time; a contract that changes several is not tried',
     'a series of calls is measured, not checked: no litmus program sends one',
   ],

@@ -9,7 +9,9 @@ import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { flushRemote } from '../flush/request-kick.ts';
+import { findOrMake } from '../mmu/shadow/fetch.ts';
 import { ShadowPage } from '../mmu/shadow/page.ts';
+import { isOutOfStep, syncChildren } from '../mmu/shadow/sync.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
 import { l2Exits } from './exits.ts';
 import { protectTables } from './protect.ts';
@@ -67,8 +69,13 @@ function* loadRoot(
   // What hardware has cached under another root was not dropped by the INVEPTs of L1 since then.
   if (nested.rootGfn !== 0 && nested.rootGfn !== gfn) nested.invalidated = true;
   yield* writeLock(cpu, tdp.lock, 'nested.root.lock');
-  const { page, made } = yield* shadow.get(cpu, gfn, shadow.format.geometry.levels - 1);
+  const top = shadow.format.geometry.levels - 1;
+  const { page, made } = yield* findOrMake(cpu, shadow, vm.tables, gfn, top);
   if (made && (yield* protectTables(cpu, tdp, [gfn]))) yield* flushRemote(cpu, v.vm);
+  // What L1 has written to without an exit: from here on L2 uses it as it is now.
+  if (shadow.header === 'full' && !made && (yield* isOutOfStep(cpu, page))) {
+    yield* syncChildren(cpu, shadow, vm.tables, page);
+  }
   const table = cpu.read(page + ShadowPage.at.table); // without the lock the SP may cease to be
   yield* writeUnlock(cpu, tdp.lock, 'nested.root.unlock');
   nested.root = page;

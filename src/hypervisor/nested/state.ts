@@ -5,6 +5,7 @@
  *
  * Source: arch/x86/kvm/vmx/nested.c (facts; primer/x86.md 4.1).
  */
+import type { Spinlock } from '../../sync/spinlock.ts';
 import type { ShadowMmu } from '../mmu/shadow/mmu.ts';
 import type { GuestTables } from '../mmu/shadow/tables.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
@@ -30,6 +31,8 @@ export interface NestedVm {
   readonly unflushed: number;
   /** Word: rises when the SP of some EPT12 root ceases to be; atomic. */
   readonly rootGeneration: number;
+  /** Where leaf tables may be out of step: held while one is marked so. */
+  readonly unsyncLock: Spinlock | undefined;
   readonly vcpus: NestedVcpu[];
 }
 

@@ -18,7 +18,7 @@ const FRAME_BYTES = 4096;
 export function ept12Tables(tdp: TdpMmu, shadow: ShadowMmu): GuestTables {
   const { format } = shadow;
   return {
-    links: 'looked up',
+    links: shadow.header === 'full' ? 'followed' : 'looked up',
     roleBelow: (_parent, step) => step.level - 1,
     link: (table, guest) => format.table(table, guest),
     *entryNow(cpu: Context, gfn: number, index: number, level: number): Routine<Entry | undefined> {

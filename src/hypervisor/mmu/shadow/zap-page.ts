@@ -78,6 +78,23 @@ function* zapUnsyncChildren(
   }
 }
 
+/** The guest frame is no table any more: all its SPs go; how many of them were of the top level. */
+export function* zapTable(
+  cpu: Context,
+  mmu: ShadowMmu,
+  gfn: number,
+): Routine<{ frames: number[]; roots: number }> {
+  const zapped = nothingZapped();
+  let roots = 0;
+  for (;;) {
+    const [page] = yield* mmu.pagesOf(cpu, gfn);
+    if (page === undefined) return { frames: zapped.frames, roots };
+    const level = Role.level(cpu.read(page + ShadowPage.at.role));
+    if (level === mmu.format.geometry.levels - 1) roots++;
+    yield* zapPage(cpu, mmu, page, zapped);
+  }
+}
+
 /** All SPs, the newest first: the VM goes. */
 export function* zapAll(cpu: Context, mmu: ShadowMmu, zapped: Zapped): Routine<void> {
   for (let page = mmu.newest(cpu); page !== 0; page = mmu.newest(cpu)) {

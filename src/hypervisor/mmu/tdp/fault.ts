@@ -111,7 +111,7 @@ function* installLeaf(
   const at = entryAt(mmu.format.geometry, table, gfn, goal);
   const seen = mmu.format.decode(yield cpu.load(at, 'tdp.map.look-leaf'), goal);
   if (seen.kind === 'frozen') return 'retry';
-  const tracked = yield* mmu.isTracked(cpu, gfn);
+  const tracked = yield* mmu.withholdsWrite(cpu, gfn);
   const plan = planLeaf(mmu, wanted, tracked);
   if (isSpurious(seen, plan)) return 'present';
   if (seen.kind === 'table') return yield* promote(cpu, mmu, wanted, at, seen, plan);

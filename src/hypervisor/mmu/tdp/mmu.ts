@@ -58,6 +58,11 @@ export class TdpMmu {
   /** Asked before a page is mapped writable: a shadowed guest table must stay write-protected. */
   isTracked: (cpu: Context, gfn: number) => Routine<boolean> = neverTracked;
   /**
+   * Asked under the lock before a leaf is made: whether it must not permit writes. Unlike
+   * `isTracked` it may change what the answer depends on.
+   */
+  withholdsWrite: (cpu: Context, gfn: number) => Routine<boolean> = neverTracked;
+  /**
    * Another MMU maps the same memory under this lock: drops what it maps of a range and says
    * whether TLBs may hold some of it.
    */
