@@ -11,7 +11,7 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   pages: ['4k', '2m', '1g'],
   l1: ['warm', 'cold'],
   'fault-around': ['1'],
-  tick: ['none', '100hz', '250hz', '1000hz'],
+  tick: ['none', 'off', '100hz', '250hz', '1000hz'],
   apicv: ['on', 'off'],
   eoi: ['pv', 'apic'],
   upper: ['present', 'absent'],
@@ -83,7 +83,9 @@ export function readConditions(options: ConditionOptions): AskedConditions {
   const system = Object.fromEntries(
     [...given].flatMap(([name, value]) => {
       const known = OF_SYSTEM[name];
-      return known === undefined ? [] : [[known, value]];
+      return known === undefined
+        ? []
+        : [[known, value === 'off' && name === 'tick' ? 'none' : value]];
     }),
   );
   return { system, upper: given.get('upper') as AskedConditions['upper'] };

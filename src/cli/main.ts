@@ -135,7 +135,7 @@ function simulating(command: Command): Command {
     .option('--l1 <state>', 'memory of L1 in L0: warm or cold')
     .option('--apicv <state>', 'APIC virtualisation: on or off')
     .option('--eoi <how>', 'end of interrupts: pv or apic')
-    .option('--tick <rate>', 'timer of the guest: none, 100hz, 250hz or 1000hz')
+    .option('--tick <rate>', 'timer of the guest: off, 100hz, 250hz or 1000hz')
     .option('--pages <size>', 'pages of the host behind the guest: 4k, 2m or 1g')
     .option('--levels <n>', 'levels of second-stage tables: 4 or 5')
     .option('--guest-levels <n>', 'levels of tables of the guest itself: 4 or 5')

@@ -85,6 +85,8 @@ export const tdp: Design = {
   leavesOut: [
     'memslots that come and go, several roots, NX huge page recovery; the dirty ring and manual ' +
       'protection of logs',
+    'a read of a logged slot leaves its page clean or read-only, where KVM marks it dirty',
+    'MMIO entries; ageing is checked and not timed',
     'khugepaged: a huge page of which a part was given back stays split',
     'the page allocator and mmap_lock, which bound real hosts before the mmu_lock does',
   ],

@@ -62,6 +62,9 @@ export function planOf(task: Task): Plan {
   if (vcpus > MOST_CPUS) badInput(`${vcpus} vCPUs are ${most}`);
   checkPages(choice, conditions);
   const plan = work.workload.plan(work.settings, vcpus, recordings);
+  if (plan.interrupts?.waits === true && tickHz(task, plan) === 0) {
+    badInput(`workload ${work.workload.id} counts ticks: tick=none leaves it none`);
+  }
   if (plan.logged !== undefined && choice.design.logs !== true) {
     badInput(`workload ${work.workload.id}: ${choice.design.id} does not log guest memory`);
   }

@@ -83,7 +83,7 @@ export const tick: Workload = {
   ],
   recordings: none,
   plan(settings): Plan {
-    const interrupts = { tickHz: settings.number('hz') };
+    const interrupts = { tickHz: settings.number('hz'), waits: true };
     const program = ticking(settings.number('ticks'));
     return { program, pagesPerVcpu: SPARE, stride: 1, interrupts };
   },

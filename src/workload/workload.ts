@@ -28,7 +28,11 @@ export interface Plan {
   /** Files of a guest whose processes have areas; undefined: none has. */
   readonly spaces?: { readonly files: number; readonly filePages: number };
   /** Interrupts beside shootdowns: the timer's ticks per second, unless a condition says it. */
-  readonly interrupts?: { readonly tickHz: number };
+  readonly interrupts?: {
+    readonly tickHz: number;
+    /** Whether programs wait for ticks, and without any would never end. */
+    readonly waits?: boolean;
+  };
   /**
    * Guest frames whose second-stage entries a thread of the host takes away before the measured
    * part; filled by the program while it is set up.

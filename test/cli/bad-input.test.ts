@@ -85,6 +85,8 @@ const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
   [['run', 'tdp', ...TOUCH, '--l1', 'hot'], /--l1: it is warm or cold, not hot/],
   [['run', 'tdp', ...TOUCH, '--conditions', 'pages=3m'], /pages is 4k or 2m or 1g, not 3m/],
   [['run', 'tdp', ...TOUCH, '--conditions', 'apic=on'], /condition apic; did you mean apicv\?/],
+  [['run', 'tdp', '--workload', 'tick', '--tick', 'off'], /workload tick counts ticks: tick=none/],
+  [['run', 'tdp', '--workload', 'ipi', '--vcpus', '3'], /ipi: an even number of vCPUs, not 3/],
   [['run', 'tdp', '-w', 'cpuid', '--upper', 'absent'], /cpuid has no such condition/],
   [['compare', 'tdp', 'tdp', ...TOUCH], /design tdp is named twice/],
   [['compare', 'tdp', ...TOUCH, '--vcpus', '1,2,1'], /--vcpus: 1 is given twice/],

@@ -90,7 +90,7 @@ const PROTECTIONS = [
   'write-protect-a-while',
 ];
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
-const LOGGED: Goals = { tso: 2, unless: 'log=protect' };
+const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
 const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: {
@@ -99,9 +99,11 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-remove-unmap': THREE_TWICE,
       'write-write-unmap': THREE,
       'write-invalidate-teardown': THREE,
-      'yield-unmap': { tso: 2 },
+      'yield-fault': { tso: 'all' },
+      'yield-unmap': { tso: 1 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
+      'log-start-write': { tso: 'all', unless: 'tdp:log=protect' },
       'log-unmap': ONCE,
       'log-start-fault': LOGGED,
       'log-harvest-write': LOGGED,
