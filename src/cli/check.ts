@@ -112,7 +112,7 @@ function textsOf(texts: readonly string[], { guards }: Asked): string[] {
   const parts = (text: string): string[] =>
     partsOf(text)
       .map(({ id }) => id)
-      .filter((id) => !guards || budgetOf(id).two === 'all');
+      .filter((id) => !guards || (budgetOf(id).two === 'all' && budgetOf(id).only === undefined));
   return [...new Set(all.flatMap((text) => [text, ...parts(text)]))];
 }
 

@@ -192,6 +192,8 @@ export interface Design {
   readonly explored?: {
     /** Tables of explorations where they are not the smallest. */
     readonly secondStage?: Geometry;
+    /** Whose processors explorations have; Intel's unless given. */
+    readonly vendor?: 'intel' | 'amd';
   };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }

@@ -58,6 +58,8 @@ export interface Budget {
    * are looked at beside the defaults, and the litmus programs that do it.
    */
   readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
+  /** Litmus programs that are looked at unless others are named; all unless given. */
+  readonly only?: readonly string[];
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
 }
@@ -92,7 +94,11 @@ const PROTECTIONS = [
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
 const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
+/** What a processor of another vendor may make different: flushes, and entries' bits. */
+const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
 const BUDGETS: Readonly<Record<string, Budget>> = {
+  'tdp-npt': { ...USUAL, only: OVER_NPT },
+  'kpop-npt': { ...USUAL, only: OVER_NPT },
   tdp: {
     ...USUAL,
     goals: {
@@ -236,7 +242,9 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const { hasSmallThree = false, covering } = budgetOf(design.id);
   const chosen = able.filter((litmus) => {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
-    return wanted === undefined || wanted.includes(litmus);
+    if (wanted !== undefined) return wanted.includes(litmus);
+    const { only } = budgetOf(design.id);
+    return only === undefined || only.includes(litmus.id);
   });
   const { memory } = options;
   // With store buffers every sequentially consistent execution is possible too, as each store may

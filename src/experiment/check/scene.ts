@@ -16,7 +16,7 @@ import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { fixedSpaces, HostileHardware } from '../../machine/explored/adversary.ts';
 import { EagerHardware } from '../../machine/explored/eager.ts';
-import { FREE, FREE_LINES } from '../../machine/explored/free.ts';
+import { FREE_LINES, FREE_OF } from '../../machine/explored/free.ts';
 import { ExploredHart } from '../../machine/explored/hart.ts';
 import { TapeMemory } from '../../machine/explored/memory.ts';
 import { Notes } from '../../machine/explored/notes.ts';
@@ -27,9 +27,11 @@ import type { World } from '../../machine/explored/world.ts';
 import { ept } from '../../machine/format/ept.ts';
 import type { Geometry } from '../../machine/format/format.ts';
 import type { WalkedFormat } from '../../machine/format/judge.ts';
+import { npt } from '../../machine/format/npt.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { bell, cpuid, halt, ring, vmcall, work } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
+import type { VendorId } from '../../machine/preset/price.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { FRAME_HALVES, type Likeness, type LiveHart, Tape } from '../../runtime/hart.ts';
@@ -84,7 +86,8 @@ export function buildScene(options: SceneOptions): Scene {
   first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
-  const spaces = checked.spaces ?? fixedSpaces(format, checked.roots);
+  const oneTag = first.machine.vendor.id === 'amd';
+  const spaces = { ...(checked.spaces ?? fixedSpaces(format, checked.roots)), oneTag };
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
   const { order, weaken, forget, remembers } = options;
@@ -145,14 +148,14 @@ export function buildTogether(
   return { harts, words };
 }
 
-const STAGES = new Map<Geometry, WalkedFormat>();
+const STAGES = { intel: new Map<Geometry, WalkedFormat>(), amd: new Map<Geometry, WalkedFormat>() };
 
 /** The second stage of a geometry: formats do not change, and all copies share them. */
-function stageOf(geometry: Geometry): WalkedFormat {
-  let format = STAGES.get(geometry);
+function stageOf(geometry: Geometry, vendor: VendorId): WalkedFormat {
+  let format = STAGES[vendor].get(geometry);
   if (format === undefined) {
-    format = ept(geometry, { accessDirty: true });
-    STAGES.set(geometry, format);
+    format = vendor === 'amd' ? npt(geometry) : ept(geometry, { accessDirty: true });
+    STAGES[vendor].set(geometry, format);
   }
   return format;
 }
@@ -185,15 +188,16 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
   const freeHanded = new Set<string>();
   const order = { rankOf: (kind: number) => kind, nameOf: (kind: number) => LOCK_CLASSES[kind]! };
   const notes = new Notes(cpus, order, freeHanded);
+  const { secondStage = MINI, vendor = 'intel' } = choice.design.explored ?? {};
   const machine = new Machine({
-    preset: FREE,
+    preset: FREE_OF[vendor],
     cpus,
     trace: notes,
     memory,
     lines: FREE_LINES,
-    tlb: () => new ExploredTlb(),
-    secondStage: stageOf(choice.design.explored?.secondStage ?? MINI),
-    nestedStage: stageOf(MINI),
+    tlb: () => new ExploredTlb(vendor),
+    secondStage: stageOf(secondStage, vendor),
+    nestedStage: stageOf(MINI, vendor),
   });
   const demand = {
     vcpus: guests.length,

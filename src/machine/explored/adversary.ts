@@ -105,6 +105,8 @@ export interface Spaces {
    * since the guest hypervisor's last invalidation on a CPU may still be used there.
    */
   readonly promised: readonly number[];
+  /** SVM: the spaces of a CPU carry one ASID, so that what is cached of one serves another. */
+  readonly oneTag?: boolean;
 }
 
 /** Promised spaces are numbered from here on. */
@@ -206,7 +208,7 @@ export class HostileHardware implements Adversary {
     const now = this.walk(space, page);
     for (const number of entries) {
       const cached = this.#cached[number]!;
-      if (cached.space !== space || !this.covers(cached, page)) continue;
+      if (!this.reaches(cached.space, space) || !this.covers(cached, page)) continue;
       if (cached.kind === 'table') {
         if (now.tables[cached.level] !== cached.frame) found.push(number);
       } else if ((cached.rights & right) !== 0) {
@@ -221,6 +223,12 @@ export class HostileHardware implements Adversary {
 
   #hasDirty(space: number): boolean {
     return this.#at(space).format.judge.dirtyMask !== 0;
+  }
+
+  /** Whether what was cached in space `from` is used in `space`: its own, or of one tag with it. */
+  reaches(from: number, space: number): boolean {
+    if (from === space) return true;
+    return this.#spaces.oneTag === true && from < PROMISED && space < PROMISED;
   }
 
   covers(cached: Cached, page: number): boolean {

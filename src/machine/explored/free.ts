@@ -1,15 +1,21 @@
 /** A machine without prices, for schedulers that do not ask what things cost. */
 import { Lines } from '../lines.ts';
 import { Memory } from '../memory.ts';
+import { amdMilan } from '../preset/amd-milan.ts';
 import { intelCascadeLake } from '../preset/intel-cascade-lake.ts';
-import type { Preset } from '../preset/price.ts';
+import type { Preset, VendorId } from '../preset/price.ts';
 
-export const FREE: Preset = {
-  ...intelCascadeLake,
-  id: 'free',
-  prices: Object.fromEntries(
-    Object.entries(intelCascadeLake.prices).map(([name, price]) => [name, { ...price, value: 0 }]),
-  ) as Preset['prices'],
+function withoutPrices(preset: Preset): Preset {
+  const prices = Object.fromEntries(
+    Object.entries(preset.prices).map(([name, price]) => [name, { ...price, value: 0 }]),
+  ) as unknown as Preset['prices'];
+  return { ...preset, id: 'free', prices };
+}
+
+export const FREE: Preset = withoutPrices(intelCascadeLake);
+export const FREE_OF: Readonly<Record<VendorId, Preset>> = {
+  intel: FREE,
+  amd: withoutPrices(amdMilan),
 };
 
 /** Cache lines that cost nothing and are nobody's: a copy of a machine keeps no books of them. */

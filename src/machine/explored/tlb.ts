@@ -1,13 +1,18 @@
 /**
  * A TLB under exploration holds nothing of its own: what hardware may have cached is a set of the
  * adversary's, and an access is given the one entry it is to use, or none. Invalidations are
- * reported. Spaces are named by their EP4TA, the same in every copy of a system.
+ * reported. Spaces are named by their EP4TA, the same in every copy of a system; on AMD, where all
+ * spaces of one CPU that are explored carry one ASID, no invalidation tells them apart.
  */
 import { Effect, type Tape } from '../../runtime/hart.ts';
+import type { VendorId } from '../preset/price.ts';
 import { type MappingKind, Tlb } from '../tlb.ts';
 
 /** Combined and linear spaces are told apart from guest-physical ones, and never cached here. */
 const OTHER_KINDS = 2 ** 24;
+/** The space of guest-physical mappings of all roots under one ASID. */
+const ONE_TAG = 0;
+const ANY_SPACE = -1;
 
 export interface UsedEntry {
   readonly space: number;
@@ -21,17 +26,23 @@ export class ExploredTlb extends Tlb {
   use: UsedEntry | undefined;
   tape: Tape | undefined;
 
-  constructor() {
+  readonly #vendor: VendorId;
+
+  constructor(vendor: VendorId = 'intel') {
     super({ sets: 1, ways: 1, structures: 1, guesses: false });
+    this.#vendor = vendor;
   }
 
   override space(kind: MappingKind, _vpid: number, _pcid: number, ep4ta: number): number {
-    return kind === 'guest-physical' ? ep4ta : OTHER_KINDS + ep4ta;
+    const tag = this.#vendor === 'amd' ? ONE_TAG : ep4ta;
+    return kind === 'guest-physical' ? tag : OTHER_KINDS + tag;
   }
 
   override lookup(space: number, page: number, access: number): number {
     const { use } = this;
-    if (use === undefined || use.space !== space || use.page !== page) return -1;
+    if (use === undefined || use.page !== page) return -1;
+    const of = this.#vendor === 'amd' ? ONE_TAG : use.space;
+    if (of !== space) return -1;
     this.rights = use.rights;
     return (use.rights & access) === access ? use.frame : -1;
   }
@@ -49,7 +60,8 @@ export class ExploredTlb extends Tlb {
   }
 
   override dropPage(space: number, page: number): void {
-    if (space < OTHER_KINDS) this.tape?.emit(Effect.invalidate, space, page);
+    if (space >= OTHER_KINDS) return;
+    this.tape?.emit(Effect.invalidate, this.#vendor === 'amd' ? ANY_SPACE : space, page);
   }
 
   override invept(ep4ta: number): void {
@@ -72,8 +84,8 @@ export class ExploredTlb extends Tlb {
     // the same
   }
 
-  override dropAsid(asid: number): void {
-    this.tape?.emit(Effect.invalidate, asid, -1);
+  override dropAsid(): void {
+    this.tape?.emit(Effect.invalidate, ANY_SPACE, -1);
   }
 
   override dropPageOfAsid(): void {
