@@ -1,7 +1,7 @@
 /**
  * `npm run vendor-lines`: writes docs/vendor-lines.md, how many lines of each design's hypervisors
- * are for one vendor's processors. A line is one of code: comments and empty lines do not count. The
- * hypervisors of a design are what its file imports, directly or not, of the rooms below.
+ * are for one vendor's processors. A line is one of code: comments and empty lines do not count.
+ * The hypervisors of a design are what its file imports, directly or not, of the rooms below.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import ts from 'typescript';
@@ -25,8 +25,14 @@ export const OF_VENDOR: Readonly<Record<'intel' | 'amd', readonly string[]>> = {
   amd: ['src/hypervisor/virt/svm.ts', 'src/hypervisor/nested/svm.ts'],
 };
 /** What only those files may name: control blocks, exit reasons, virtualisation instructions. */
-const WORDS =
-  /\b(Field|Vmcb|ExitReason|SvmExit|vmread|vmwrite|vmptrld|invept|inveptAll|invvpid|vmrun|vmload)\b/;
+const WORDS = new RegExp(
+  `\\b(${[
+    ['Field', 'Vmcb', 'ExitReason', 'SvmExit'],
+    ['vmread', 'vmwrite', 'vmptrld', 'invept', 'inveptAll', 'invvpid', 'vmrun', 'vmload'],
+  ]
+    .flat()
+    .join('|')})\\b`,
+);
 
 /** Lines with code on them. */
 export function codeLines(text: string): number {
@@ -95,19 +101,23 @@ export function vendorLinesText(): string {
   const rows = countVendorLines().map(
     ({ design, common, intel, amd }) => `| \`${design}\` | ${common} | ${intel} | ${amd} |`,
   );
-  return `# Lines for one vendor's processors
-
-Lines of code of the hypervisors of a design, L0 and L1 together, written by \`npm run vendor-lines\`; a test
-holds the columns of the vendors to the sources, and the common one to a fifth. Common lines name no control block, no exit reason and no virtualisation
-instruction. \`kpop\` emulates none for its guest: what it has for a vendor is what \`tdp\` has. \`nested\` emulates
-one more for each vendor.
-
-| design | common | Intel: VMX | AMD: SVM |
-|---|---|---|---|
-${rows.join('\n')}
-
-Formats of tables, control blocks and what instructions do are the machine's (\`src/machine\`) and not counted.
-`;
+  return [
+    '# Lines for one vendor’s processors',
+    '',
+    'Lines of code of the hypervisors of a design, L0 and L1 together, written by',
+    '`npm run vendor-lines`; a test holds the columns of the vendors to the sources, and the common',
+    'one to a fifth. Common lines name no control block, no exit reason and no virtualisation',
+    'instruction. `kpop` emulates none for its guest: what it has for a vendor is what `tdp` has.',
+    '`nested` emulates one more for each vendor.',
+    '',
+    '| design | common | Intel: VMX | AMD: SVM |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+    'Formats of tables, control blocks and what instructions do are the machine’s',
+    '(`src/machine`) and not counted.',
+    '',
+  ].join('\n');
 }
 
 export function main(args: readonly string[]): number {
