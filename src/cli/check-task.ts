@@ -89,7 +89,7 @@ function describe(choice: Choice, named: NamedDesign): Described {
     operations: [
       ...Object.keys(offers?.operations ?? {}),
       ...(offers?.asked ?? []).map((what) => `ask:${what}`),
-      ...(choice.design.pages ?? []).map(pagesNeed),
+      ...(offers === undefined ? [] : (choice.design.pages ?? []).map(pagesNeed)),
       ...(offers === undefined || offers.roots.length === 0 ? [] : [GUESTS]),
     ],
   };

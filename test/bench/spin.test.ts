@@ -52,7 +52,7 @@ function labelsIn(text: string, quote: RegExp): string[] {
 
 test('spin: the naive model names every act of the flush and of the run loop, and no other', () => {
   const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-  const folders = ['src/hypervisor', 'src/hypervisor/flush', 'src/hypervisor/mmu/tdp'];
+  const folders = ['', '/virt', '/flush', '/mmu/tdp'].map((name) => `src/hypervisor${name}`);
   const code = folders.flatMap((folder) => {
     return readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.ts'))

@@ -58,7 +58,7 @@ const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
   [['run', 'tdp', ...TOUCH, '--vcpu', '1'], /unknown option '--vcpu'; did you mean --vcpus\?/],
   [['run', 'tdp', ...TOUCH, 'more'], /too many arguments/],
   [['run', 'tpd', ...TOUCH], /unknown design tpd; did you mean tdp\?/],
-  [['run', 'xen', ...TOUCH], /unknown design xen; known are: tdp, nested, kpop/],
+  [['run', 'xen', ...TOUCH], /unknown design xen; known are: tdp, shadow, nested, kpop/],
   [['run', '', ...TOUCH], /unknown design \(none given\)/],
   [['run', 'constructor', ...TOUCH], /unknown design constructor/],
   [['run', 'tdp:lokc=write', ...TOUCH], /unknown axis lokc; did you mean lock\?/],

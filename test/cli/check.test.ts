@@ -73,6 +73,8 @@ describe('check', () => {
     expect(results.map(({ design, litmus }) => `${design} ${litmus}`).sort()).toEqual([
       'tdp fault-fault',
       'tdp remove-unmap',
+      'tdp-npt fault-fault',
+      'tdp-npt remove-unmap',
       'tdp:lock=write fault-fault',
       'tdp:lock=write remove-unmap',
     ]);
