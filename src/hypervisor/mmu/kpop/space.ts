@@ -3,7 +3,7 @@
  * intents; flush generations; epoch fences; and the words by which CPUs say which AS they run.
  *
  * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: huge intents, windows, AS_RESET,
- * quotas and donated memory (step 4).
+ * quotas and donated memory.
  */
 import type { Arena } from '../../../alloc/arena.ts';
 import { Slab } from '../../../alloc/slab.ts';

@@ -4,7 +4,7 @@
  * then, but the labels are finished all the same: the host's invalidations may be waiting for them.
  *
  * Source: primer/x86.md 6.5, teardown (proposal). Leaves out: that it can be interrupted and
- * continued (step 4).
+ * continued.
  */
 import { type Act, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';

@@ -4,7 +4,7 @@
  * found by walking from the root.
  *
  * Source: arch/x86/kvm/mmu/tdp_mmu.c of Linux 6.12 (facts; primer/x86.md 2.1-2.4).
- * Leaves out: several roots per VM, memslots that come and go, NX recovery (later steps).
+ * Leaves out: several roots per VM, memslots that come and go, NX recovery.
  */
 import type { Judge, WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
@@ -31,7 +31,7 @@ export interface TdpOptions {
   readonly faultLock: 'read' | 'write';
   /** What a fault does to a huge leaf that it needs smaller: in place unless given. */
   readonly split?: 'in-place' | 'zap';
-  /** Whether a write to a page that only lacks W takes no lock: unless given, it does not. */
+  /** Whether a write to a page that only lacks W takes no lock: it takes none unless given. */
   readonly fast?: boolean;
   /** Whether a long zap lets the lock go while others wait for it: not unless given. */
   readonly yields?: boolean;
