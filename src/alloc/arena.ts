@@ -4,9 +4,9 @@
  * words.
  */
 import { defect } from '../base/assert.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import type { Layout } from '../runtime/layout.ts';
 
-const FRAME_BYTES = 4096;
 const LINE_BYTES = 64;
 
 /** A structure at its place. */

@@ -6,13 +6,13 @@
  */
 
 import { zeroFrame } from '../machine/instruction.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { Unit } from '../machine/preset/price.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { Arena } from './arena.ts';
 import type { Frames } from './frames.ts';
 
-const FRAME_BYTES = 4096;
 const LINE_BYTES = 64;
 
 export class Slab {

@@ -17,10 +17,10 @@ import type { Environment } from '../guest/program/environment.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { dataPages, dataWords } from './guest-memory.ts';
 import type { Demand } from './system.ts';
 
-const FRAME_BYTES = 4096;
 const LINE_BYTES = 64;
 /** Tables of a process with a scattered address space, and lists of the CPUs, in frames. */
 const TABLES_PER_VCPU = 160;

@@ -24,6 +24,7 @@ import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
@@ -42,7 +43,6 @@ import {
 import { hostExits, poolOf } from './tdp.ts';
 
 const READ_ONLY = PROT_READ | PROT_EXECUTE;
-const FRAME_BYTES = 4096;
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 /** Statuses by number, as results of operations. */
 const STATUS = Object.keys(Status);

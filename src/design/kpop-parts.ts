@@ -21,6 +21,7 @@ import { answerCall, type Owner } from '../hypervisor/owner.ts';
 import type { ExitHandler, Vcpu, Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { GuestVm } from './guest-vm.ts';
@@ -30,7 +31,6 @@ import type { L1 } from './l1.ts';
 import type { Axes } from './system.ts';
 import { hostExits, slotsOf, tdpOwner } from './tdp.ts';
 
-const FRAME_BYTES = 4096;
 /** VPIDs or ASIDs of L2 vCPUs start here; L1's are below. */
 const L2_TAGS = 1024;
 

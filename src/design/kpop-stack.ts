@@ -15,6 +15,7 @@ import type { Geometry } from '../machine/format/format.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { Instruction, vmcall } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
@@ -43,7 +44,6 @@ import {
 } from './system.ts';
 import { poolOf, rangesOf } from './tdp.ts';
 
-const FRAME_BYTES = 4096;
 /** EPT01 of explorations: 32 pages below each of up to 32 leaf tables. */
 const L1_GEOMETRY: Geometry = { levels: 2, indexBits: 5 };
 

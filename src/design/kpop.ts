@@ -5,6 +5,7 @@
 import { BOOK_KINDS } from '../guest/l1/book/kinds.ts';
 import { type Space, TableWords } from '../hypervisor/mmu/kpop/space.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { buildKpopHost } from './kpop-checked.ts';
 import {
@@ -18,8 +19,6 @@ import {
 import { buildL1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
 import { rangesOf, tableBytes } from './tdp.ts';
-
-const FRAME_BYTES = 4096;
 
 export const kpop: Design = {
   id: 'kpop',

@@ -14,9 +14,9 @@ import type { Platform } from '../hypervisor/platform.ts';
 import type { Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import type { Conditions, Demand } from './system.ts';
 
-const FRAME_BYTES = 4096;
 /** L1's own tables, books and argument pages per L2 vCPU, in frames. */
 const OWN_FRAMES_PER_VCPU = 96;
 /** The same for L1s that are explored, whose pages are few: those of all CPUs, and per CPU. */

@@ -27,6 +27,7 @@ import {
   zeroFrame,
 } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { EPTP_ACCESS_DIRTY, eptp, Field } from '../machine/vmcs.ts';
 import { completeAct } from '../machine/world-switch.ts';
 import { num, type Routine } from '../runtime/act.ts';
@@ -48,7 +49,6 @@ const SECOND_PLACES = 12;
 /** Pages that L2 has. */
 export const L2_PAGES = 4;
 
-const FRAME_BYTES = 4096;
 const ALL = { read: true, write: true, execute: true, user: true };
 const NO_WRITE = { ...ALL, write: false };
 /** Low bits of an entry. */

@@ -19,11 +19,10 @@ import { tdpTeardown } from '../hypervisor/mmu/tdp/teardown.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import { VECTOR_RESCHEDULE } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { Checked, Operation } from './system.ts';
-
-const FRAME_BYTES = 4096;
 
 /** What may be done to a TDP MMU by threads of its host, and what it promises. */
 export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageRange[]): Checked {

@@ -6,6 +6,7 @@
  * Source: arch/x86/kvm/vmx/vmx.c, vmx_flush_pml_buffer and vmx_update_cpu_dirty_logging (facts).
  */
 import { vmptrld, vmread, vmwrite } from '../machine/instruction.ts';
+import { FRAME_BYTES } from '../machine/memory.ts';
 import { Unit } from '../machine/preset/price.ts';
 import { ENABLE_PML, Field, fieldAt } from '../machine/vmcs.ts';
 import { num, type Routine } from '../runtime/act.ts';
@@ -13,8 +14,6 @@ import type { Context } from '../runtime/context.ts';
 import type { Memslots } from './memslots.ts';
 import type { Platform } from './platform.ts';
 import type { Vcpu, VcpuLogging, Vm } from './vcpu.ts';
-
-const FRAME_BYTES = 4096;
 
 /**
  * Gives every vCPU a buffer that holds `entries` pages before it is full: all that the manual

@@ -3,6 +3,7 @@
  * of a free list's, a backing page, a table, a spare, or a slab's. Frames of the boot region are
  * not the pool's.
  */
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { hex, Onlooker, type View } from './view.ts';
@@ -41,7 +42,6 @@ export interface PoolUse {
   readonly deferred?: { readonly rcu: GracePeriods; readonly modes: readonly number[] } | undefined;
 }
 
-const FRAME_BYTES = 4096;
 /** No vCPU thread has entered and left so often. */
 const FAR_MODE = 2 ** 40 + 1;
 

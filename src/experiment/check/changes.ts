@@ -5,11 +5,11 @@
 import { hex } from '../../check/invariant/view.ts';
 import { ept } from '../../machine/format/ept.ts';
 import { type Entry, pagesAt } from '../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { FRAME_HALVES } from '../../runtime/hart.ts';
 import { MINI, type Scene } from './scene.ts';
 import { wordName } from './word-name.ts';
 
-const FRAME_BYTES = 4096;
 const WORDS = FRAME_HALVES / 2;
 /** Words of one frame that are told one by one. */
 const MANY = 4;

@@ -31,6 +31,7 @@ import { npt } from '../../machine/format/npt.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { bell, cpuid, halt, ring, vmcall, work } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { VendorId } from '../../machine/preset/price.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -46,7 +47,6 @@ const FRAMES = 256;
 const BELL = bell(0);
 /** Rung by a guest's handler of virtual interrupts; each guest looks for its own. */
 const TAKEN = bell(1);
-const FRAME_BYTES = 4096;
 
 export interface SceneOptions {
   readonly choice: Choice;

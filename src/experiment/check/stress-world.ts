@@ -15,6 +15,7 @@ import { ept } from '../../machine/format/ept.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { bell, cpuid, ring, vmcall } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Preset } from '../../machine/preset/price.ts';
 import { SharedMemory } from '../../machine/shared/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
@@ -25,7 +26,6 @@ import { conditionsOf, isLogged, MINI } from './scene.ts';
 
 /** Frames of memory, half of them for structures. */
 export const FRAMES = 1024;
-const FRAME_BYTES = 4096;
 const BELL = bell(0);
 /** What a freed frame holds until it is used again. */
 const POISON = 0x5eed5eed;

@@ -1,10 +1,10 @@
 /** Words by the structure that they belong to, for people. */
+
 import { hex } from '../../check/invariant/view.ts';
 import type { Checked } from '../../design/system.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 
 type Structures = NonNullable<Checked['structures']>;
-
-const FRAME_BYTES = 4096;
 
 /** Names the word at a host-physical address. */
 export function wordName(structures: Structures, at: number): string {

@@ -6,10 +6,10 @@
  * Source: Documentation/arch/x86/x86_64/mm.rst (where Linux has it); arch/x86/mm/init.c (facts).
  */
 import { pagesAt, type Rights, type TableFormat } from '../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 
-const FRAME_BYTES = 4096;
 /** Entry of the root table at which the map begins, of so many: Linux's 273 of 512. */
 const FIRST = 273 / 512;
 const RIGHTS: Rights = { read: true, write: true, execute: true, user: false };

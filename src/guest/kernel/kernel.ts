@@ -13,6 +13,7 @@ import { defect } from '../../base/assert.ts';
 import { indexAt, type TableFormat } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { loadCr3, zeroFrame } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { type Act, num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -23,7 +24,6 @@ import { FrameUsers } from './frame-users.ts';
 import { PageCache } from './page-cache.ts';
 import { TagWords } from './space.ts';
 
-const FRAME_BYTES = 4096;
 const PCIDS = 4095;
 
 export const CallWords = layout('guest.calls', { called: atomicLine, answered: atomicLine });

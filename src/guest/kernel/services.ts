@@ -5,6 +5,7 @@
 import { REPORT_PAGES } from '../../abi/owner.ts';
 import { pagesAt } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { KernelServices, Process } from '../common/process.ts';
 import { type Interrupts, interruptServices } from './interrupts.ts';
@@ -13,8 +14,6 @@ import { reportFree } from './report.ts';
 import { spaceServices } from './space-calls.ts';
 import { faultInSpace } from './space-fault.ts';
 import { exitProcess, munmap } from './unmap.ts';
-
-const FRAME_BYTES = 4096;
 
 export interface KernelRegion {
   /** Guest frames [first, end) that hold the kernel's own words. */

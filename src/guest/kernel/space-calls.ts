@@ -6,6 +6,7 @@ import { defect } from '../../base/assert.ts';
 import { pagesAt } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { systemCall } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import type { MapRequest, Process, SpaceServices } from '../common/process.ts';
@@ -15,8 +16,6 @@ import { unlinkTables } from './free-tables.ts';
 import type { GuestKernel } from './kernel.ts';
 import { enterSpace, generationOf, lockOf, newSpace } from './space.ts';
 import { dismantleSpace, flushHere, shootDown } from './unmap.ts';
-
-const FRAME_BYTES = 4096;
 
 export function spaceServices(kernel: GuestKernel): SpaceServices {
   return {

@@ -14,13 +14,13 @@
 
 import type { GuestContext } from '../../machine/guest.ts';
 import { loadCr3, zeroFrame } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
 import { type RwLock, rwlock } from '../../sync/rwlock.ts';
 import type { Process } from '../common/process.ts';
 import type { GuestKernel } from './kernel.ts';
 
-const FRAME_BYTES = 4096;
 /** Areas that the frame of a space holds. */
 export const MOST_AREAS = 100;
 /** Words of an area: first page, end, what backs it, first page of the file. */

@@ -5,11 +5,11 @@
 import { pagesAt } from '../../machine/format/format.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { invlpg, loadCr3, sendIpi, VECTOR_CALL } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Area, Process } from '../common/process.ts';
 import type { GuestKernel } from './kernel.ts';
 
-const FRAME_BYTES = 4096;
 /** Beyond this many pages Linux flushes the whole address space (tlb_single_page_flush_ceiling). */
 const SINGLE_PAGE_CEILING = 33;
 

@@ -21,11 +21,10 @@ import { defect } from '../../base/assert.ts';
 import type { PageRange } from '../../hypervisor/mmu/common.ts';
 import type { Platform } from '../../hypervisor/platform.ts';
 import { vmcall } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
-
-const FRAME_BYTES = 4096;
 
 /**
  * When a page that UNMAP took away is out of use: when the call has returned (KPOP's contract), or

@@ -28,6 +28,7 @@ import {
   vmcall,
   work,
 } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { vectorBit, vectorsOf } from '../../machine/virtual-apic.ts';
 import { completeAct } from '../../machine/world-switch.ts';
@@ -57,7 +58,7 @@ export function* kpopVcpuThread(
     const reason = cpu.read(state + StatePage.exitReason);
     if (reason === KpopExit.fault) {
       const gpa = cpu.read(state + StatePage.exitGuestPhysical);
-      yield cpu.call(l1.fault(cpu, Math.floor(gpa / 4096)));
+      yield cpu.call(l1.fault(cpu, Math.floor(gpa / FRAME_BYTES)));
     } else {
       yield* handle(cpu, thread, reason);
     }

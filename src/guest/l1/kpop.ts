@@ -10,6 +10,7 @@ import { defect } from '../../base/assert.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import { hullOf, type PageRange } from '../../hypervisor/mmu/common.ts';
 import type { Platform } from '../../hypervisor/platform.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { type Act, num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
@@ -28,8 +29,6 @@ import {
   stateOf,
 } from './book/slot.ts';
 import { type FlushContract, KpopCalls } from './kpop-calls.ts';
-
-const FRAME_BYTES = 4096;
 
 const L1Words = layout('l1.kpop', {
   /** Rises when an invalidation begins. */

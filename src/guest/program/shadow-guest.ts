@@ -9,6 +9,7 @@
 import { EXECUTE, READ, WRITE } from '../../machine/format/judge.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { accessAt, bell, type GateCall, gate, out, ring } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import { Event } from '../../runtime/trace.ts';
 import type { GuestImage, HostDeed } from '../common/image.ts';
@@ -17,7 +18,6 @@ import { BUMP, DESCRIPTORS, IMAGE_ROOT, imageWords, LOW, Place, SLOT } from './s
 
 export type { GuestImage } from '../common/image.ts';
 
-const FRAME_BYTES = 4096;
 const ENTRIES = 512;
 const FLAGS = 7;
 const PORT = 0x10;

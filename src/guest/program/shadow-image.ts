@@ -5,9 +5,9 @@
  * Source: data/traces/kvm/README.md (layout); the recordings themselves (bytes at their addresses,
  * accesses to descriptor tables).
  */
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { DescriptorTables, Frames, ImageWord } from '../common/image.ts';
 
-const FRAME_BYTES = 4096;
 const ENTRIES = 512;
 /** Present, writable, user; and the same for a huge page. */
 const FLAGS = 0x7;

@@ -22,6 +22,7 @@ import {
   targetProt,
   unpackVectors,
 } from '../../abi/kpop.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
@@ -37,7 +38,6 @@ import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
-const FRAME_BYTES = 4096;
 /** Those below are the processor's own. */
 const FIRST_LEGAL_VECTOR = 16;
 /** Words are read as numbers: an epoch beyond this would not be exact. */

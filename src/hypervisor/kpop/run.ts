@@ -15,6 +15,7 @@ import {
 import { defect } from '../../base/assert.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { acceptInterrupts } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine } from '../../runtime/act.ts';
@@ -87,7 +88,7 @@ function* violation(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
   const code = num(yield v.virt.faultCode(cpu, block, 'kpop.violation.why'));
   const gpa = num(yield v.virt.faultAddress(cpu, block, 'kpop.violation.where'));
   const needed = NEEDED[v.virt.accessOf(code)];
-  const outcome = yield* kpopFill(cpu, vm.space, Math.floor(gpa / 4096), needed);
+  const outcome = yield* kpopFill(cpu, vm.space, Math.floor(gpa / FRAME_BYTES), needed);
   if (outcome === 'ask-owner') yield* returnToL1(cpu, v, vm, KpopExit.fault);
 }
 

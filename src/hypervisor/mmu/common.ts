@@ -4,11 +4,10 @@
  * the words that handlers speak.
  */
 import { type Geometry, indexAt } from '../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { atomic, atomicLine, layout, plain } from '../../runtime/layout.ts';
-
-const FRAME_BYTES = 4096;
 
 /** Ranges of guest pages, half open. */
 export interface PageRange {

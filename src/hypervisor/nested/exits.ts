@@ -4,6 +4,7 @@
  */
 import { type Entry, indexAt } from '../../machine/format/format.ts';
 import { RESERVED } from '../../machine/format/judge.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -14,8 +15,6 @@ import type { GuestStep } from '../mmu/shadow/tables.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
 import type { Refused } from './side.ts';
 import { type NestedVm, nestedOf } from './state.ts';
-
-const FRAME_BYTES = 4096;
 
 export function l2Exits(vm: NestedVm): ExitTable {
   const { exits } = vm.tdp.platform.virt;

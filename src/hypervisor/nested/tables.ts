@@ -4,6 +4,7 @@
  * role.
  */
 import type { Entry } from '../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { flushRemote } from '../flush/request-kick.ts';
@@ -12,8 +13,6 @@ import { ACCESS_EXECUTE, ACCESS_USER, ACCESS_WRITE } from '../mmu/shadow/page.ts
 import type { GuestTables } from '../mmu/shadow/tables.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 import { protectTables } from './protect.ts';
-
-const FRAME_BYTES = 4096;
 
 export function ept12Tables(tdp: TdpMmu, shadow: ShadowMmu): GuestTables {
   const { format } = shadow;

@@ -8,6 +8,7 @@
  * (`storeflush=now`).
  */
 import { Instruction } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeActLike } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
@@ -21,8 +22,6 @@ import { zapTable } from '../mmu/shadow/zap-page.ts';
 import { tdpFault } from '../mmu/tdp/fault.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { NestedVm } from './state.ts';
-
-const FRAME_BYTES = 4096;
 
 export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm): Routine<void> {
   const gfn = Math.floor(gpa / FRAME_BYTES);

@@ -6,6 +6,7 @@
 import { ExitReason } from '../../machine/exit.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { copyFields, vmptrld, vmread, vmwrite } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { eptp, Field, fieldAt, Groups, isShadowed } from '../../machine/vmcs.ts';
 import { num, type Routine } from '../../runtime/act.ts';
@@ -18,7 +19,6 @@ import { reflect } from './reflect.ts';
 import type { NestedSide } from './side.ts';
 import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
 
-const FRAME_BYTES = 4096;
 /** What L1's VM entry yields if a control of VMCS12 is refused (VMfailValid). */
 const VM_FAIL = 1;
 /** VPID02 of L2's vCPUs start here; L1's are below. */

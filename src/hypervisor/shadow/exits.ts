@@ -16,6 +16,7 @@ import {
   vmread,
   vmwrite,
 } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field } from '../../machine/vmcs.ts';
 import { completeAct } from '../../machine/world-switch.ts';
@@ -39,7 +40,6 @@ import {
 } from './supervisor.ts';
 import { commitZap, trackedStore } from './write.ts';
 
-const FRAME_BYTES = 4096;
 /** Bits of a page-fault error code. */
 const CODE_WRITE = 2;
 const CODE_USER = 4;

@@ -7,6 +7,7 @@
  */
 import { indexAt } from '../../machine/format/format.ts';
 import { WRITE } from '../../machine/format/judge.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Tracepoint } from '../../runtime/trace.ts';
@@ -47,7 +48,7 @@ export function* shadowFault(
   const write = want.access === WRITE;
   if (write && (want.code & PRESENT) !== 0 && (yield* isUpperTable(cpu, vm, walk.gfn))) {
     // The fault came through these SPs: they are in use.
-    yield* clearWritesOf(cpu, vm, root.page, Math.floor(want.address / 4096));
+    yield* clearWritesOf(cpu, vm, root.page, Math.floor(want.address / FRAME_BYTES));
     return { kind: 'emulate', gfn: walk.gfn };
   }
   yield* vm.mmu.topUp(cpu);
@@ -94,7 +95,7 @@ function* fill(
   walk: Found,
   pfn: number,
 ): Routine<LeafOutcome | 'retry'> {
-  const page = Math.floor(want.address / 4096);
+  const page = Math.floor(want.address / FRAME_BYTES);
   const why = want.access === WRITE ? 'write' : 'fault';
   const set = function* set(of: EntryOf, level: number): Routine<LeafOutcome> {
     cpu.note(Tracepoint.spteRequested, walk.gfn * 8 + 1, pfn);

@@ -22,6 +22,7 @@ import {
   RIGHT_WRITE,
   WRITE,
 } from '../../machine/format/judge.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -29,8 +30,6 @@ import { Tracepoint } from '../../runtime/trace.ts';
 import { ACCESS_ALL, ACCESS_EXECUTE, ACCESS_USER, ACCESS_WRITE } from '../mmu/shadow/page.ts';
 import type { GuestStep } from '../mmu/shadow/tables.ts';
 import type { ShadowVm } from './state.ts';
-
-const FRAME_BYTES = 4096;
 
 /** What an access to a linear address wants. */
 export interface Wanted {

@@ -7,6 +7,7 @@
  */
 import { indexAt } from '../../machine/format/format.ts';
 import { invvpid, vmwrite } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { Field, fieldAt } from '../../machine/vmcs.ts';
 import { num, type Routine } from '../../runtime/act.ts';
@@ -19,8 +20,6 @@ import { isOutOfStep, syncChildren, syncEntry } from '../mmu/shadow/sync.ts';
 import { dropRoot, nothingZapped } from '../mmu/shadow/zap-page.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { NO_ROOT, type ShadowRoot, type ShadowVm, shadowOf } from './state.ts';
-
-const FRAME_BYTES = 4096;
 
 /** What CR3 names: a guest frame (-1: no paging) and the tag beside it. */
 export interface Cr3 {

@@ -10,6 +10,7 @@
 import { defect } from '../../base/assert.ts';
 import { type Access, EXECUTE, READ, SUPERVISOR, USER, WRITE } from '../../machine/format/judge.ts';
 import { type GateCall, INVALID_OPCODE } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
@@ -20,7 +21,6 @@ import { walkGuest } from './guest-walk.ts';
 import { switchRoot, syncPageOf } from './roots.ts';
 import { type ShadowVm, shadowOf } from './state.ts';
 
-const FRAME_BYTES = 4096;
 /** RFLAGS as the frame has them: only the bit that is always set. */
 const FLAGS = 2;
 /** Where the guest has its descriptor tables, its TSS and the stack of the handler. */

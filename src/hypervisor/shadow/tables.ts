@@ -6,6 +6,7 @@
  */
 import type { Entry } from '../../machine/format/format.ts';
 import { ALL_RIGHTS, type WalkedFormat } from '../../machine/format/judge.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import type { AnonymousBacking } from '../backing/anonymous.ts';
@@ -15,8 +16,6 @@ import { ACCESS_ALL, ACCESS_EXECUTE, ACCESS_USER, ACCESS_WRITE, Role } from '../
 import type { GuestTables } from '../mmu/shadow/tables.ts';
 import type { Vm } from '../vcpu.ts';
 import { accessOf } from './guest-walk.ts';
-
-const FRAME_BYTES = 4096;
 
 export function longModeTables(
   vm: Vm,

@@ -8,6 +8,7 @@
  * flushes must not find what mirrored the old one.
  */
 import { Instruction } from '../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeActLike } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
@@ -20,7 +21,6 @@ import { nothingZapped, type Zapped, zapPage } from '../mmu/shadow/zap-page.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { type ShadowVm, shadowOf } from './state.ts';
 
-const FRAME_BYTES = 4096;
 /** Writes without use after which a table is taken for something else. */
 const FLOODED = 3;
 

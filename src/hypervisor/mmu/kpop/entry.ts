@@ -4,6 +4,7 @@
  * allocation; the other scopes take one spinlock instead and show what that costs.
  */
 import type { Entry } from '../../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import { num, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { Event } from '../../../runtime/trace.ts';
@@ -12,7 +13,6 @@ import { lock, unlock } from '../../../sync/spinlock.ts';
 import { decodeIntent, type Intent, isDead, isLocked, LOCKED } from './intent.ts';
 import { type Space, TableWords } from './space.ts';
 
-const FRAME_BYTES = 4096;
 const CLASS = lockClass('kpop.entry');
 
 /** A place for one page: the words of its intent and its hardware entry, and its table page. */

@@ -9,6 +9,7 @@ import type { Arena } from '../../../alloc/arena.ts';
 import { Slab } from '../../../alloc/slab.ts';
 import { defect } from '../../../base/assert.ts';
 import type { TableFormat } from '../../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import { atomic, atomicLine, layout, plain, plainLine } from '../../../runtime/layout.ts';
 import type { Rcu } from '../../../sync/rcu.ts';
 import { type Spinlock, spinlock } from '../../../sync/spinlock.ts';
@@ -56,7 +57,6 @@ export const TableWords = layout('kpop.table', {
 const FENCES = 256;
 /** L2 pages that share a fence word. */
 export const FENCE_GROUP = 512;
-const FRAME_BYTES = 4096;
 
 export interface SpaceOptions {
   readonly platform: Platform;

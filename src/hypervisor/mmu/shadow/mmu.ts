@@ -12,6 +12,7 @@ import { Slab } from '../../../alloc/slab.ts';
 import { defect } from '../../../base/assert.ts';
 import type { WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
@@ -21,7 +22,6 @@ import type { Platform } from '../../platform.ts';
 import type { PageRange } from '../common.ts';
 import { fullBytes, Role, ShadowPage, StateAt } from './page.ts';
 
-const FRAME_BYTES = 4096;
 const LINE_BYTES = 64;
 const BUCKETS = 4096;
 /** Of a leaf's note: the rights that its guest entry gave, above the guest page. */

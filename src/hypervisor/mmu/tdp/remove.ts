@@ -9,6 +9,7 @@
  */
 import { join } from '../../../base/bits.ts';
 import { type Entry, pagesAt } from '../../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import type { Routine } from '../../../runtime/act.ts';
 import { won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
@@ -17,8 +18,6 @@ import { flushRemote } from '../../flush/request-kick.ts';
 import { entryAt, type PageRange } from '../common.ts';
 import type { TdpMmu } from './mmu.ts';
 import { tableAt } from './walk.ts';
-
-const FRAME_BYTES = 4096;
 
 /**
  * Removes the tables that serve an aligned range as large as one upper-level entry, or the huge

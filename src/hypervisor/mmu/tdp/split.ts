@@ -8,6 +8,7 @@
  * Source: arch/x86/kvm/mmu/tdp_mmu.c, tdp_mmu_split_huge_page (facts).
  */
 import { type Entry, pagesAt } from '../../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import { Unit } from '../../../machine/preset/price.ts';
 import { type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
@@ -15,8 +16,6 @@ import { readLock, readUnlock } from '../../../sync/rwlock.ts';
 import { flushRemote } from '../../flush/request-kick.ts';
 import { entryAt, type PageRange } from '../common.ts';
 import type { TdpMmu } from './mmu.ts';
-
-const FRAME_BYTES = 4096;
 
 /** The entries of `table` that together say what the leaf `huge` of `level` says. */
 export function* fillSplit(

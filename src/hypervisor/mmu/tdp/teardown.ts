@@ -5,6 +5,7 @@
  * whatever is still cached carries the tag of a root that is not used for another VM.
  */
 import { pagesAt } from '../../../machine/format/format.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
@@ -24,7 +25,7 @@ export function* tdpDismantle(cpu: Context, mmu: TdpMmu): Routine<void> {
   yield* writeLock(cpu, mmu.lock, 'tdp.teardown.lock');
   const level = format.geometry.levels - 1;
   for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
-    const at = mmu.root * 4096 + index * 8;
+    const at = mmu.root * FRAME_BYTES + index * 8;
     const old = format.decode(
       yield cpu.exchangeWord(at, format.empty, 'tdp.teardown.unlink'),
       level,

@@ -3,6 +3,7 @@
  * guest hypervisor for its own.
  */
 import { defect } from '../../../base/assert.ts';
+import { FRAME_BYTES } from '../../../machine/memory.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { ExitHandler, Vcpu } from '../../vcpu.ts';
@@ -18,7 +19,7 @@ export function handleViolation(mmu: TdpMmu, trackedWrite?: TrackedWrite): ExitH
     const { block } = v.active;
     const code = num(yield virt.faultCode(cpu, block, 'violation.why'));
     const gpa = num(yield virt.faultAddress(cpu, block, 'violation.where'));
-    const gfn = Math.floor(gpa / 4096);
+    const gfn = Math.floor(gpa / FRAME_BYTES);
     const access = virt.accessOf(code);
     if (trackedWrite !== undefined && access === 'write' && virt.isMapped(code)) {
       if (yield* mmu.isTracked(cpu, gfn)) return yield* trackedWrite(cpu, v, gpa);
