@@ -105,7 +105,7 @@ export function vendorLinesText(): string {
     '# Lines for one vendor’s processors',
     '',
     'Lines of code of the hypervisors of a design, L0 and L1 together, written by',
-    '`npm run vendor-lines`; a test holds the columns of the vendors to the sources, the common',
+    '`npm run vendor-lines`; a test holds the columns of vendors to the sources, and the common',
     'one to a fifth. Common lines name no control block, no exit reason and no virtualisation',
     'instruction. `kpop` emulates none for its guest: what it has for a vendor is what `tdp` has.',
     '`nested` emulates one more for each vendor.',

@@ -24,7 +24,7 @@ export function blocksOf(mmu: TdpMmu, vpid: number, virtualIpis: boolean): Block
 /** Writes vCPU `index`'s control block in frames of `platform`'s own memory; its number. */
 export function makeBlock(platform: Platform, index: number, options: BlockOptions): number {
   const block = platform.arena.frames(platform.virt.blockFrames);
-  const own = { ...options, vpid: options.vpid + index };
+  const own = { ...options, vpid: options.vpid + (options.shared === true ? 0 : index) };
   platform.virt.writeBlock(platform.boot, block, own);
   return block;
 }

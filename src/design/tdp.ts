@@ -45,6 +45,9 @@ import { checkedTdp } from './tdp-checked.ts';
 
 export { checkedTdp, poolOf } from './tdp-checked.ts';
 
+/** VPID or ASID of the first vCPU. */
+const FIRST_TAG = 1;
+
 export const tdp: Design = {
   id: 'tdp',
   title: 'KVM TDP MMU, not nested',
@@ -53,6 +56,15 @@ export const tdp: Design = {
       values: ['read', 'write'],
       default: 'read',
       describe: 'how a fault holds the mmu_lock',
+    },
+    flush: {
+      values: ['kick', 'broadcast'],
+      default: 'kick',
+      describe:
+        'how others drop translations: interrupted, at their next entry; or by INVLPGB, with one ' +
+        'ASID for all vCPUs (unverified: that it reaches all nested translations)',
+      vendor: 'amd',
+      alike: { broadcast: 'kick' }, // not explored: invalidations there are of a CPU's own TLB
     },
     zap: {
       values: ['hold', 'yield'],
@@ -95,7 +107,9 @@ export const tdp: Design = {
   logs: true,
   build(machine, demand, axes, conditions): System {
     const platform = hostPlatform(machine);
-    const vm: Vm = { name: 'guest', platform, vcpus: [] };
+    const isBroadcast = axes['flush'] === 'broadcast';
+    const sharedTag = isBroadcast ? FIRST_TAG : undefined;
+    const vm: Vm = { name: 'guest', platform, vcpus: [], sharedTag };
     const guest = buildGuestVm(machine, demand, 1);
     const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
     const memory = widened(guest.memory, huge);
@@ -113,7 +127,12 @@ export const tdp: Design = {
     });
     const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
     const virtualIpis = conditions.apicv === 'on';
-    addVcpus(vm, guest.contexts, blocksOf(mmu, 1, virtualIpis), exits);
+    addVcpus(
+      vm,
+      guest.contexts,
+      { ...blocksOf(mmu, FIRST_TAG, virtualIpis), shared: isBroadcast },
+      exits,
+    );
     if (mmu.logging?.by === 'pml') {
       const entries = demand.barePages === undefined ? {} : { entries: EXPLORED_PML };
       vm.logging = pmlLogging(platform, vm, mmu.logging.slots, entries);

@@ -69,6 +69,8 @@ export interface Vm {
   readonly name: string;
   readonly platform: Platform;
   readonly vcpus: Vcpu[];
+  /** The tag of all its vCPUs, if a flush is a broadcast of it; else each has a tag of its own. */
+  readonly sharedTag?: number | undefined;
   /** What its vCPUs do about logs of modified pages; none if it never has any. */
   logging?: VcpuLogging;
 }

@@ -44,6 +44,15 @@ describe('amd: exits per access, as over VMX', () => {
     expect(count(r) - count(0)).toBe(expected);
   });
 
+  it('tdp, flush=broadcast: an unmap interrupts nobody, and is one invalidation', () => {
+    const cost = (ranges: number) =>
+      exam('tdp:flush=broadcast', `unmap:ranges=${ranges}`, { vcpus: 4, machine: MACHINE }).counts;
+    expect(cost(10).exits - cost(0).exits).toBe(0);
+    expect(cost(10).ipis).toBe(cost(0).ipis);
+    expect(cost(10).flushes - cost(0).flushes).toBe(1);
+    expect(() => exits('tdp:flush=broadcast', 'touch:pages=1')).toThrow(/flush/);
+  });
+
   it('a level more costs walk references, and no exit', () => {
     const run = (levels: '4' | '5') =>
       exam('tdp', `touch:pages=${P}`, { machine: MACHINE, conditions: { levels } });

@@ -11,6 +11,10 @@ import { isInGuest, REQUEST_FLUSH, type Vcpu, type Vm } from '../vcpu.ts';
 
 /** Returns when no vCPU of `vm` can use a translation older than the call. */
 export function flushRemote(cpu: Context, vm: Vm, wait = 'flush.wait'): Routine<void> {
+  const { flushEverywhere } = vm.platform.virt;
+  if (vm.sharedTag !== undefined && flushEverywhere !== undefined) {
+    return flushEverywhere(cpu, vm.sharedTag);
+  }
   return requestAll(cpu, vm, REQUEST_FLUSH, wait);
 }
 

@@ -11,7 +11,7 @@
 import { StatePage } from '../../abi/kpop.ts';
 import type { BootMemory } from '../../alloc/frames.ts';
 import { SvmExit } from '../../machine/exit.ts';
-import { clgi, stgi, vmload, vmrun, vmsave } from '../../machine/instruction.ts';
+import { clgi, invlpgb, stgi, tlbsync, vmload, vmrun, vmsave } from '../../machine/instruction.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import {
   ALL_CLEAN,
@@ -46,6 +46,7 @@ export class Svm implements Virtualisation {
   readonly id = 'svm';
   /** The VMCB, and the page where the host's own hidden state is saved. */
   readonly blockFrames = 2;
+  readonly flushEverywhere = broadcast;
   readonly exits: ExitReasons = {
     interrupt: SvmExit.interrupt,
     cpuid: SvmExit.cpuid,
@@ -134,6 +135,15 @@ export class Svm implements Virtualisation {
       label,
     );
   }
+}
+
+/**
+ * Unverified on real parts: that INVLPGB with its nested bit reaches every translation of the ASID
+ * (arch/x86/include/asm/tlb.h of Linux names the bit; the shootdowns of hosts do not set it).
+ */
+function* broadcast(cpu: Context, tag: number): Routine<void> {
+  yield invlpgb(cpu, tag, 'flush.broadcast');
+  yield tlbsync(cpu, 'flush.sync');
 }
 
 function tagOf(cpu: Context, block: number): number {

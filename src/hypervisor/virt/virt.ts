@@ -36,6 +36,8 @@ export interface BlockOptions {
   /** Tag of the vCPU's translations: VPID, or ASID. */
   readonly vpid: number;
   readonly virtualIpis: boolean;
+  /** Whether all vCPUs carry one tag: none may leave its CPU then. */
+  readonly shared?: boolean;
 }
 
 export interface Virtualisation {
@@ -78,4 +80,9 @@ export interface Virtualisation {
   flushAll(cpu: Context, v: Vcpu, label: string): Act;
   /** The same for what was cached of the second stage rooted at `root`, under whatever tag. */
   flushRoot(cpu: Context, v: Vcpu, root: number, label: string): Act;
+  /**
+   * Where hardware broadcasts invalidations: drops everything under `tag` on all CPUs, and returns
+   * when that is over. Interrupts nobody.
+   */
+  readonly flushEverywhere?: (cpu: Context, tag: number) => Routine<void>;
 }
