@@ -1,8 +1,8 @@
 /**
  * Where the pages lie whose plain words a guest used last, as long as nothing can have moved them:
- * its CPU has neither left the guest nor changed its TLB since, and no other CPU has acted. Who asks
- * brings a stamp that rises with each of these. No part of the hardware and no time, as `Residence`
- * behind it, whose check of every entry it spares.
+ * its CPU has neither left the guest nor changed its TLB since, and no other CPU has acted. Who
+ * asks brings a stamp that rises with each of these. No part of the hardware and no time, as
+ * `Residence` behind it, whose check of every entry it spares.
  */
 const PLACES = 1 << 5;
 

@@ -1,8 +1,8 @@
 /** Values of an axis that are said to build the same where a check builds them do. */
 import { describe, expect, test } from 'vitest';
 import { chooseAxes, designs } from '../../src/design/index.ts';
-import { findLitmus } from '../../src/experiment/check/pieces.ts';
-import { buildScene } from '../../src/experiment/check/scene.ts';
+import { litmusFor } from '../../src/experiment/check/pieces.ts';
+import { buildScene, checkedOf } from '../../src/experiment/check/scene.ts';
 import { exploreStateful } from '../../src/schedule/explore/stateful.ts';
 
 const pairs = designs.flatMap((design) =>
@@ -15,7 +15,8 @@ describe('axes', () => {
   test.each(pairs)('$id: values are alike ($1=$2, $3)', (design, name, value, like) => {
     const counts = [value, like].map((each) => {
       const choice = chooseAxes(design, `${name}=${each}`);
-      const litmus = findLitmus('map-map');
+      const offered = Object.keys(checkedOf(choice)?.operations ?? {});
+      const litmus = litmusFor(offered)[0]!;
       const { harts } = buildScene({ choice, litmus, order: 'tso', weaken: [] });
       const { states, steps, verdict } = exploreStateful(harts, {});
       return [states, steps, verdict];

@@ -43,10 +43,9 @@ const AGAIN = /^cpu[01] after test\.add, in move \d+ did something else when it 
 
 test('chance is found, and where the two parted', () => {
   const message = found(looking(() => (Math.random() < 0.5 ? 0 : 1)));
-  expect(message).toMatch(AGAIN);
-  expect(message).toContain(
-    '(it was to go on otherwise): its code depends on chance, on the clock',
-  );
+  // Which of the two comparisons is the first to differ is chance, too.
+  expect(message).toMatch(/^cpu[01] after test\.add, in move \d+ did something else when /);
+  expect(message).toContain('(it was to go on otherwise): ');
 });
 
 test('state that outlives a system is found', () => {

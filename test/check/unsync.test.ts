@@ -1,6 +1,6 @@
 /**
- * Tables out of step (`nested:unsync=on`): what each guard is there for. The product's code, with one
- * labelled act weakened, must break a promise; with none it holds.
+ * Tables out of step (`nested:unsync=on`): what each guard is there for. The product's code, with
+ * one labelled act weakened, must break a promise; with none it holds.
  */
 import { describe, expect, test } from 'vitest';
 import { chooseAxes } from '../../src/design/index.ts';

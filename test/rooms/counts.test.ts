@@ -24,8 +24,8 @@ describe('touch: exits per access', () => {
     expect(run.counts.nested).toBe(P * vcpus);
   });
 
-  // The leaf table of each vCPU's pages was in step until its first store, which traps once; then it
-  // is out of step, L1 stores to it without an exit, and nobody flushes: it stays so.
+  // The leaf table of each vCPU's pages was in step until its first store, which traps once; then
+  // it is out of step, L1 stores to it without an exit, and nobody flushes: it stays so.
   it.each([1, 3])('nested, unsync=on, leaf table out of step: 3 (vcpus=%i)', (vcpus) => {
     const run = exam('nested:unsync=on', `touch:pages=${P}`, { vcpus });
     expect(run.counts.exits).toBe(3 * P * vcpus + vcpus);

@@ -65,6 +65,16 @@ export function nestedPromises(parts: NestedParts): readonly StatePromise[] {
       released: released(marks),
       atRest: marks,
     },
+    ...ofPages(parts, released),
+  ];
+}
+
+/** What holds of shadow pages and tags, entries apart. */
+function ofPages(
+  parts: NestedParts,
+  released: (complaints: (view: View) => string[]) => Released,
+): readonly StatePromise[] {
+  return [
     {
       id: 'nested.freed',
       title: 'S7: no shadow entry leads to a shadow page that is free',
