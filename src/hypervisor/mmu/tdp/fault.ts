@@ -12,7 +12,7 @@ import { flushRemote } from '../../flush/request-kick.ts';
 import { beginLookup, entryAt, type FaultOutcome, isStale, type Stage2Fault } from '../common.ts';
 import { fastFault } from './fast-fault.ts';
 import type { TdpMmu } from './mmu.ts';
-import { giveLater, sweepShared } from './remove.ts';
+import { freezeShared, giveLater, sweep } from './remove.ts';
 import { splitLeaf, zapInstead } from './split.ts';
 
 const ALL: Rights = { read: true, write: true, execute: true, user: true };
@@ -134,7 +134,8 @@ function* promote(
 ): Routine<FaultOutcome> {
   if (!won(yield cpu.casWord(at, seen, plan, 'tdp.map.promote'))) return 'retry';
   const first = gfn - (gfn % pagesAt(mmu.format.geometry, goal));
-  yield* sweepShared(cpu, mmu, seen.pfn, goal - 1, first, removed);
+  const below = { table: seen.pfn, level: goal - 1, first };
+  yield* sweep(cpu, mmu, below, freezeShared, removed);
   yield* flushRemote(cpu, mmu.vm);
   return 'mapped';
 }

@@ -36,7 +36,10 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
       yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.unlink'),
       level,
     );
-    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, range.first, removed);
+    if (old.kind === 'table') {
+      const below = { table: old.pfn, level: level - 1, first: range.first };
+      yield* sweep(cpu, mmu, below, freezeUsed, removed);
+    }
     if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, range.first, level);
     if (old.kind === 'leaf' || removed.length > 0) yield* flushRemote(cpu, mmu.vm);
     yield cpu.storeWord(at, format.empty, 'tdp.remove.emptied');
@@ -63,58 +66,61 @@ function levelSpanning(mmu: TdpMmu, range: PageRange): number {
   return -1;
 }
 
+/** A table and all that is below it. */
+interface Subtree {
+  readonly table: number;
+  readonly level: number;
+  /** First page that the table serves. */
+  readonly first: number;
+}
+
+/** Freezes the entry at a place; what it was. An empty one may stay, where nobody installs. */
+type Freeze = (cpu: Context, mmu: TdpMmu, at: number, level: number) => Routine<Entry>;
+
 /**
- * Under the write lock: freezes every used entry of an unlinked table, whose first page is `first`,
- * and of those below it; lists their frames. CPUs still walk it: until they are flushed they may
- * set D in its leaves.
+ * Freezes the entries of an unlinked table and of those below it, and lists their frames. CPUs
+ * still walk it: until they are flushed they may set D in its leaves.
  */
 export function* sweep(
   cpu: Context,
   mmu: TdpMmu,
-  table: number,
-  level: number,
-  first: number,
+  { table, level, first }: Subtree,
+  freeze: Freeze,
   removed: number[],
 ): Routine<void> {
-  const { format } = mmu;
+  const { geometry } = mmu.format;
   removed.push(table);
-  for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
-    const at = table * FRAME_BYTES + index * 8;
-    const page = first + index * pagesAt(format.geometry, level);
-    const seen = format.decode(yield cpu.load(at, 'tdp.remove.look'), level);
-    if (seen.kind === 'empty') continue;
-    const old = format.decode(
-      yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.freeze'),
-      level,
-    );
+  for (let index = 0; index < 1 << geometry.indexBits; index++) {
+    const page = first + index * pagesAt(geometry, level);
+    const old = yield* freeze(cpu, mmu, table * FRAME_BYTES + index * 8, level);
     if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, page, level);
-    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, page, removed);
+    if (old.kind !== 'table') continue;
+    yield* sweep(cpu, mmu, { table: old.pfn, level: level - 1, first: page }, freeze, removed);
   }
 }
 
-/** The same under the read lock: nobody may install below any more, so unused entries go too. */
-export function* sweepShared(
+/** Under the write lock: nobody else installs, so only used entries are frozen. */
+export function* freezeUsed(
   cpu: Context,
-  mmu: TdpMmu,
-  table: number,
+  { format }: TdpMmu,
+  at: number,
   level: number,
-  first: number,
-  removed: number[],
-): Routine<void> {
-  const { format } = mmu;
-  removed.push(table);
-  for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
-    const at = table * FRAME_BYTES + index * 8;
-    const page = first + index * pagesAt(format.geometry, level);
-    const old = yield* freezeShared(cpu, mmu, at, level);
-    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, page, level);
-    if (old.kind === 'table') yield* sweepShared(cpu, mmu, old.pfn, level - 1, page, removed);
-  }
+): Routine<Entry> {
+  const seen = format.decode(yield cpu.load(at, 'tdp.remove.look'), level);
+  if (seen.kind === 'empty') return seen;
+  return format.decode(yield cpu.exchangeWord(at, format.frozen, 'tdp.remove.freeze'), level);
 }
 
-/** An entry that somebody else has frozen is his until he empties it: then it is taken. */
-function* freezeShared(cpu: Context, mmu: TdpMmu, at: number, level: number): Routine<Entry> {
-  const { format } = mmu;
+/**
+ * Under the read lock: nobody may install below any more, so unused entries go too. An entry that
+ * somebody else has frozen is his until he empties it: then it is taken.
+ */
+export function* freezeShared(
+  cpu: Context,
+  { format }: TdpMmu,
+  at: number,
+  level: number,
+): Routine<Entry> {
   const { frozen } = format;
   const asNumber = join(frozen.lo, frozen.hi);
   cpu.attempt('tdp.sweep');
@@ -145,7 +151,8 @@ export function* tdpCollapse(cpu: Context, mmu: TdpMmu, range: PageRange): Routi
     const seen = format.decode(yield cpu.load(at, 'tdp.collapse.look'), level);
     if (seen.kind !== 'table') continue;
     if (!won(yield cpu.casWord(at, seen, format.frozen, 'tdp.collapse.freeze'))) continue;
-    yield* sweepShared(cpu, mmu, seen.pfn, level - 1, gfn, removed);
+    const below = { table: seen.pfn, level: level - 1, first: gfn };
+    yield* sweep(cpu, mmu, below, freezeShared, removed);
     yield* flushRemote(cpu, mmu.vm);
     yield cpu.storeWord(at, format.empty, 'tdp.collapse.emptied');
   }

@@ -11,7 +11,7 @@ import type { Context } from '../../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../../sync/rwlock.ts';
 import { stopVcpus } from '../../flush/stop.ts';
 import type { TdpMmu } from './mmu.ts';
-import { sweep } from './remove.ts';
+import { freezeUsed, sweep } from './remove.ts';
 
 export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
   yield* stopVcpus(cpu, mmu.vm);
@@ -32,7 +32,9 @@ export function* tdpDismantle(cpu: Context, mmu: TdpMmu): Routine<void> {
     );
     const first = index * pagesAt(format.geometry, level);
     if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, first, level);
-    if (old.kind === 'table') yield* sweep(cpu, mmu, old.pfn, level - 1, first, removed);
+    if (old.kind === 'table') {
+      yield* sweep(cpu, mmu, { table: old.pfn, level: level - 1, first }, freezeUsed, removed);
+    }
   }
   yield* writeUnlock(cpu, mmu.lock, 'tdp.teardown.unlock');
   for (const frame of removed) mmu.platform.frames.give(cpu, frame);
