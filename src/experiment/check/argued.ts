@@ -28,7 +28,7 @@ const argued: readonly Argued[] = [
     design: 'kpop',
     label: 'run.take-requests',
     why:
-      'under KPOP nobody asks a vCPU for anything but its end; with requests of two kinds one ' +
+      'in L0 alone nobody asks a vCPU for anything but its end; with requests of two kinds one ' +
       'that is set between the look and the clearing is lost (shown for tdp)',
   },
   {
