@@ -293,14 +293,17 @@ const taken: readonly Litmus[] = [
 
 /** The VM of L1 goes while L2, L1 and the host are in the middle of something. */
 const endings: readonly Litmus[] = [
-  against(
-    'fill-teardown',
-    'L2 faults while the VM of L1 is torn down',
-    'primer/x86.md 2.4, root free; S7: what is being filled is not taken apart',
-    [write(0)],
-    [host('teardown', 0, PAGES)],
-    { sometimes: [FILL, 'stop.wait'], cold: true },
-  ),
+  {
+    ...against(
+      'fill-teardown',
+      'L2 faults while the VM of L1 is torn down',
+      'primer/x86.md 2.4, root free; S7: what is being filled is not taken apart',
+      [write(0)],
+      [host('teardown', 0, PAGES)],
+      { sometimes: [FILL, 'stop.wait'], cold: true },
+    ),
+    needs: ['l1.move'], // a shadow to fill
+  },
   {
     id: 'remove-l1-teardown',
     title: 'tables of EPT01 are removed while the VM of L1 is torn down',

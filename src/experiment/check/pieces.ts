@@ -96,6 +96,28 @@ const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
+/** Where L1's tables out of step, or a flush at each store, may make a difference. */
+const OUT_OF_STEP = [
+  'write-unmap',
+  'relink-flush',
+  'root-nowhere',
+  'root-flags',
+  'garble-flush',
+  'garble-link-flush',
+  'recycle-table',
+  'protect-flush',
+  'clear-flush-one',
+  'narrow-flush',
+  'unlink-flush',
+  'fill-invalidate-tables',
+  'unmap-unmap',
+  'unmap-teardown',
+  'invalidate-teardown',
+  'teardown-teardown',
+  'fill-teardown',
+  'write-teardown',
+  'remove-l1-teardown',
+];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   'tdp-npt': { ...USUAL, only: OVER_NPT },
   'kpop-npt': { ...USUAL, only: OVER_NPT },
@@ -144,12 +166,15 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'clean-flush': DEFAULTS,
       'write-leave-unmap': DEFAULTS,
       'stay-unmap-teardown': DEFAULTS,
-      'zero-table-teardown': { tso: 1 },
+      'zero-table-teardown': ONCE,
+      'zero-table-invalidate-tables': ONCE,
+      'zero-root-clear': ONCE,
       'zero-root': { tso: 3 },
       'zero-root-fill': { tso: 3 },
       'root-b-zero-root': { tso: 3 },
       'shared-zero-table': { tso: 3 },
     },
+    covering: { choices: ['unsync=on', 'vmcs=trapped,storeflush=now'], litmus: OUT_OF_STEP },
   },
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: {
@@ -161,6 +186,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-map-unmap': THREE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
+      'write-remove-move': ONCE,
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
     },

@@ -6,14 +6,14 @@
  *
  * Source: arch/x86/kvm: kvm_arch_flush_shadow_all, kvm_destroy_vcpus, free_nested (facts). Leaves
  * out: VMCLEAR of VMCS02 where it was loaded (a VMCS is not cached here), what CPUs keep at hand
- * for the VM, SPs that are out of step, and the flush of EPT02's tags: no CPU enters under them
- * again, and KVM flushes whenever a frame becomes a root (kvm_mmu_load), as another VM may get it.
+ * for the VM, and the flush of EPT02's tags: no CPU enters under them again, and KVM flushes
+ * whenever a frame becomes a root (kvm_mmu_load), as another VM may get it.
  */
 import { type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { stopVcpus } from '../flush/stop.ts';
-import { unshadow } from '../mmu/shadow/zap.ts';
+import { forgetTable } from '../mmu/shadow/zap-page.ts';
 import { tdpDismantle } from '../mmu/tdp/teardown.ts';
 import type { NestedVm } from './state.ts';
 
@@ -39,7 +39,7 @@ function* unshadowAll(cpu: Context, { shadow }: NestedVm): Routine<number[]> {
   const freed: number[] = [];
   for (const { first, end } of shadow.memory) {
     for (let gfn = first; gfn < end; gfn++) {
-      freed.push(...(yield* unshadow(cpu, shadow, gfn)).frames);
+      freed.push(...(yield* forgetTable(cpu, shadow, gfn)).frames);
     }
   }
   return freed;

@@ -17,8 +17,8 @@ import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { advance } from '../emulate.ts';
 import { flushRemote } from '../flush/request-kick.ts';
 import { isLeaving } from '../mmu/common.ts';
-import { unshadow, zapWritten } from '../mmu/shadow/zap.ts';
-import { zapTable } from '../mmu/shadow/zap-page.ts';
+import { zapWritten } from '../mmu/shadow/zap.ts';
+import { forgetTable } from '../mmu/shadow/zap-page.ts';
 import { tdpFault } from '../mmu/tdp/fault.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { NestedVm } from './state.ts';
@@ -58,10 +58,7 @@ function* storeAndDrop(cpu: Context, v: Vcpu, vm: NestedVm, gpa: number): Routin
 /** A whole-page write: L1 uses the page for something new, so it is no table any more. */
 function* reuse(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number): Routine<void> {
   yield* writeLock(cpu, vm.tdp.lock, 'tracked.reuse.lock');
-  const { frames, roots } =
-    vm.shadow.header === 'small'
-      ? yield* unshadow(cpu, vm.shadow, gfn)
-      : yield* zapTable(cpu, vm.shadow, gfn);
+  const { frames, roots } = yield* forgetTable(cpu, vm.shadow, gfn);
   // Whoever runs on a root that ceases to be is kicked out by the flush and sees the generation.
   if (roots > 0) yield cpu.add(vm.rootGeneration, 1, 'tracked.reuse.root');
   if (frames.length > 0) yield* flushRemote(cpu, v.vm);

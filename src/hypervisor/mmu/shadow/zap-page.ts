@@ -14,7 +14,7 @@ import { noteShadowPage } from './note.ts';
 import { Role, ShadowPage, StateAt } from './page.ts';
 import { clearUnsync } from './sync.ts';
 import { markedChildren } from './unsync.ts';
-import { zapEntry } from './zap.ts';
+import { unshadow, zapEntry } from './zap.ts';
 
 /** What a series of zaps leaves to do. */
 export interface Zapped {
@@ -78,8 +78,17 @@ function* zapUnsyncChildren(
   }
 }
 
-/** The guest frame is no table any more: all its SPs go; how many of them were of the top level. */
-export function* zapTable(
+/** The guest frame is no table any more: all its SPs go, whatever their headers are. */
+export function forgetTable(
+  cpu: Context,
+  mmu: ShadowMmu,
+  gfn: number,
+): Routine<{ frames: number[]; roots: number }> {
+  return mmu.header === 'small' ? unshadow(cpu, mmu, gfn) : zapTable(cpu, mmu, gfn);
+}
+
+/** The same for `full` ones; how many of them were of the top level. */
+function* zapTable(
   cpu: Context,
   mmu: ShadowMmu,
   gfn: number,
