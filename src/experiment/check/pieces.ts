@@ -124,9 +124,9 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   tdp: {
     ...USUAL,
     goals: {
-      'write-remove-unmap': THREE_TWICE,
+      'write-remove-unmap': THREE,
       'write-write-unmap': THREE,
-      'write-invalidate-teardown': THREE,
+      'write-invalidate-teardown': THREE_TWICE,
       'yield-fault': { tso: 'all' },
       'yield-unmap': { tso: 1 },
       'huge-write-unmap': { tso: 'all' },
@@ -171,8 +171,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'zero-root-clear': ONCE,
       'zero-root': { tso: 3 },
       'zero-root-fill': { tso: 3 },
-      'root-b-zero-root': { tso: 3 },
-      'shared-zero-table': { tso: 3 },
+      'root-b-zero-root': { tso: 2 },
+      'shared-zero-table': { tso: 2 },
     },
     covering: { choices: ['unsync=on', 'vmcs=trapped,storeflush=now'], litmus: OUT_OF_STEP },
   },
@@ -187,6 +187,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
       'write-remove-move': ONCE,
+      'write-remove-invalidate': ONCE,
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
     },
