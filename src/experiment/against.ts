@@ -21,7 +21,7 @@ export interface Row {
   readonly why?: string;
 }
 
-/** A difference that is known: `missing` events of the recording, no more, that have no cause here. */
+/** A difference that is known: so many events of the recording, no more, have no cause here. */
 interface Explained {
   readonly phase: string;
   readonly event: string;
