@@ -19,7 +19,7 @@ import { hostPart, logPart, seatPrograms, type Work } from '../workload/index.ts
 import type { Plan, Recordings } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
-export const MODEL_VERSION = 1;
+export const MODEL_VERSION = 2;
 
 export const MOST_CPUS = 512;
 /** Instructions, at most, by which vCPUs are put out of step: about one fault's worth of time. */
