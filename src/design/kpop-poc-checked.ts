@@ -21,7 +21,14 @@ import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import { type RwLock, readLock, readUnlock, rwlock, writeLock, writeUnlock } from '../sync/rwlock.ts';
+import {
+  type RwLock,
+  readLock,
+  readUnlock,
+  rwlock,
+  writeLock,
+  writeUnlock,
+} from '../sync/rwlock.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { attachRcu, makeBlock, startVcpus } from './host.ts';
@@ -29,7 +36,7 @@ import { NO_OWNER } from './kpop-checked.ts';
 import { likenessesOf } from './likeness.ts';
 import { entryOptions } from './nested-host.ts';
 import { type Axes, type Checked, type Demand, hostPlatform, type System } from './system.ts';
-import { hostExits, poolOf, tdpOwner } from './tdp.ts';
+import { hostExits, poolOf } from './tdp.ts';
 
 const SPACE = packSpace(1, 0);
 const HOLDER = 0;
@@ -82,6 +89,12 @@ export function buildPocHost(machine: Machine, demand: Demand, axes: Axes): Syst
   runAtBoot(machine, function* begin(me): Routine<void> {
     yield* pocLoad(me, vm, HOLDER, SPACE);
   });
+  for (const { id } of machine.cpus) {
+    runAtBoot(machine, function* warmUp(me): Routine<void> {
+      me.seat = id; // allocation is not what interleaves
+      yield* tdp.topUp(me);
+    });
+  }
   return {
     machine,
     environments: guest.environments,

@@ -31,14 +31,14 @@ export const kpopPoc: Design = {
       values: ['l1', 'all'],
       default: 'l1',
       describe:
-        'what the host’s taking of L1 pages reaches: L1’s own table, as in the code that was read ' +
-        '(unverified), or L2’s too, searched for the frames',
+        'what the host’s taking of L1 pages reaches: EPT01, as in the code that was read ' +
+        '(unverified), or L2’s roots too, searched for the frames',
     },
   },
   source: 'primer/x86.md 6.0, primer/protection.md 2.3: branch KPOP_RFC of pKVM-IA, September 2023',
   leavesOut: [
-    'ageing, dirty logging, page tracking, emulation through L2’s tables, huge pages: the proof of ' +
-      'concept left them to do',
+    'ageing, dirty logging, page tracking, emulation through L2’s tables, huge pages: ' +
+      'they were left to do',
     'a book in L1: it calls for every range that it takes away, mapped or not',
     'memslots of L1 that come and go (zap all), system management mode, read-only mappings',
     'invalidate=l1: L2 goes on using pages that the host has taken, so a workload whose entries ' +

@@ -1,6 +1,6 @@
 /**
  * L1 as a KVM that runs its guest by emulated VMX or SVM: its vCPU threads, their interrupts, and
- * the axes of how L0 emulates their entries. Where L2's memory is resolved is the design's business.
+ * the axes of how L0 emulates their entries. What resolves L2's memory is the design's business.
  */
 import { OwnerCall } from '../abi/owner.ts';
 import { answerCalls } from '../hypervisor/flush/request-kick.ts';

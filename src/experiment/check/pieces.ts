@@ -126,10 +126,8 @@ const POC = [
   'unmap-unmap',
   'unmap-invalidate-pair',
   'write-unmap',
-  'write-leave-unmap',
   'stay-unmap',
   'stay-invalidate',
-  'write-leave-invalidate',
 ];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   'tdp-npt': { ...USUAL, only: OVER_NPT },

@@ -13,7 +13,11 @@ import { emptyRoot } from '../mmu/tdp/teardown.ts';
 import { LoadWords, type PocRoot, type PocTables, type PocVm, RootWords } from './vm.ts';
 
 /** Under the lock: the root of an address space, if one is loaded. */
-export function rootOfSpace(cpu: Context, { roots }: PocTables, space: number): PocRoot | undefined {
+export function rootOfSpace(
+  cpu: Context,
+  { roots }: PocTables,
+  space: number,
+): PocRoot | undefined {
   return roots.find(({ words }) => {
     cpu.spend(Unit.listElement, 1);
     return cpu.read(words + RootWords.at.space) === space + 1;

@@ -86,7 +86,9 @@ export class TdpMmu {
     this.words = options.beside?.words ?? arena.place(MmuWords);
     this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);
     this.root = arena.frames(1);
-    this.#spares = options.beside?.#spares ?? arena.take(vm.platform.cpus * LINE_BYTES);
+    const { beside } = options;
+    this.#spares =
+      beside === undefined ? arena.take(vm.platform.cpus * LINE_BYTES) : beside.#spares;
   }
 
   /** Masks of the accessed and dirty bits, for walks in software. */
