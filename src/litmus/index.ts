@@ -2,6 +2,7 @@
 
 import { kpopLitmus } from './kpop.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
@@ -17,6 +18,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...nestedLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopPolicyLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,
 ];
