@@ -153,18 +153,6 @@ function eptJudge(geometry: Geometry, params: EptParams): Judge {
   });
 }
 
-const NOTHING = {
-  pfn: 0,
-  read: false,
-  write: false,
-  execute: false,
-  user: false,
-  accessed: false,
-  dirty: false,
-  hostWritable: false,
-  mmuWritable: false,
-};
-
 const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
 
 function permissions(rights: Rights): number {
@@ -181,24 +169,22 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
 
   const decode = (word: Word64, level: number): Entry => {
     const { lo, hi } = word;
-    if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) {
-      const frozen = lo === FROZEN_LO && hi === FROZEN_HI;
-      return { kind: frozen ? 'frozen' : 'empty', lo, hi, ...NOTHING };
-    }
+    const used = (lo & (PERMISSIONS | MMU_PRESENT)) !== 0;
     const leaf = level === 0 || (lo & LARGE) !== 0;
+    const frozen = lo === FROZEN_LO && hi === FROZEN_HI;
     return {
-      kind: leaf ? 'leaf' : 'table',
+      kind: used ? (leaf ? 'leaf' : 'table') : frozen ? 'frozen' : 'empty',
       lo,
       hi,
-      pfn: judge.frame(lo, hi, level, leaf),
-      read: (lo & RIGHT_READ) !== 0,
-      write: (lo & RIGHT_WRITE) !== 0,
-      execute: (lo & RIGHT_EXECUTE) !== 0,
-      user: true,
-      accessed: (lo & judge.accessedMask) !== 0,
-      dirty: leaf && (lo & judge.dirtyMask) !== 0,
-      hostWritable: (hi & HOST_WRITABLE) !== 0,
-      mmuWritable: (hi & MMU_WRITABLE) !== 0,
+      pfn: used ? judge.frame(lo, hi, level, leaf) : 0,
+      read: used && (lo & RIGHT_READ) !== 0,
+      write: used && (lo & RIGHT_WRITE) !== 0,
+      execute: used && (lo & RIGHT_EXECUTE) !== 0,
+      user: used,
+      accessed: used && (lo & judge.accessedMask) !== 0,
+      dirty: used && leaf && (lo & judge.dirtyMask) !== 0,
+      hostWritable: used && (hi & HOST_WRITABLE) !== 0,
+      mmuWritable: used && (hi & MMU_WRITABLE) !== 0,
     };
   };
 
