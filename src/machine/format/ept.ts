@@ -153,6 +153,24 @@ function eptJudge(geometry: Geometry, params: EptParams): Judge {
   });
 }
 
+/** An entry that maps nothing: fields in the order of `decode`, so that all are of one shape. */
+function unused(lo: number, hi: number): Entry {
+  return {
+    kind: lo === FROZEN_LO && hi === FROZEN_HI ? 'frozen' : 'empty',
+    lo,
+    hi,
+    pfn: 0,
+    read: false,
+    write: false,
+    execute: false,
+    user: false,
+    accessed: false,
+    dirty: false,
+    hostWritable: false,
+    mmuWritable: false,
+  };
+}
+
 const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
 
 function permissions(rights: Rights): number {
@@ -169,22 +187,21 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
 
   const decode = (word: Word64, level: number): Entry => {
     const { lo, hi } = word;
-    const used = (lo & (PERMISSIONS | MMU_PRESENT)) !== 0;
+    if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) return unused(lo, hi);
     const leaf = level === 0 || (lo & LARGE) !== 0;
-    const frozen = lo === FROZEN_LO && hi === FROZEN_HI;
     return {
-      kind: used ? (leaf ? 'leaf' : 'table') : frozen ? 'frozen' : 'empty',
+      kind: leaf ? 'leaf' : 'table',
       lo,
       hi,
-      pfn: used ? judge.frame(lo, hi, level, leaf) : 0,
-      read: used && (lo & RIGHT_READ) !== 0,
-      write: used && (lo & RIGHT_WRITE) !== 0,
-      execute: used && (lo & RIGHT_EXECUTE) !== 0,
-      user: used,
-      accessed: used && (lo & judge.accessedMask) !== 0,
-      dirty: used && leaf && (lo & judge.dirtyMask) !== 0,
-      hostWritable: used && (hi & HOST_WRITABLE) !== 0,
-      mmuWritable: used && (hi & MMU_WRITABLE) !== 0,
+      pfn: judge.frame(lo, hi, level, leaf),
+      read: (lo & RIGHT_READ) !== 0,
+      write: (lo & RIGHT_WRITE) !== 0,
+      execute: (lo & RIGHT_EXECUTE) !== 0,
+      user: true,
+      accessed: (lo & judge.accessedMask) !== 0,
+      dirty: leaf && (lo & judge.dirtyMask) !== 0,
+      hostWritable: (hi & HOST_WRITABLE) !== 0,
+      mmuWritable: (hi & MMU_WRITABLE) !== 0,
     };
   };
 
