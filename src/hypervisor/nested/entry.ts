@@ -24,6 +24,7 @@ export function runningL2(vm: NestedVm, guest: GuestContext, block: number): Run
     exits: l2Exits(vm),
     prepare: (cpu, v) => vm.stage.prepare(cpu, v),
     beforeEntry: (cpu, v) => beforeL2(cpu, v, vm),
+    afterExit: undefined,
   };
 }
 

@@ -41,7 +41,8 @@ function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: v.virt.accessOf(code) };
   const refused = yield* vm.stage.fault(cpu, v, fault);
   if (refused === undefined) return;
-  yield* vm.side.reflectFault(cpu, v, vm, { ...refused, code, gpa });
+  const { malformed, rights } = refused;
+  yield* vm.side.reflectFault(cpu, v, vm, { malformed, rights, code, gpa });
 }
 
 /** Fills the shadow for one fault; or says what kind of exit it is for L1. */
