@@ -1,6 +1,7 @@
 /** The litmus programs. */
 
 import { kpopLitmus } from './kpop.ts';
+import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
@@ -17,6 +18,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...nestedLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopHugeLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,
 ];

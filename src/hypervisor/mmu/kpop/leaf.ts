@@ -22,7 +22,7 @@ export function protOf({ kind, read, write, execute }: Entry): number {
 }
 
 /** Accessed and, if it can be, written to: hardware has nothing to add to such an entry. */
-export function leafOf(format: TableFormat, pfn: number, prot: number): Entry {
+export function leafOf(format: TableFormat, pfn: number, prot: number, level = 0): Entry {
   const rights = rightsOf(prot);
-  return format.leaf({ pfn, level: 0, rights, accessed: true, dirty: rights.write });
+  return format.leaf({ pfn, level, rights, accessed: true, dirty: rights.write });
 }
