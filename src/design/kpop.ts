@@ -18,7 +18,7 @@ import {
 } from './kpop-parts.ts';
 import { buildL1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
-import { rangesOf, tableBytes } from './tdp.ts';
+import { hugeSize, rangesOf, tableBytes, widened } from './tdp.ts';
 
 export const kpop: Design = {
   id: 'kpop',
@@ -70,7 +70,8 @@ export const kpop: Design = {
     if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes, conditions);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);
-    const l1 = buildL1(machine, host, demand, guest.memory, conditions);
+    const size = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+    const l1 = buildL1(machine, host, demand, widened(guest.memory, size), conditions);
     const stack = composeKpop(machine, l1, guest.memory, axes);
     startL0(stack, conditions.apicv === 'on');
     startL2(stack, guest);

@@ -9,7 +9,15 @@ import { pagesAt } from '../../../machine/format/format.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
-import { clearHardware, emptyLabel, encode, lockEntry, type Place, placeAt, unlockEntry } from './entry.ts';
+import {
+  clearHardware,
+  emptyLabel,
+  encode,
+  lockEntry,
+  type Place,
+  placeAt,
+  unlockEntry,
+} from './entry.ts';
 import { raiseFences } from './fence.ts';
 import { joinFlush, nextLabel, raise } from './flush.ts';
 import { splitIntent } from './huge.ts';
