@@ -21,7 +21,7 @@ import { beginSection, endSection } from '../hypervisor/mmu/kpop/section.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
-import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
+import { walk } from '../hypervisor/mmu/kpop/walk.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
@@ -261,9 +261,8 @@ function* fill(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
 
 /** What the access after a fault finds. */
 function* isMapped(cpu: Context, space: Space, page: number): Routine<boolean> {
-  const place = yield* findPlace(cpu, space, page);
-  if (place === undefined) return false;
-  return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), 0).kind === 'leaf';
+  const { place, level } = yield* walk(cpu, space, { first: page, end: page + 1 });
+  return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), level).kind === 'leaf';
 }
 
 /** The host takes the L1 pages behind a range away and frees their frames. */

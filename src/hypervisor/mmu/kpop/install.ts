@@ -36,6 +36,12 @@ export function* install(
   const { reverse } = space;
   const { l1gfn, prot, pfn, seq } = plan;
   const pages = level === 0 ? 1 : pagesAt(space.format.geometry, level);
+  // An invalidation of huge entries takes several lists in turn: who tries again and again while
+  // it lasts must not keep it from them.
+  const isLeaving =
+    space.top > 0 &&
+    num(yield cpu.load(reverse.inProgress(l1gfn, pages), 'kpop.map.leaving')) !== 0;
+  if (isLeaving) return false;
   yield* reverse.add(cpu, l1gfn, place);
   const moved =
     num(yield cpu.load(reverse.inProgress(l1gfn, pages), 'kpop.map.in-progress')) !== 0 ||

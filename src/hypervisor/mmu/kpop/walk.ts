@@ -36,12 +36,6 @@ export function walk(cpu: Context, space: Space, range: PageRange): Routine<Stop
   return descend(cpu, space, range, space.root, space.format.geometry.levels - 1);
 }
 
-/** The leaf place of a page; `undefined` if a table above it is missing. */
-export function* findPlace(cpu: Context, space: Space, gfn: number): Routine<Place | undefined> {
-  const { place, level } = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
-  return level === 0 ? place : undefined;
-}
-
 /**
  * The place of level `goal` for a range, of a leaf unless given, whose walk ended above it: missing
  * tables are linked; `undefined` if a huge intent was there first.
