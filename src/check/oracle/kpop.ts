@@ -8,8 +8,7 @@
  * N1-N6). Each MAP, and each page of an UNMAP or PROTECT, has one moment. A fill may always be told
  * to try again, and a MAP may always leave the hardware entry to a later fill.
  */
-import { MAP_PROMOTE } from '../../abi/kpop.ts';
-import { ALL } from '../../hypervisor/mmu/kpop/leaf.ts';
+import { ALL, PROMOTE } from '../../hypervisor/mmu/kpop/leaf.ts';
 import { hex } from '../invariant/view.ts';
 import type { Call, Specification, Step } from './specification.ts';
 
@@ -73,7 +72,7 @@ export class KpopSpecification implements Specification<KpopState> {
     const [a = 0, b = 0, c = 0, d = 0, count = 1, flags = 0] = args;
     switch (operation) {
       case 'map': {
-        const promotes = (flags & MAP_PROMOTE) !== 0;
+        const promotes = (flags & PROMOTE) !== 0;
         return this.#map(state, { page: a, l1gfn: b, prot: c, epoch: d, count, promotes }, at);
       }
       case 'unmap':
