@@ -8,6 +8,7 @@ import { Overseen } from '../../src/experiment/check/oversee.ts';
 import { findLitmus } from '../../src/experiment/check/pieces.ts';
 import { buildScene } from '../../src/experiment/check/scene.ts';
 import { ReverseMap } from '../../src/hypervisor/mmu/kpop/reverse-map.ts';
+import type { Routine } from '../../src/runtime/act.ts';
 import { exploreStateful } from '../../src/schedule/explore/stateful.ts';
 import { caught, explored } from './explored.ts';
 
@@ -59,7 +60,7 @@ test('a split that puts its parts into no list is found', () => {
     cpu,
     l1gfn,
     place,
-  ) {
+  ): Routine<void> {
     // A MAP or a fill adds its item before the hardware entry is there, a split after it.
     if (cpu.peek(place.hardware) !== 0) return;
     yield* add.call(this, cpu, l1gfn, place);
