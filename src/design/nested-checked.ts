@@ -22,7 +22,6 @@ import { nestedTeardown } from '../hypervisor/nested/teardown.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vm } from '../hypervisor/vcpu.ts';
 import { PROMISED, type Spaces } from '../machine/explored/adversary.ts';
-import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { Instruction, VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -43,6 +42,7 @@ import {
   ROOT_B,
 } from './nested-general-l1.ts';
 import { addNestedVcpus, type HostedL1, nestedVm } from './nested-host.ts';
+import { throughGuest } from './promised.ts';
 import {
   type Axes,
   type Checked,
@@ -281,7 +281,7 @@ function spacesOf(machine: Machine, l1: HostedL1): Spaces {
   const { memory } = machine;
   const { backing } = l1.mmu;
   const frames = Array.from({ length: L1_PAGES }, (_, gfn) => backing.peekFrame(memory, gfn));
-  const ofL1 = throughL1(nestedStage, frames);
+  const ofL1 = throughGuest(nestedStage, frames);
   const ept01 = { root: l1.mmu.root, format: secondStage, pages: L1_TABLES };
   return {
     fixed: [l1.mmu.root],
@@ -290,19 +290,6 @@ function spacesOf(machine: Machine, l1: HostedL1): Spaces {
       if (space === l1.mmu.root) return ept01;
       if (space >= PROMISED) return { root: frames[space - PROMISED]!, format: ofL1 };
       return { root: space, format: nestedStage };
-    },
-  };
-}
-
-/** A format whose pointers are L1's page numbers: tables are followed to their frames. */
-function throughL1(format: WalkedFormat, frames: readonly number[]): WalkedFormat {
-  return {
-    ...format,
-    decode: (word, level) => {
-      const entry = format.decode(word, level);
-      if (entry.kind !== 'table') return entry;
-      const pfn = frames[entry.pfn];
-      return pfn === undefined ? format.empty : { ...entry, pfn };
     },
   };
 }

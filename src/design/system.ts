@@ -15,6 +15,7 @@ import type { Platform } from '../hypervisor/platform.ts';
 import { virtOf } from '../hypervisor/virt/index.ts';
 import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
 import type { Geometry } from '../machine/format/format.ts';
+import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
@@ -114,6 +115,13 @@ export interface GuestUse {
   readonly locked: boolean;
 }
 
+/** The kernel of a guest that has page tables of its own: asked for something, it does it itself. */
+export interface CheckedKernel {
+  readonly asked: Readonly<Record<string, (cpu: GuestContext) => Routine<void>>>;
+  /** An access of a program; false: the kernel's tables do not permit it. */
+  access(cpu: GuestContext, page: number, kind: 'read' | 'write'): Routine<boolean>;
+}
+
 /** A system as a checker sees it. */
 export interface Checked {
   /** Frames of the second-stage roots under which the guest's programs run. */
@@ -155,6 +163,8 @@ export interface Checked {
   readonly lacks?: readonly string[];
   /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
   readonly asked?: readonly string[];
+  /** Guests with page tables of their own. */
+  readonly kernel?: CheckedKernel;
   /** Labels of what goes on for ever when it is done again and again; `run.enter` unless given. */
   readonly repeated?: readonly string[];
   /** What the operations do, by specification; only of systems that say when they begin. */
@@ -194,6 +204,8 @@ export interface Design {
     readonly secondStage?: Geometry;
     /** Whose processors explorations have; Intel's unless given. */
     readonly vendor?: 'intel' | 'amd';
+    /** There is no second stage: hardware walks first-stage tables that the hypervisor makes. */
+    readonly isFlat?: true;
   };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }

@@ -15,7 +15,7 @@ import { kpopL1Promises } from './kpop-l1.ts';
 import { spacePromises } from './kpop-state.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { backingClaim, mmuClaims } from './mmu-frames.ts';
-import type { Use } from './nested-use.ts';
+import type { Use } from './guest-use.ts';
 import { guestView, hex, type View } from './view.ts';
 
 /** What a checker knows of a stack. */

@@ -6,7 +6,7 @@ import type { Released, StatePromise } from '../promise.ts';
 import { type NestedViews, nestedComposition } from './nested-composition.ts';
 import type { NestedParts } from './nested-use.ts';
 import { shadowMarks, shadowReverse, shadowTracking } from './shadow-books.ts';
-import { shadowEntries, shadowPages } from './shadow-pages.ts';
+import { freedShadow, shadowEntries, shadowPages } from './shadow-pages.ts';
 import { isLost, tdpPromises } from './tdp-backing.ts';
 import { guestView, hex, type View } from './view.ts';
 
@@ -74,13 +74,15 @@ function ofPages(
   parts: NestedParts,
   released: (complaints: (view: View) => string[]) => Released,
 ): readonly StatePromise[] {
+  const { vm, l1Pages, pool } = parts;
+  const freed = (view: View): string[] => freedShadow(view, vm.shadow, l1Pages, pool);
   return [
     {
       id: 'nested.freed',
       title: 'S7: no shadow entry leads to a shadow page that is free',
       source: 'primer/x86.md 3.4, S7',
-      released: released((view) => freed(view, parts)),
-      atRest: (view) => freed(view, parts),
+      released: released(freed),
+      atRest: freed,
     },
     {
       id: 'nested.dirty',
@@ -95,18 +97,6 @@ function ofPages(
       always: (view) => tagged(view, parts),
     },
   ];
-}
-
-/** Frames of live shadow pages that the pool could hand out. */
-function freed(view: View, { vm, pool, l1Pages }: NestedParts): string[] {
-  const wrong: string[] = [];
-  for (const { gfn, table, mapped } of shadowPages(view, vm.shadow, l1Pages)) {
-    for (const frame of [table, mapped]) {
-      if (!pool.isFree(view, frame)) continue;
-      wrong.push(`the shadow of L1 table ${hex(gfn)} lies in frame ${hex(frame)}, which is free`);
-    }
-  }
-  return wrong;
 }
 
 /** Pages that were written to, of which neither EPT01, nor the shadow, nor a note says so. */

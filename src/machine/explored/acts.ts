@@ -93,6 +93,11 @@ export class ExploredActs {
     return !this.#weak.has(act.label) && !this.canTakeInterrupt();
   }
 
+  /** Whether acts of a label do nothing. */
+  isDropped(label: string): boolean {
+    return this.#weak.get(label) === 'drop';
+  }
+
   /** Whether the offered wait is over. */
   isReady(): boolean {
     const { act } = this.#cpu.current!.top;

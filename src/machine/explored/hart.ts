@@ -9,6 +9,7 @@
  * follows them.
  */
 
+import type { Act } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Effect, type HartView, Input, type LiveHart, type Tape } from '../../runtime/hart.ts';
 import type { Cpu, InFlight } from '../cpu.ts';
@@ -78,7 +79,7 @@ export class ExploredHart implements LiveHart {
         break;
       case Input.act:
         if (argument !== 0) this.#stale.use(cpu, argument);
-        this.#acts.perform();
+        this.#perform();
         (cpu.tlb as ExploredTlb).use = undefined;
         break;
       case Input.interrupt:
@@ -98,6 +99,28 @@ export class ExploredHart implements LiveHart {
     }
   }
 
+  /** The act that is offered, and what it means beyond this CPU's own words. */
+  #perform(): void {
+    const cpu = this.#cpu;
+    const { current, guest } = cpu;
+    const { op, label } = current!.top.act;
+    this.#acts.perform();
+    if (op === Instruction.tlbsync && !this.#acts.isDropped(label)) this.#synchronise();
+    // L1's VMRUN exits: what its tables said before that it has had flushed, as of this moment.
+    const isVmrun = op === Instruction.vmrun && current === guest;
+    if (isVmrun && cpu.guest === undefined) this.tape.emit(Effect.guestFlush, -1, 0);
+  }
+
+  /** TLBSYNC: broadcast invalidations of this CPU's are over everywhere. */
+  #synchronise(): void {
+    for (const { id, tlb } of this.#world.machine.cpus) {
+      const other = tlb as ExploredTlb;
+      if (!other.isOwed) continue;
+      other.isOwed = false;
+      this.tape.emit(Effect.invalidateAt, id, 0);
+    }
+  }
+
   /** Lets the code run until it offers an act, or all of it has ended. */
   #settle(): void {
     for (;;) {
@@ -108,11 +131,19 @@ export class ExploredHart implements LiveHart {
         this.#acts.perform();
         continue;
       }
-      if (context !== this.#cpu.host && context.top.act.op === Instruction.invept) {
-        this.tape.emit(Effect.guestFlush, 0, 0); // it was emulated, and retires
-      }
+      if (context !== this.#cpu.host) this.#flushed(context as GuestContext);
       this.#observer.run(context, () => context.advance());
       if (context.finished) this.#world.machine.finished(this.#cpu, context);
+    }
+  }
+
+  /** An invalidation of the guest's own was emulated, and retires. */
+  #flushed({ top: { act }, regime }: GuestContext): void {
+    const isShadowed = regime.shadowRoot !== 0;
+    if (act.op === Instruction.invept || (isShadowed && isCr3Flush(act))) {
+      this.tape.emit(Effect.guestFlush, -1, 0);
+    } else if (isShadowed && act.op === Instruction.invlpg) {
+      this.tape.emit(Effect.guestFlush, act.at, 0);
     }
   }
 
@@ -140,4 +171,8 @@ export class ExploredHart implements LiveHart {
   view(): HartView {
     return this.#observer.view(this.#crash);
   }
+}
+
+function isCr3Flush({ op, hi }: Act): boolean {
+  return op === Instruction.loadCr3 && hi === 1;
 }
