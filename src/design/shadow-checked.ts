@@ -1,13 +1,14 @@
 /**
- * `shadow` for exploration: run loop, faults, emulated stores, roots, syncs and the host's unmapping
- * are the product's code; the guest is a kernel without anything else to do (shadow-guest.ts), on
- * tables of the smallest geometry. Every page of the guest that programs may use has two places.
+ * `shadow` for exploration: run loop, faults, emulated stores, roots, syncs and unmapping by the
+ * host are the product's code; the guest is a kernel without anything else to do (shadow-guest.ts),
+ * on tables of the smallest geometry. Every page that programs may use has two places.
  *
  * Leaves out: teardown, for what roots a vCPU uses only its own thread knows; guests without
  * paging, huge pages of the guest, PCIDs; data behind programs' pages.
  */
 import { shadowPromises } from '../check/invariant/shadow-promises.ts';
 import { type ShadowParts, shadowMisuse } from '../check/invariant/shadow-use.ts';
+import type { View } from '../check/invariant/view.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { shadowFault } from '../hypervisor/shadow/fault.ts';
 import { prepareRoot } from '../hypervisor/shadow/roots.ts';
@@ -20,6 +21,7 @@ import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
+import { isHeldForWrite } from '../sync/rwlock.ts';
 import { runAtBoot } from './boot.ts';
 import { likenessesOf } from './likeness.ts';
 import { throughGuest } from './promised.ts';
@@ -33,7 +35,7 @@ import {
   ROOT_A,
   ROOT_B,
 } from './shadow-guest.ts';
-import type { Checked, Operation } from './system.ts';
+import { type Checked, FRESH, type Operation } from './system.ts';
 import { poolOf } from './tdp.ts';
 
 /** A VMCS belongs to the thread of its vCPU. */
@@ -52,10 +54,7 @@ export function bootGuest(machine: Machine, vm: ShadowVm): void {
 
 /** Spares of a CPU, so that allocation is not what interleaves. */
 function topUp(machine: Machine, vm: ShadowVm, seat: number): void {
-  runAtBoot(machine, function* fill(me): Routine<void> {
-    me.seat = seat;
-    yield* vm.mmu.topUp(me);
-  });
+  runAtBoot(machine, (me) => vm.mmu.topUp(me), seat);
 }
 
 export function checkedShadow(machine: Machine, vm: ShadowVm): Checked {
@@ -83,12 +82,12 @@ export function checkedShadow(machine: Machine, vm: ShadowVm): Checked {
     exclusive: false,
     freeHanded: [],
     privates: (hart) => privatesOf(vm, hart),
-    promises: shadowPromises(parts, vm.lock),
+    promises: shadowPromises(parts, { lock: vm.lock.at, isHeld: (view) => isWritten(view, vm) }),
     structures: platform.arena.placed,
     spaces: spacesOf(machine, vm),
     judgeUse: (view, use) => shadowMisuse(view, parts, use),
     repeated: ['mmu.seq'],
-    silent: VMCS_ACTS,
+    silent: [...VMCS_ACTS, ...FRESH],
     likenesses: likenessesOf(vm.vm, [], vm.lock),
   };
 }
@@ -97,6 +96,10 @@ export function checkedShadow(machine: Machine, vm: ShadowVm): Checked {
 function onPlaces(operation: Operation): Operation {
   return (cpu: Context, { first, end }: PageRange) =>
     operation(cpu, { first: placeOf(first), end: placeOf(Math.min(end, PROGRAM_PAGES)) });
+}
+
+function isWritten(view: View, { lock }: ShadowVm): boolean {
+  return isHeldForWrite(view.read(lock.at));
 }
 
 function privatesOf(vm: ShadowVm, hart: number): readonly object[] {
@@ -109,14 +112,14 @@ function privatesOf(vm: ShadowVm, hart: number): readonly object[] {
 /** As if the guest had written to a range on every vCPU. */
 function fillShadow(machine: Machine, vm: ShadowVm, range: PageRange): void {
   for (const v of vm.vm.vcpus) {
-    runAtBoot(machine, function* fill(me): Routine<void> {
-      me.seat = v.seat;
+    const fill = function* fill(me: Context): Routine<void> {
       yield* prepareRoot(me, v, vm);
       for (let page = range.first; page < range.end; page++) {
         const address = page * FRAME_BYTES;
         yield* shadowFault(me, v, vm, { address, access: WRITE, privilege: USER, code: 0 });
       }
-    });
+    };
+    runAtBoot(machine, fill, v.seat); // where its VMCS is loaded
   }
   for (const v of vm.vm.vcpus) {
     machine.memory.write(v.requests, 0); // nobody ran: nothing to flush

@@ -2,9 +2,10 @@
  * The guest of explorations whose tables are shadowed: where its tables lie, and what its kernel
  * does to them. It reaches them by linear pages of its own, as a kernel does by its direct map.
  *
- * Guest frames: roots A and B, which link the same two leaf tables; then two places for each of the
- * two pages that programs use. Linear pages: 0 and 1 are the programs', below one leaf table; 2 is
- * that leaf table, 3 is root A.
+ * Guest frames: roots A and B, each with a leaf table for what programs use, and one with the
+ * kernel's own pages that both link; then two places for each of the two pages that programs use:
+ * B has them in the second. Linear pages: 0 and 1 are the programs', 2 is A's leaf table of them, 3
+ * is root A.
  */
 import type { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { type Entry, indexAt, type Word64 } from '../machine/format/format.ts';
@@ -20,6 +21,7 @@ export const ROOT_A = 1;
 const LEAVES = 2;
 const OWN_LEAVES = 3;
 export const ROOT_B = 4;
+const LEAVES_B = 5;
 const FIRST_PLACES = 6;
 const SECOND_PLACES = 8;
 /** Guest frames, tables included. */
@@ -49,12 +51,13 @@ export function installGuest(
     const at = backing.peekFrame(memory, gfn) * FRAME_BYTES + index * 8;
     memory.writeHalves(at, entry.lo, entry.hi);
   };
-  for (const root of [ROOT_A, ROOT_B]) {
-    put(root, 0, format.table(LEAVES));
+  for (const [root, leaves] of [[ROOT_A, LEAVES] as const, [ROOT_B, LEAVES_B] as const]) {
+    put(root, 0, format.table(leaves));
     put(root, 1, format.table(OWN_LEAVES));
   }
   for (let page = 0; page < PROGRAM_PAGES; page++) {
     put(LEAVES, page, leafOf(format, placeOf(page)));
+    put(LEAVES_B, page, leafOf(format, SECOND_PLACES + page));
   }
   put(OWN_LEAVES, indexAt(format.geometry, PAGE_OF_LEAVES, 0), leafOf(format, LEAVES));
   put(OWN_LEAVES, indexAt(format.geometry, PAGE_OF_ROOT, 0), leafOf(format, ROOT_A));
@@ -85,9 +88,9 @@ export function kernelOf(format: WalkedFormat): CheckedKernel {
       relink: setLink(format.table(LEAVES)),
       'link-itself': setLink(format.table(OWN_LEAVES)),
       invlpg: (cpu) => dropPage(cpu, 0),
-      flush: (cpu) => loadRoot(cpu, ROOT_A, 'flush'),
-      'root-a': (cpu) => loadRoot(cpu, ROOT_A, 'keep'),
-      'root-b': (cpu) => loadRoot(cpu, ROOT_B, 'flush'),
+      flush: (cpu) => loadRoot(cpu, ROOT_A),
+      'root-a': (cpu) => loadRoot(cpu, ROOT_A),
+      'root-b': (cpu) => loadRoot(cpu, ROOT_B),
     },
     access: (cpu, page, kind) => touch(cpu, page, kind),
   };
@@ -107,8 +110,8 @@ function* dropPage(cpu: GuestContext, page: number): Routine<void> {
   yield invlpg(cpu, page, 'guest.invlpg');
 }
 
-function* loadRoot(cpu: GuestContext, root: number, how: 'flush' | 'keep'): Routine<void> {
-  yield loadCr3(cpu, root, 0, how, 'guest.load-cr3');
+function* loadRoot(cpu: GuestContext, root: number): Routine<void> {
+  yield loadCr3(cpu, root, 0, 'flush', 'guest.load-cr3'); // without PCIDs every load flushes
 }
 
 function* touch(cpu: GuestContext, page: number, kind: 'read' | 'write'): Routine<boolean> {

@@ -16,6 +16,7 @@ import { virtOf } from '../hypervisor/virt/index.ts';
 import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
 import type { Geometry } from '../machine/format/format.ts';
 import type { GuestContext } from '../machine/guest.ts';
+import { Instruction } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
@@ -100,6 +101,12 @@ export interface DirtyLog {
 /** An operation that a thread of the host may perform on a range of guest pages. */
 export type Operation = (cpu: Context, range: PageRange) => Routine<void>;
 
+/**
+ * Acts of host threads on a frame that was taken from the pool a moment ago: who could reach it
+ * still was found when it was free.
+ */
+export const FRESH: readonly number[] = [Instruction.zeroFrame];
+
 /** Hypercalls from this number on name what `Checked.asked` lists. */
 export const ASKED = 64;
 
@@ -115,7 +122,7 @@ export interface GuestUse {
   readonly locked: boolean;
 }
 
-/** The kernel of a guest that has page tables of its own: asked for something, it does it itself. */
+/** The kernel of a guest that has page tables of its own: what it is asked for it does itself. */
 export interface CheckedKernel {
   readonly asked: Readonly<Record<string, (cpu: GuestContext) => Routine<void>>>;
   /** An access of a program; false: the kernel's tables do not permit it. */
@@ -143,6 +150,11 @@ export interface Checked {
   misuse(view: View, page: number, frame: number, rights: number): string | undefined;
   /** Whether at most one frame per page may be usable at any instant, on all CPUs together. */
   readonly exclusive: boolean;
+  /**
+   * Flushes are broadcasts, which no interrupt comes with: a CPU has answered one when accesses by
+   * what it drops are over, so stores of guests do not linger in its buffer.
+   */
+  readonly broadcasts?: boolean;
   /** Labels of waits at which no lock may be held. */
   readonly freeHanded: readonly string[];
   /** Objects that only the code of one hart changes; their fields are part of its local state. */

@@ -1,8 +1,8 @@
 /**
- * A guest with page tables of its own on a host that shadows them: its kernel changes entries on one
- * vCPU while another uses the page, faults or flushes, and the host takes pages or all shadow pages
- * away. Rows R… are those of primer/x86.md 9.2, S… the invariants of its 3.4. Page 0 and 1 share a
- * leaf table.
+ * A guest with page tables of its own on a host that shadows them: its kernel changes entries on
+ * one vCPU while another uses the page, faults or flushes, and the host takes pages or all shadow
+ * pages away. Rows R… are those of primer/x86.md 9.2, S… the invariants of its 3.4. Page 0 and 1
+ * share a leaf table.
  */
 import { ask, type GuestStep, type HostStep, host, type Litmus, read, write } from './litmus.ts';
 
@@ -151,7 +151,7 @@ const takings: readonly Litmus[] = [
   guests(
     'root-switch-pte',
     'a vCPU goes to another root and back while a kernel moves its page',
-    'S6; kvm_mmu_sync_prev_roots: a root from before is in step when it is used again',
+    'S6: what is cached under one root is not used under another; kvm_mmu_sync_prev_roots',
     [[write(0), ask('root-b'), ask('root-a'), read(0)], [ask('move')]],
     [UNSYNC, 'shadow.root.lock'],
   ),

@@ -1,7 +1,6 @@
 /** What `nested` promises: the shadow engine's S1, S2, S4, S5, S7, and N1, N2, N3, N4, N6. */
 
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { Field, fieldAt } from '../../machine/vmcs.ts';
 import type { Released, StatePromise } from '../promise.ts';
 import { type NestedViews, nestedComposition } from './nested-composition.ts';
 import type { NestedParts } from './nested-use.ts';
@@ -116,9 +115,9 @@ function lost(view: View, { vm, l1Pages }: NestedParts): string[] {
   return wrong;
 }
 
-function tagged(view: View, { vm }: NestedParts): string | undefined {
+function tagged(view: View, { vm, rootWord }: NestedParts): string | undefined {
   for (const { vmcs02 } of vm.vcpus) {
-    const root = Math.floor(view.read(fieldAt(vmcs02, Field.eptp)) / FRAME_BYTES);
+    const root = Math.floor(view.read(rootWord(vmcs02)) / FRAME_BYTES);
     if (root === vm.tdp.root) return `VMCS02 in frame ${hex(vmcs02)} has L1's root ${hex(root)}`;
   }
   return undefined;

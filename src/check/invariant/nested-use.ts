@@ -6,9 +6,15 @@
 import type { NestedVm } from '../../hypervisor/nested/state.ts';
 import { RIGHT_USER, RIGHT_WRITE } from '../../machine/format/judge.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { Field, fieldAt } from '../../machine/vmcs.ts';
 import type { FramePool } from '../promise.ts';
-import { type Broken, entriesOf, freeTable, type Usable, type Use, usableFor } from './guest-use.ts';
+import {
+  type Broken,
+  entriesOf,
+  freeTable,
+  type Usable,
+  type Use,
+  usableFor,
+} from './guest-use.ts';
 import { mustTrap } from './shadow-pages.ts';
 import { hex, type View } from './view.ts';
 
@@ -17,6 +23,8 @@ export interface NestedParts {
   readonly pool: FramePool;
   readonly l1Pages: number;
   readonly l2Pages: number;
+  /** Address of the word that names L2's root, in the block in a frame of L0's. */
+  rootWord(frame: number): number;
   /** The promised space of an EPT12 root, by its L1 page. */
   spaceOf(root: number): number;
 }
@@ -53,7 +61,7 @@ function misuseByL2(view: View, parts: NestedParts, use: Use): Broken | undefine
   for (const { kind, frame } of mine) {
     if (kind === 'table' && isFree(view, parts, frame)) return freeTable(frame);
   }
-  const eptp12 = view.read(fieldAt(parts.vm.vcpus[use.hart]!.cached, Field.eptp));
+  const eptp12 = view.read(parts.rootWord(parts.vm.vcpus[use.hart]!.cached));
   const promised = parts.spaceOf(Math.floor(eptp12 / FRAME_BYTES));
   for (let page = 0; page < parts.l2Pages; page++) {
     const now = hardware.walk(space, page);

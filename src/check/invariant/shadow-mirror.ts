@@ -1,15 +1,25 @@
 /**
- * S2, S4 and S5 where a guest's own long-mode tables are shadowed: an entry of a shadow page that is
- * in step allows no more than the guest's entry and the rights that its page inherited, and lies in
- * the frame that backs the guest's page; a link leads to the shadow page of the table that the
- * guest names, in the role that the rights on the way call for; and whoever could write to a table
- * that is in step would be seen.
+ * S2, S4 and S5 where a guest's own long-mode tables are shadowed. An entry of a page in step allows
+ * no more than the guest's entry and the rights that its page inherited, and lies in the frame that
+ * backs the guest's page. A link leads to the shadow page of the table that the guest names, in the
+ * role that the rights on the way call for. Who could write to a table in step would be seen.
  */
 import { type ShadowMmu, UPPER } from '../../hypervisor/mmu/shadow/mmu.ts';
-import { ACCESS_EXECUTE, ACCESS_USER, ACCESS_WRITE, Role } from '../../hypervisor/mmu/shadow/page.ts';
+import {
+  ACCESS_EXECUTE,
+  ACCESS_USER,
+  ACCESS_WRITE,
+  Role,
+} from '../../hypervisor/mmu/shadow/page.ts';
 import type { Entry } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { mustTrap, type Shadow, type ShadowEntry, shadowEntries, shadowPages } from './shadow-pages.ts';
+import {
+  mustTrap,
+  type Shadow,
+  type ShadowEntry,
+  shadowEntries,
+  shadowPages,
+} from './shadow-pages.ts';
 import { guestView, hex, type View } from './view.ts';
 
 /** A shadow of a guest that has so many frames, tables among them. */
@@ -62,7 +72,8 @@ function linkFault(
   if (child === undefined) return `linked to SP ${hex(target)}, which does not exist`;
   const names = said.kind === 'table' ? said.pfn : -1;
   if (child.gfn !== names) return `linked to table ${hex(child.gfn)}, the guest says ${hex(names)}`;
-  if (child.table !== entry.pfn) return `points to frame ${hex(entry.pfn)}, not ${hex(child.table)}`;
+  if (child.table !== entry.pfn)
+    return `points to frame ${hex(entry.pfn)}, not ${hex(child.table)}`;
   if (child.level !== of.level - 1) return `linked to level ${child.level}`;
   const inherited = accessOf(said) & Role.access(of.role);
   const role = Role.access(child.role);
@@ -70,9 +81,7 @@ function linkFault(
 }
 
 function accessOf({ write, user, execute }: Entry): number {
-  return (
-    (write ? ACCESS_WRITE : 0) | (user ? ACCESS_USER : 0) | (execute ? ACCESS_EXECUTE : 0)
-  );
+  return (write ? ACCESS_WRITE : 0) | (user ? ACCESS_USER : 0) | (execute ? ACCESS_EXECUTE : 0);
 }
 
 /** Tables are counted; one of an upper level is never out of step; one in step is not writable. */

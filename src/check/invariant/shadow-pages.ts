@@ -14,7 +14,7 @@ export interface Shadow {
   readonly gfn: number;
   readonly level: number;
   readonly role: number;
-  /** It is in use as a root and nothing else any more: taken out of books when its users are gone. */
+  /** In use as a root and nothing else any more: taken out when its users are gone. */
   readonly isGhost: boolean;
   /** Frame that hardware walks, and the frame that says what each entry mirrors. */
   readonly table: number;

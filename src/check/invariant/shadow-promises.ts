@@ -1,6 +1,4 @@
 /** What `shadow` promises: S1 to S7 of the shadow engine for a guest's own long-mode tables. */
-import type { RwLock } from '../../sync/rwlock.ts';
-import { isHeldForWrite } from '../../sync/rwlock.ts';
 import type { Released, StatePromise } from '../promise.ts';
 import { framesOwned } from './frames-owned.ts';
 import { backingClaim } from './mmu-frames.ts';
@@ -10,7 +8,11 @@ import { freedShadow, shadowPages } from './shadow-pages.ts';
 import type { ShadowParts } from './shadow-use.ts';
 import { guestView, type View } from './view.ts';
 
-export function shadowPromises(parts: ShadowParts, lock: RwLock): readonly StatePromise[] {
+/** `lock`: its word, and whether what that says is that somebody writes. */
+export function shadowPromises(
+  parts: ShadowParts,
+  lock: Pick<Released, 'lock' | 'isHeld'>,
+): readonly StatePromise[] {
   const { mmu, guestPages, pool } = parts;
   const books = (host: View): { host: View; l1: View; l1Pages: number } => ({
     host,
@@ -23,11 +25,7 @@ export function shadowPromises(parts: ShadowParts, lock: RwLock): readonly State
     source: string,
     complaints: (view: View) => string[],
   ): StatePromise => {
-    const released: Released = {
-      lock: lock.at,
-      isHeld: (view) => isHeldForWrite(view.read(lock.at)),
-      holds: (view) => complaints(view)[0],
-    };
+    const released: Released = { ...lock, holds: (view) => complaints(view)[0] };
     return { id, title, source, released, atRest: complaints };
   };
   return [

@@ -5,7 +5,14 @@
  */
 import { RIGHT_USER, RIGHT_WRITE } from '../../machine/format/judge.ts';
 import type { FramePool } from '../promise.ts';
-import { type Broken, entriesOf, freeTable, type Usable, type Use, usableFor } from './guest-use.ts';
+import {
+  type Broken,
+  entriesOf,
+  freeTable,
+  type Usable,
+  type Use,
+  usableFor,
+} from './guest-use.ts';
 import type { Mirror } from './shadow-mirror.ts';
 import { mustTrap, shadowPages } from './shadow-pages.ts';
 import { hex, type View } from './view.ts';
@@ -26,7 +33,8 @@ export function shadowMisuse(view: View, parts: ShadowParts, use: Use): Broken |
   }
   if (free(space)) return freeTable(space);
   const root = shadowPages(view, mmu, guestPages).find(({ table }) => table === space);
-  if (root === undefined) return ['shadow.freed', `walks frame ${hex(space)}, the shadow of nothing`];
+  if (root === undefined)
+    return ['shadow.freed', `walks frame ${hex(space)}, the shadow of nothing`];
   for (let page = 0; page < parts.linearPages; page++) {
     for (const table of hardware.walk(space, page).tables) {
       if (table !== undefined && free(table)) return freeTable(table);

@@ -245,7 +245,8 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   });
   const { privates, roots } = checked;
   const silent = new Set(checked.silent);
-  return { machine, memory, notes, checked, privates, silent, roots };
+  const guestsAtOnce = checked.broadcasts;
+  return { machine, memory, notes, checked, privates, silent, roots, guestsAtOnce };
 }
 
 function* guestProgram(
@@ -261,8 +262,7 @@ function* guestProgram(
     else if (step.do === 'ask') {
       if (kernel === undefined) yield vmcall(cpu, callOf(step.what, asked), [], 'guest.ask');
       else yield* deedOf(step.what, kernel)(cpu);
-    }
-    else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
+    } else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
     else if (step.do === 'interrupted') {
       yield cpu.wait([TAKEN], () => cpu.peek(TAKEN) > 0, 'guest.interrupted');
     } else if (step.do === 'halt') yield* haltUntilTaken(cpu);

@@ -49,7 +49,8 @@ export class ExploredHart implements LiveHart {
     const tlb = this.#cpu.tlb as ExploredTlb;
     tlb.tape = tape;
     world.memory.attach(tape);
-    this.#acts = new ExploredActs(world.machine, this.#cpu, tape, options);
+    const { guestsAtOnce = false } = world;
+    this.#acts = new ExploredActs(world.machine, this.#cpu, tape, { ...options, guestsAtOnce });
     this.#observer = new Observer(world, this.#cpu, this.#acts, options);
     this.#stale = new StaleWalk(world.machine, options.hardware);
   }
@@ -103,12 +104,20 @@ export class ExploredHart implements LiveHart {
   #perform(): void {
     const cpu = this.#cpu;
     const { current, guest } = cpu;
-    const { op, label } = current!.top.act;
+    const { act } = current!.top;
     this.#acts.perform();
-    if (op === Instruction.tlbsync && !this.#acts.isDropped(label)) this.#synchronise();
-    // L1's VMRUN exits: what its tables said before that it has had flushed, as of this moment.
-    const isVmrun = op === Instruction.vmrun && current === guest;
-    if (isVmrun && cpu.guest === undefined) this.tape.emit(Effect.guestFlush, -1, 0);
+    if (act.op === Instruction.tlbsync && !this.#acts.isDropped(act.label)) this.#synchronise();
+    if (guest !== undefined && current === guest && cpu.guest === undefined) this.#flushed(act);
+  }
+
+  /**
+   * A guest's instruction that flushes has exited: what its tables said before this moment is past
+   * when the instruction retires. What others change from here on is concurrent with it.
+   */
+  #flushed({ op, at, hi }: Act): void {
+    const isAll = op === Instruction.vmrun || (op === Instruction.loadCr3 && hi === 1);
+    if (isAll) this.tape.emit(Effect.guestFlush, -1, 0);
+    else if (op === Instruction.invlpg) this.tape.emit(Effect.guestFlush, at, 0);
   }
 
   /** TLBSYNC: broadcast invalidations of this CPU's are over everywhere. */
@@ -131,19 +140,11 @@ export class ExploredHart implements LiveHart {
         this.#acts.perform();
         continue;
       }
-      if (context !== this.#cpu.host) this.#flushed(context as GuestContext);
+      if (context !== this.#cpu.host && context.top.act.op === Instruction.invept) {
+        this.tape.emit(Effect.guestFlush, -1, 0); // it was emulated, and retires
+      }
       this.#observer.run(context, () => context.advance());
       if (context.finished) this.#world.machine.finished(this.#cpu, context);
-    }
-  }
-
-  /** An invalidation of the guest's own was emulated, and retires. */
-  #flushed({ top: { act }, regime }: GuestContext): void {
-    const isShadowed = regime.shadowRoot !== 0;
-    if (act.op === Instruction.invept || (isShadowed && isCr3Flush(act))) {
-      this.tape.emit(Effect.guestFlush, -1, 0);
-    } else if (isShadowed && act.op === Instruction.invlpg) {
-      this.tape.emit(Effect.guestFlush, act.at, 0);
     }
   }
 
@@ -171,8 +172,4 @@ export class ExploredHart implements LiveHart {
   view(): HartView {
     return this.#observer.view(this.#crash);
   }
-}
-
-function isCr3Flush({ op, hi }: Act): boolean {
-  return op === Instruction.loadCr3 && hi === 1;
 }
