@@ -1,6 +1,6 @@
 /**
- * S2, S4 and S5 where a guest's own long-mode tables are shadowed. An entry of a page in step allows
- * no more than the guest's entry and the rights that its page inherited, and lies in the frame that
+ * S2, S4 and S5 where a guest's own long-mode tables are shadowed. An entry of a page in step has
+ * no more rights than the guest's entry and what its page inherited, and lies in the frame that
  * backs the guest's page. A link leads to the shadow page of the table that the guest names, in the
  * role that the rights on the way call for. Who could write to a table in step would be seen.
  */
