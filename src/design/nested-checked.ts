@@ -17,7 +17,7 @@ import { tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import { prepareRoot, runningL2 } from '../hypervisor/nested/entry.ts';
 import { shadowFault } from '../hypervisor/nested/exits.ts';
-import type { NestedVm } from '../hypervisor/nested/state.ts';
+import type { ShadowedVm } from '../hypervisor/nested/state.ts';
 import { nestedTeardown } from '../hypervisor/nested/teardown.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vm } from '../hypervisor/vcpu.ts';
@@ -40,7 +40,7 @@ import {
   ROOT_A,
   ROOT_B,
 } from './nested-general-l1.ts';
-import { addNestedVcpus, type HostedL1, nestedVm } from './nested-host.ts';
+import { addNestedVcpus, type HostedL1, l1Exits, nestedVm } from './nested-host.ts';
 import { type L1Side, svmL1, vmxL1 } from './nested-l1-side.ts';
 import { throughGuest } from './promised.ts';
 import {
@@ -75,7 +75,7 @@ const VMCS_ACTS = [
 interface Parts {
   readonly machine: Machine;
   readonly l1: HostedL1;
-  readonly vm: NestedVm;
+  readonly vm: ShadowedVm;
   readonly general: GeneralL1;
   readonly side: L1Side;
   readonly l2: readonly GuestContext[];
@@ -90,7 +90,7 @@ export function buildNestedHost(machine: Machine, demand: Demand, axes: Axes): S
   const l1 = hostedL1(machine);
   const { frames, boot, arena } = l1.vm.platform;
   const vm = nestedVm(machine, l1, axes, () => frames.reserve(boot, 1));
-  addNestedVcpus(l1, vm, false);
+  addNestedVcpus(l1, vm, l1Exits(l1, vm), false);
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   const side = machine.vendor.id === 'amd' ? svmL1 : vmxL1;
   const general = new GeneralL1(machine.translator.nestedStage, side);
@@ -154,7 +154,7 @@ function startInL2({ machine, l1, vm, general, side, l2 }: Parts, i: number): vo
   context.advance();
   side.installBlock(machine, l1.mmu.backing, i, ROOT_A);
   machine.memory.write(side.rootWord(nested.cached), side.rootText(ROOT_A));
-  nested.vmcb12 = side.blockOf(i);
+  nested.block12 = side.blockOf(i);
   nested.dirty = false;
   nested.running = runningL2(vm, l2[i]!, nested.vmcs02);
   v.active = nested.running;

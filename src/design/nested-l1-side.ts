@@ -27,7 +27,7 @@ export interface L1Side {
   rootWord(frame: number): number;
   /** Content of that word. */
   rootText(gfn: number): number;
-  /** L1 page of the block by which vCPU `i` runs its L2; -1: it is no page of L1's. */
+  /** L1 page of the block by which vCPU `i` runs its L2; 0 where nobody asks. */
   blockOf(i: number): number;
   /** Before anybody runs: writes that block. */
   installBlock(machine: Machine, backing: AnonymousBacking, i: number, root: number): void;
@@ -49,7 +49,7 @@ export const vmxL1: L1Side = {
   },
   rootWord: (frame) => fieldAt(frame, Field.eptp),
   rootText: (gfn) => eptp(gfn, MANUAL_4.levels),
-  blockOf: () => -1,
+  blockOf: () => 0,
   installBlock: () => undefined,
 };
 
@@ -77,7 +77,7 @@ export const svmL1: L1Side = {
   },
   rootWord: (frame) => vmcbAt(frame, Vmcb.nestedCr3),
   rootText: (gfn) => gfn * FRAME_BYTES,
-  blockOf: (i) => BLOCKS[i] ?? -1,
+  blockOf: (i) => BLOCKS[i] ?? 0,
   installBlock(machine, backing, i, root) {
     const gfn = BLOCKS[i];
     if (gfn === undefined) return;

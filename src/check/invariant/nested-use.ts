@@ -3,7 +3,7 @@
  * L1's last invalidation on that CPU, composed with the frame that backs the L1 page now: never
  * more. L1 may use what the host maps, and cannot write to a table that is shadowed.
  */
-import type { NestedVm } from '../../hypervisor/nested/state.ts';
+import type { ShadowedVm } from '../../hypervisor/nested/state.ts';
 import { RIGHT_USER, RIGHT_WRITE } from '../../machine/format/judge.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { FramePool } from '../promise.ts';
@@ -19,7 +19,7 @@ import { mustTrap } from './shadow-pages.ts';
 import { hex, type View } from './view.ts';
 
 export interface NestedParts {
-  readonly vm: NestedVm;
+  readonly vm: ShadowedVm;
   readonly pool: FramePool;
   readonly l1Pages: number;
   readonly l2Pages: number;
