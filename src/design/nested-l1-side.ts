@@ -34,17 +34,17 @@ export interface L1Side {
 }
 
 export const vmxL1: L1Side = {
-  *run(cpu, l2) {
+  *run(cpu, l2): Routine<boolean> {
     return num(yield enter(cpu, l2, 'l1.enter')) === 0;
   },
-  *setRoot(cpu, gfn, flags) {
+  *setRoot(cpu, gfn, flags): Routine<void> {
     const without = flags === undefined ? 0 : EPTP_ACCESS_DIRTY;
     yield vmwrite(cpu, Field.eptp, eptp(gfn, MANUAL_4.levels) - without, 'l1.set-root');
   },
-  *flushAll(cpu) {
+  *flushAll(cpu): Routine<void> {
     yield inveptAll(cpu, 'l1.flush');
   },
-  *flushOne(cpu, gfn) {
+  *flushOne(cpu, gfn): Routine<void> {
     yield invept(cpu, gfn, 'l1.flush-one');
   },
   rootWord: (frame) => fieldAt(frame, Field.eptp),
@@ -60,19 +60,19 @@ const INVALID = 2 ** 32 - 1;
 const TAG = 2;
 
 export const svmL1: L1Side = {
-  *run(cpu, l2) {
+  *run(cpu, l2): Routine<boolean> {
     const block = blockAt(cpu);
     yield vmrun(cpu, block, l2, 'l1.enter');
     return num(yield cpu.load(vmcbAt(block, Vmcb.exitCode), 'l1.exit-code')) !== INVALID;
   },
-  *setRoot(cpu, gfn) {
+  *setRoot(cpu, gfn): Routine<void> {
     const at = vmcbAt(blockAt(cpu), Vmcb.nestedCr3);
     yield cpu.store(at, gfn * FRAME_BYTES, 'l1.set-root');
   },
-  *flushAll(cpu) {
+  *flushAll(cpu): Routine<void> {
     yield invlpga(cpu, 0, TAG, 'l1.flush'); // of one linear page: the rest goes with VMRUN
   },
-  *flushOne(cpu) {
+  *flushOne(cpu): Routine<void> {
     yield invlpga(cpu, 0, TAG, 'l1.flush-one');
   },
   rootWord: (frame) => vmcbAt(frame, Vmcb.nestedCr3),
