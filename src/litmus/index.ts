@@ -6,6 +6,7 @@ import { kpopL1Litmus } from './kpop-l1.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
+import { shadowLitmus } from './shadow.ts';
 import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 import { tdpHugeLitmus } from './tdp-huge.ts';
@@ -16,6 +17,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...tdpHugeLitmus,
   ...tdpLogLitmus,
   ...nestedLitmus,
+  ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
   ...kpopHugeLitmus,

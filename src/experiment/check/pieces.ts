@@ -10,6 +10,7 @@ import { type Choice, chooseAxes } from '../../design/index.ts';
 import type { Design, KnownBroken } from '../../design/system.ts';
 import { cpusOf, litmusPrograms, needsOf, sizeOf } from '../../litmus/index.ts';
 import type { Litmus } from '../../litmus/litmus.ts';
+import { shadowLitmus } from '../../litmus/shadow.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
@@ -41,6 +42,8 @@ export interface Piece {
 interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
   /** An axis with a value under which the program is small, and exhausted. */
   readonly unless?: string;
+  /** Entries after which a vCPU is held, where the usual number is one too many. */
+  readonly entries?: number;
 }
 
 /** The fixed budget of a design. */
@@ -181,6 +184,16 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'log-invalidate': ONCE,
     },
   },
+  shadow: {
+    ...USUAL,
+    only: [...shadowLitmus.map(({ id }) => id), 'write-unmap', 'stay-unmap'],
+    goals: { 'pte-move-move': { tso: 2 }, 'link-clear-fault': { tso: 'all' } },
+    covering: {
+      choices: ['unsync=off'],
+      litmus: ['pte-move-flush', 'pte-clear-write', 'link-clear-flush', 'zap-fast-write'],
+    },
+  },
+  'nested-npt': { ...USUAL, only: ['write-unmap', 'write-leave-unmap', 'move-flush'] },
   nested: {
     ...USUAL,
     goals: {
@@ -223,8 +236,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-map-unmap': THREE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
-      'write-remove-move': ONCE,
-      'write-remove-invalidate': ONCE,
+      'write-remove-move': { sc: 2, tso: 1, entries: 2 },
+      'write-remove-invalidate': { sc: 3, tso: 2, entries: 2 },
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
       ...Object.fromEntries(HUGE.map((id) => [id, { tso: 'all' }])),
@@ -270,6 +283,8 @@ export interface PlanOptions {
   /** Litmus programs by name; all if undefined. */
   readonly litmus: readonly string[] | undefined;
   readonly deep: boolean;
+  /** Preemptions that are to be exhausted, instead of the fixed budget's. */
+  readonly preemptions?: number | undefined;
   /** Only what is needed to know what guards there are: the defaults, one order, two CPUs. */
   readonly guards?: boolean;
   /** Moves per piece instead of the fixed budget. */
@@ -349,7 +364,8 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     }
     if (isLarge(design.id, litmus, first!)) {
       const goals = budgetOf(design.id).goals[litmus.id];
-      const orders = memory.filter((order) => goals?.[order] !== undefined);
+      const isAsked = options.preemptions !== undefined;
+      const orders = memory.filter((order) => isAsked || goals?.[order] !== undefined);
       add(first!, litmus, orders.length > 0 ? orders : weakest);
       const small = others.filter((choice) => !isLarge(design.id, litmus, choice));
       for (const choice of small) add(choice, litmus, weakest);
@@ -409,20 +425,22 @@ export function pieceOf(
   choice: string,
   litmus: Litmus,
   memory: MemoryOrder,
-  { deep, steps }: PlanOptions,
+  { deep, preemptions, steps }: PlanOptions,
 ): Piece {
   const budget = budgetOf(id);
-  const goal = goalOf(id, litmus, choice, memory);
+  const goal = preemptions ?? goalOf(id, litmus, choice, memory);
   const fixed = goal === 'all' ? budget.steps2 : budget.steps3;
+  const isMore = deep || preemptions !== undefined;
+  const { entries = ENTRIES } = goalsOf(id, litmus, choice) ?? {};
   return {
     choice,
     litmus: litmus.id,
     memory,
     guard: undefined,
     bounds: {
-      steps: steps ?? fixed * (deep ? DEEP.steps : 1),
+      steps: steps ?? fixed * (isMore ? DEEP.steps : 1),
       goal: goal === 'all' || !deep ? goal : goal + DEEP.preemptions,
-      entries: deep ? DEEP_ENTRIES : ENTRIES,
+      entries: deep ? DEEP_ENTRIES : entries,
       seed: SEED,
     },
   };

@@ -33,9 +33,15 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
   if (!space.reverse.has(element.l1gfn)) return Status.fault;
   const { l2gfn, l1gfn, prot } = element;
   const page = { first: l2gfn, end: l2gfn + 1 };
+  cpu.attempt('kpop.place');
   const stop = yield* walk(cpu, space, page);
-  if (stop.seen?.state === 'valid') return partOf(space, stop.seen, stop.level, element);
+  if (stop.seen?.state === 'valid') {
+    const status = partOf(space, stop.seen, stop.level, element);
+    cpu.conclude('kpop.place', status);
+    return status;
+  }
   const place = stop.level === 0 ? stop.place : yield* makePlace(cpu, space, page, stop);
+  cpu.conclude('kpop.place', place?.intent ?? 0);
   if (place === undefined) return yield* kpopMap(cpu, space, element); // a huge intent came
   // M1: the frame with a snapshot of its bucket's sequence; may sleep, holds nothing.
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
