@@ -20,7 +20,7 @@ import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
 import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
-import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import { answerOwnerCalls, type Owner } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -36,12 +36,14 @@ import {
   type Axes,
   type Checked,
   type Demand,
+  FRESH,
   hostPlatform,
   type Operation,
   type System,
 } from './system.ts';
 import { hostExits, poolOf } from './tdp.ts';
 
+const OUTCOMES: readonly FillOutcome[] = ['filled', 'retry', 'ask-owner'];
 const READ_ONLY = PROT_READ | PROT_EXECUTE;
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 /** Statuses by number, as results of operations. */
@@ -106,7 +108,8 @@ export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): Sys
   };
 }
 
-const NO_OWNER = {
+/** What a guest under exploration may ask its owner for: nothing. */
+export const NO_OWNER: Owner = {
   *unmap(): Routine<void> {
     // the general L1 calls L0 itself
   },
@@ -135,7 +138,9 @@ function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Rout
   const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
   if (num(yield loadDying(cpu, parts.space)) !== 0) return;
   cpu.began('map', page, l1gfn, PROT_ALL, epoch);
+  cpu.attempt('map');
   const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: PROT_ALL, epoch });
+  cpu.conclude('map', status);
   cpu.ended('map', STATUS[status]!);
 }
 
@@ -146,7 +151,9 @@ function* fillPage(
   needed: number,
 ): Routine<FillOutcome> {
   cpu.began('fill', page, needed);
+  cpu.attempt('fill');
   const outcome = yield* kpopFill(cpu, space, page, needed);
+  cpu.conclude('fill', OUTCOMES.indexOf(outcome));
   cpu.ended('fill', outcome);
   return outcome;
 }
@@ -280,6 +287,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     exclusive: true,
     freeHanded: ['kpop.kick.wait'],
     // With one lock for all entries each new try takes a new ticket: no state ever comes again.
+    silent: FRESH,
     likenesses: space.scope === 'entry' ? [] : [ticketsOf(space.lock.at)],
     repeated: space.scope === 'entry' ? ['run.enter'] : ['run.enter', 'l2.again'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),

@@ -5,6 +5,7 @@ import { kpopL1Litmus } from './kpop-l1.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
+import { shadowLitmus } from './shadow.ts';
 import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 import { tdpHugeLitmus } from './tdp-huge.ts';
@@ -15,6 +16,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...tdpHugeLitmus,
   ...tdpLogLitmus,
   ...nestedLitmus,
+  ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
   ...kpopL1Litmus,

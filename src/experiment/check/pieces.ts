@@ -7,9 +7,10 @@
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
 import { type Choice, chooseAxes } from '../../design/index.ts';
-import type { Design } from '../../design/system.ts';
+import type { Design, KnownBroken } from '../../design/system.ts';
 import { cpusOf, litmusPrograms, needsOf, sizeOf } from '../../litmus/index.ts';
 import type { Litmus } from '../../litmus/litmus.ts';
+import { shadowLitmus } from '../../litmus/shadow.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
@@ -46,6 +47,8 @@ export interface Piece {
 interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
   /** An axis with a value under which the program is small, and exhausted. */
   readonly unless?: string;
+  /** Entries after which a vCPU is held, where the usual number is one too many. */
+  readonly entries?: number;
 }
 
 /** The fixed budget of a design. */
@@ -123,6 +126,17 @@ const OUT_OF_STEP = [
   'write-teardown',
   'remove-l1-teardown',
 ];
+/** KPOP's proof of concept has no intents, no fences and no labels of flushes. */
+const POC = [
+  'map-map',
+  'map-unmap',
+  'map-invalidate',
+  'unmap-unmap',
+  'unmap-invalidate-pair',
+  'write-unmap',
+  'stay-unmap',
+  'stay-invalidate',
+];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   'tdp-npt': { ...USUAL, only: OVER_NPT },
   'kpop-npt': { ...USUAL, only: OVER_NPT },
@@ -149,6 +163,16 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'log-invalidate': ONCE,
     },
   },
+  shadow: {
+    ...USUAL,
+    only: [...shadowLitmus.map(({ id }) => id), 'write-unmap', 'stay-unmap'],
+    goals: { 'pte-move-move': { tso: 2 }, 'link-clear-fault': { tso: 'all' } },
+    covering: {
+      choices: ['unsync=off'],
+      litmus: ['pte-move-flush', 'pte-clear-write', 'link-clear-flush', 'zap-fast-write'],
+    },
+  },
+  'nested-npt': { ...USUAL, only: ['write-unmap', 'write-leave-unmap', 'move-flush'] },
   nested: {
     ...USUAL,
     goals: {
@@ -186,8 +210,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-map-unmap': THREE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
-      'write-remove-move': ONCE,
-      'write-remove-invalidate': ONCE,
+      'write-remove-move': { sc: 2, tso: 1, entries: 2 },
+      'write-remove-invalidate': { sc: 3, tso: 2, entries: 2 },
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
     },
@@ -213,6 +237,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     },
     hasSmallThree: true,
   },
+  'kpop-poc': { ...USUAL, only: POC },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -230,6 +255,8 @@ export interface PlanOptions {
   /** Litmus programs by name; all if undefined. */
   readonly litmus: readonly string[] | undefined;
   readonly deep: boolean;
+  /** Preemptions that are to be exhausted, instead of the fixed budget's. */
+  readonly preemptions?: number | undefined;
   /** Only what is needed to know what guards there are: the defaults, one order, two CPUs. */
   readonly guards?: boolean;
   /** Moves per piece instead of the fixed budget. */
@@ -244,6 +271,24 @@ export interface Planned {
   readonly given: string | undefined;
   /** Operations that it offers, what guests may ask for among them (`needsOf`). */
   readonly operations: readonly string[];
+  /** What the modelled system itself breaks. */
+  readonly breaks?: readonly KnownBroken[] | undefined;
+}
+
+/** Whether the modelled system itself breaks a promise there. */
+export function isKnownBroken({ design, axes }: Choice, litmus: Litmus): boolean {
+  return meets(design.explored?.breaks, axes, litmus);
+}
+
+function meets(
+  breaks: readonly KnownBroken[] = [],
+  axes: Readonly<Record<string, string>>,
+  litmus: Litmus,
+): boolean {
+  const needs = needsOf(litmus);
+  return breaks.some(
+    (each) => axes[each.axis] === each.value && each.needs.every((need) => needs.includes(need)),
+  );
 }
 
 export function findLitmus(id: string): Litmus {
@@ -283,10 +328,15 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   };
   for (const litmus of chosen) {
     const [first, ...others] = coveringOf(concerning(design, litmus));
-    if (options.guards === true) add(first!, litmus, memory.slice(0, 1));
-    else if (isLarge(design.id, litmus, first!)) {
+    if (options.guards === true) {
+      // Where the system breaks a promise as it is, weakening shows nothing.
+      if (!isBrokenByDefault(design, litmus)) add(first!, litmus, memory.slice(0, 1));
+      continue;
+    }
+    if (isLarge(design.id, litmus, first!)) {
       const goals = budgetOf(design.id).goals[litmus.id];
-      const orders = memory.filter((order) => goals?.[order] !== undefined);
+      const isAsked = options.preemptions !== undefined;
+      const orders = memory.filter((order) => isAsked || goals?.[order] !== undefined);
       add(first!, litmus, orders.length > 0 ? orders : weakest);
       const small = others.filter((choice) => !isLarge(design.id, litmus, choice));
       for (const choice of small) add(choice, litmus, weakest);
@@ -305,6 +355,11 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     if (!isThere) add(cell, smallest, weakest);
   }
   return pieces;
+}
+
+function isBrokenByDefault({ axes, breaks }: Planned, litmus: Litmus): boolean {
+  const defaults = Object.entries(axes).map(([name, axis]) => [name, axis.default]);
+  return meets(breaks, Object.fromEntries(defaults), litmus);
 }
 
 /** The design with those of its axes that matter to a litmus program. */
@@ -343,10 +398,12 @@ export function pieceOf(
   memory: MemoryOrder,
   options: PlanOptions,
 ): Piece {
-  const { deep, steps } = options;
+  const { deep, preemptions, steps } = options;
   const budget = budgetOf(id);
-  const goal = goalOf(id, litmus, choice, memory);
+  const goal = preemptions ?? goalOf(id, litmus, choice, memory);
   const fixed = goal === 'all' ? budget.steps2 : budget.steps3;
+  const isMore = deep || preemptions !== undefined;
+  const { entries = ENTRIES } = goalsOf(id, litmus, choice) ?? {};
   return {
     choice,
     litmus: litmus.id,
@@ -354,9 +411,9 @@ export function pieceOf(
     guard: undefined,
     alsoUnder: options.memory.at(-1) ?? memory,
     bounds: {
-      steps: steps ?? fixed * (deep ? DEEP.steps : 1),
+      steps: steps ?? fixed * (isMore ? DEEP.steps : 1),
       goal: goal === 'all' || !deep ? goal : goal + DEEP.preemptions,
-      entries: deep ? DEEP_ENTRIES : ENTRIES,
+      entries: deep ? DEEP_ENTRIES : entries,
       seed: SEED,
     },
   };

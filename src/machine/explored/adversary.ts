@@ -382,9 +382,15 @@ export class HostileHardware implements Adversary {
     });
   }
 
-  /** A guest hypervisor's own invalidation has taken effect: what its tables said is past. */
-  guestFlush(set: number): number {
-    return this.#without(set, (cached) => cached.space >= PROMISED);
+  /**
+   * A guest's own invalidation has taken effect: what its tables said is past. One of a page drops
+   * every entry of paging-structure caches as well (Intel SDM vol. 3, 4.10.4.1).
+   */
+  guestFlush(set: number, page: number): number {
+    return this.#without(set, (cached) => {
+      if (cached.space < PROMISED) return false;
+      return page < 0 || cached.kind !== 'leaf' || cached.page === page;
+    });
   }
 
   #without(set: number, goes: (cached: Cached) => boolean): number {

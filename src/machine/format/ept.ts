@@ -153,17 +153,23 @@ function eptJudge(geometry: Geometry, params: EptParams): Judge {
   });
 }
 
-const NOTHING = {
-  pfn: 0,
-  read: false,
-  write: false,
-  execute: false,
-  user: false,
-  accessed: false,
-  dirty: false,
-  hostWritable: false,
-  mmuWritable: false,
-};
+/** An entry that maps nothing: fields in the order of `decode`, so that all are of one shape. */
+function unused(lo: number, hi: number): Entry {
+  return {
+    kind: lo === FROZEN_LO && hi === FROZEN_HI ? 'frozen' : 'empty',
+    lo,
+    hi,
+    pfn: 0,
+    read: false,
+    write: false,
+    execute: false,
+    user: false,
+    accessed: false,
+    dirty: false,
+    hostWritable: false,
+    mmuWritable: false,
+  };
+}
 
 const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
 
@@ -181,10 +187,7 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
 
   const decode = (word: Word64, level: number): Entry => {
     const { lo, hi } = word;
-    if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) {
-      const frozen = lo === FROZEN_LO && hi === FROZEN_HI;
-      return { kind: frozen ? 'frozen' : 'empty', lo, hi, ...NOTHING };
-    }
+    if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) return unused(lo, hi);
     const leaf = level === 0 || (lo & LARGE) !== 0;
     return {
       kind: leaf ? 'leaf' : 'table',

@@ -37,8 +37,10 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
   if (!space.reverse.has(element.l1gfn)) return Status.fault;
   const { l2gfn, l1gfn, prot } = element;
   const page = { first: l2gfn, end: l2gfn + 1 };
+  cpu.attempt('kpop.place');
   const stop = yield* walk(cpu, space, page);
   const place = stop.level === 0 ? stop.place : yield* makePlace(cpu, space, page, stop);
+  cpu.conclude('kpop.place', place.intent);
   // M1: the frame with a snapshot of its bucket's sequence; may sleep, holds nothing.
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
   const pfn = yield* space.l1Memory.find(cpu, l1gfn);

@@ -90,7 +90,9 @@ function* descend(
  * place is dead.
  */
 function* linkTable(cpu: Context, space: Space, place: Place, level: number): Routine<number> {
+  cpu.attempt('kpop.new-table');
   const table = yield* newTable(cpu, space, level); // allocation comes before the lock
+  cpu.conclude('kpop.new-table', table);
   cpu.attempt('kpop.link');
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);

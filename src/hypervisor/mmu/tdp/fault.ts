@@ -20,7 +20,7 @@ const NO_WRITE: Rights = { read: true, write: false, execute: true, user: true }
 const NO_FRAMES: number[] = [];
 
 /** A fault with what was looked up for it before the lock. */
-interface Wanted extends Stage2Fault {
+export interface Wanted extends Stage2Fault {
   /** Frame of the page at `gfn`. */
   readonly pfn: number;
   /** Level of the leaf to install. */
@@ -46,7 +46,7 @@ export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routin
   if (mmu.faultLock === 'read') yield* readLock(cpu, mmu.lock, 'tdp.fault.lock');
   else yield* writeLock(cpu, mmu.lock, 'tdp.fault.lock');
   let outcome: FaultOutcome = 'retry'; // the page may have left while we slept
-  if (!(yield* isStale(cpu, mmu.words, seq, fault.gfn))) outcome = yield* install(cpu, mmu, wanted);
+  if (!(yield* isStale(cpu, mmu.words, seq, fault.gfn))) outcome = yield* tdpMap(cpu, mmu, wanted);
   if (mmu.faultLock === 'read') yield* readUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
   else yield* writeUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
   if (wanted.removed.length > 0) yield* giveLater(cpu, mmu, wanted.removed);
@@ -62,7 +62,8 @@ function wantedOf(mmu: TdpMmu, { gfn, access }: Stage2Fault, found: number, logs
   return { gfn, access, pfn: frameOf(found), goal, logs, removed: [] };
 }
 
-function* install(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
+/** Under the lock: installs what is missing down to the leaf (`kvm_tdp_mmu_map`). */
+export function* tdpMap(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
   const { format } = mmu;
   let table = mmu.root;
   for (let level = format.geometry.levels - 1; level > wanted.goal; level--) {
@@ -115,6 +116,8 @@ function* installLeaf(
   const plan = planLeaf(mmu, wanted, tracked);
   if (isSpurious(seen, plan)) return 'present';
   if (seen.kind === 'table') return yield* promote(cpu, mmu, wanted, at, seen, plan);
+  // A frame is never exchanged without a zap in between: CPUs may have cached the old one.
+  if (seen.kind === 'leaf' && seen.pfn !== plan.pfn) return 'other';
   // Marked before the leaf is there; a harvest in between is kept out by the lock.
   if (wanted.logs && plan.dirty) yield* mmu.logging!.slots.mark(cpu, gfn);
   return won(yield cpu.casWord(at, seen, plan, 'tdp.map.commit')) ? 'mapped' : 'retry';
@@ -136,7 +139,7 @@ function* promote(
   const first = gfn - (gfn % pagesAt(mmu.format.geometry, goal));
   const below = { table: seen.pfn, level: goal - 1, first };
   yield* sweep(cpu, mmu, below, freezeShared, removed);
-  yield* flushRemote(cpu, mmu.vm);
+  yield* flushRemote(cpu, mmu.vm, 'tdp.promote.wait');
   return 'mapped';
 }
 

@@ -37,6 +37,8 @@ export interface TdpOptions {
   readonly yields?: boolean;
   /** Given if slots may be logged while the VM runs. */
   readonly logging?: TdpLogging | undefined;
+  /** Another root of the same VM: under this MMU's lock and words, and with its spare tables. */
+  readonly beside?: TdpMmu;
 }
 
 export class TdpMmu {
@@ -81,10 +83,12 @@ export class TdpMmu {
     this.yields = options.yields ?? false;
     this.logging = options.logging;
     const { arena } = vm.platform;
-    this.words = arena.place(MmuWords);
+    this.words = options.beside?.words ?? arena.place(MmuWords);
     this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);
     this.root = arena.frames(1);
-    this.#spares = arena.take(vm.platform.cpus * LINE_BYTES);
+    const { beside } = options;
+    this.#spares =
+      beside === undefined ? arena.take(vm.platform.cpus * LINE_BYTES) : beside.#spares;
   }
 
   /** Masks of the accessed and dirty bits, for walks in software. */

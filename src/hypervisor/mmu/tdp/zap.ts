@@ -50,7 +50,12 @@ function* freePages(cpu: Context, mmu: TdpMmu, ranges: readonly PageRange[]): Ro
 }
 
 /** Empties the leaves of a range; returns how many were present. */
-function* zapRange(cpu: Context, mmu: TdpMmu, range: PageRange, yields: boolean): Routine<number> {
+export function* zapRange(
+  cpu: Context,
+  mmu: TdpMmu,
+  range: PageRange,
+  yields: boolean,
+): Routine<number> {
   const { geometry } = mmu.format;
   let zapped = 0;
   let gfn = range.first;
