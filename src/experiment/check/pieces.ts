@@ -35,6 +35,11 @@ export interface Piece {
   readonly litmus: string;
   readonly memory: MemoryOrder;
   readonly guard: Weakening | undefined;
+  /**
+   * The memory order under which this litmus program is looked at for livelocks and races: the
+   * weakest of those asked for, which has all executions of the others. Its own unless given.
+   */
+  readonly alsoUnder?: MemoryOrder;
   readonly bounds: Bounds;
 }
 
@@ -164,7 +169,6 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     ...USUAL,
     goals: {
       'write-remove-unmap': THREE,
-      'write-write-unmap': THREE,
       'write-invalidate-teardown': THREE_TWICE,
       'yield-fault': { tso: 'all' },
       'yield-unmap': { tso: 1 },
@@ -200,10 +204,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-unmap-invalidate': THREE_TWICE,
       'write-unmap-unmap': THREE,
       'write-invalidate-invalidate': THREE,
-      'write-write-unmap': THREE,
-      'clear-invalidate-tables': THREE,
       'clear-remove-l1-tables': THREE,
-      'write-invalidate-teardown': THREE,
       'write-remove-l1-teardown': THREE,
       'clear-teardown': THREE,
       'zero-table': { tso: 'all' },
@@ -218,8 +219,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'zero-table-teardown': ONCE,
       'zero-table-invalidate-tables': ONCE,
       'zero-root-clear': ONCE,
-      'zero-root': { tso: 3 },
-      'zero-root-fill': { tso: 3 },
+      'zero-root': { tso: 2 },
+      'zero-root-fill': { tso: 2 },
       'root-b-zero-root': { tso: 2 },
       'shared-zero-table': { tso: 2 },
     },
@@ -232,7 +233,6 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     goals: {
       'write-unmap-unmap': THREE_TWICE,
       'write-unmap-invalidate': THREE,
-      'write-invalidate-invalidate': THREE,
       'write-map-unmap': THREE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
@@ -425,8 +425,9 @@ export function pieceOf(
   choice: string,
   litmus: Litmus,
   memory: MemoryOrder,
-  { deep, preemptions, steps }: PlanOptions,
+  options: PlanOptions,
 ): Piece {
+  const { deep, preemptions, steps } = options;
   const budget = budgetOf(id);
   const goal = preemptions ?? goalOf(id, litmus, choice, memory);
   const fixed = goal === 'all' ? budget.steps2 : budget.steps3;
@@ -437,6 +438,7 @@ export function pieceOf(
     litmus: litmus.id,
     memory,
     guard: undefined,
+    alsoUnder: options.memory.at(-1) ?? memory,
     bounds: {
       steps: steps ?? fixed * (isMore ? DEEP.steps : 1),
       goal: goal === 'all' || !deep ? goal : goal + DEEP.preemptions,
