@@ -1,5 +1,5 @@
 /**
- * POLICY in L0: one table per VM, replaced as a whole. A new version is copied from L1's page into a
+ * POLICY in L0: one table per VM, replaced as a whole. A new version is copied from L1's page to a
  * frame of L0's, checked there, and published by exchanging one pointer; the frame of the version
  * before is given back after a grace period, because a thread that handles an exit of L2 may be
  * reading it. vCPU threads are readers by their mode, so an answer costs one load of the pointer.
