@@ -345,10 +345,17 @@ function* eachPage(range: PageRange, act: (page: number) => Routine<void>): Rout
   for (let page = range.first; page < range.end; page++) yield* act(page);
 }
 
+function* mapBlocks(cpu: Context, parts: Parts, { first, end }: PageRange): Routine<void> {
+  const pages = pagesAt(parts.space.format.geometry, 1);
+  for (let at = first; at < end; at += pages) {
+    yield* mapHuge(cpu, parts, { first: at, end: at + pages }, 0);
+  }
+}
+
 /** Runs the product's MAP before anybody else runs; of a block where the host has huge pages. */
 function premapKpop(machine: Machine, parts: Parts, range: PageRange): void {
   runAtBoot(machine, (me) => {
-    if (parts.space.top > 0) return mapHuge(me, parts, range, 0);
+    if (parts.space.top > 0) return mapBlocks(me, parts, range);
     return eachPage(range, (page) => mapPage(me, parts, page, 0));
   });
 }

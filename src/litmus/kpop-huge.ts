@@ -180,14 +180,17 @@ const merges: readonly Litmus[] = [
     [part, merge],
     [MERGE, KICK],
   ),
-  written(
-    'promote-write-map',
-    'a guest writes while smaller intents become one, and the frames of their table are wanted',
-    'R6, K7: the flush and a grace period come before the table page is given back',
-    1,
-    [part, merge, host('map', 2), host('map', 3)],
-    [MERGE, KICK],
-  ),
+  {
+    id: 'promote-write-free',
+    title: 'a guest writes while smaller intents become one, and the frames of their table are freed',
+    source: 'R6, K7: the flush and a grace period come before the table page is given back',
+    ...HUGE,
+    mapped: { first: 0, end: PAGES },
+    needs: NEEDS,
+    guests: [[write(1)]],
+    hosts: [[part, host('protect-a-while', 2), merge, host('promote', 2, PAGES)]],
+    sometimes: [MERGE, KICK],
+  },
 ];
 
 export const kpopHugeLitmus: readonly Litmus[] = [...splits, ...maps, ...merges, ...threes];

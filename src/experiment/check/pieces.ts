@@ -113,7 +113,7 @@ const HUGE_DEEP = [
   'promote-fill',
   'promote-invalidate',
   'promote-write',
-  'promote-write-map',
+  'promote-write-free',
   'intent-unmap-invalidate',
   'intent-map-map',
   'huge-write-unmap',
