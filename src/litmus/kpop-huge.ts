@@ -101,6 +101,19 @@ const splits: readonly Litmus[] = [
   ),
 ];
 
+const pieces: readonly Litmus[] = [
+  {
+    id: 'write-unmap-pieces',
+    title: 'a guest writes to a page while a long UNMAP is made in pieces',
+    source: 'K11; K2 of what a CONTINUE counts',
+    pages: PAGES,
+    mapped: { first: 0, end: PAGES },
+    guests: [[write(0)]],
+    hosts: [[host('unmap-pieces', 0, PAGES)]],
+    sometimes: ['kpop.remove.unlink', KICK],
+  },
+];
+
 /** Three CPUs. */
 const threes: readonly Litmus[] = [
   {
@@ -182,7 +195,8 @@ const merges: readonly Litmus[] = [
   ),
   {
     id: 'promote-write-free',
-    title: 'a guest writes while smaller intents become one, and the frames of their table are freed',
+    title:
+      'a guest writes while smaller intents become one, and the frames of their table are freed',
     source: 'R6, K7: the flush and a grace period come before the table page is given back',
     ...HUGE,
     mapped: { first: 0, end: PAGES },
@@ -193,4 +207,10 @@ const merges: readonly Litmus[] = [
   },
 ];
 
-export const kpopHugeLitmus: readonly Litmus[] = [...splits, ...maps, ...merges, ...threes];
+export const kpopHugeLitmus: readonly Litmus[] = [
+  ...splits,
+  ...maps,
+  ...merges,
+  ...pieces,
+  ...threes,
+];

@@ -21,6 +21,7 @@ const SMALL = [
   'intent-map-unmap',
   'intent-map-map',
   'intent-small-fills',
+  'write-unmap-pieces',
 ];
 
 test.each(SMALL)('%s holds in every interleaving', (litmus) => {
@@ -43,6 +44,8 @@ test.each([
 test.each([
   // Who narrows a part finds it narrow already, and the flush for the whole is not over.
   ['intent-write-narrow-narrow', 'kpop.split.relabel', 'drop', 'tlb.stale'],
+  // What a CONTINUE counts is not over.
+  ['write-unmap-pieces', 'kpop.kick.wait', 'drop', 'tlb.stale'],
   // The table page is given back while CPUs walk it.
   ['promote-write-free', 'kpop.kick.wait', 'drop', 'tlb.stale'],
 ])('%s: %s made %s breaks %s with two preemptions', (id, label, how, promise) => {

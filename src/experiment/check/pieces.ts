@@ -117,6 +117,7 @@ const HUGE_DEEP = [
   'intent-unmap-invalidate',
   'intent-map-map',
   'huge-write-unmap',
+  'write-unmap-pieces',
 ];
 const HUGE = [
   'intent-fill-invalidate',
