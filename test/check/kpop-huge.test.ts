@@ -21,7 +21,6 @@ const SMALL = [
   'intent-map-unmap',
   'intent-map-map',
   'intent-small-fills',
-  'write-unmap-pieces',
 ];
 
 test.each(SMALL)('%s holds in every interleaving', (litmus) => {

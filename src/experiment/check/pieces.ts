@@ -154,15 +154,13 @@ const OUT_OF_STEP = [
 ];
 /** KPOP's proof of concept has no intents, no fences and no labels of flushes. */
 const POC = [
-  'map-map',
   'map-unmap',
   'map-invalidate',
-  'unmap-unmap',
   'unmap-invalidate-pair',
   'write-unmap',
-  'stay-unmap',
   'stay-invalidate',
 ];
+const POLICY = ['policy-answer', 'policy-replace', 'post-run', 'post-leave', 'post-halt'];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   'tdp-npt': { ...USUAL, only: OVER_NPT },
   'kpop-npt': { ...USUAL, only: OVER_NPT },
@@ -267,6 +265,11 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     hasSmallThree: true,
   },
   'kpop-poc': { ...USUAL, only: POC },
+  // The run loop and its handshakes are looked at under both orders for tdp.
+  'kpop-policy': {
+    ...USUAL,
+    goals: Object.fromEntries(POLICY.map((id) => [id, { tso: 'all' }])),
+  },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
