@@ -4,9 +4,10 @@ import { suggestion } from '../base/nearest.ts';
 import { kpop } from './kpop.ts';
 import { kpopL1 } from './kpop-l1-checked.ts';
 import { kpopPoc } from './kpop-poc.ts';
+import { kpopPolicy } from './kpop-policy-checked.ts';
 import { kpopStack } from './kpop-stack.ts';
 import { nested } from './nested.ts';
-import { kpopOverNpt, tdpOverNpt } from './over-npt.ts';
+import { kpopOverNpt, nestedOverNpt, tdpOverNpt } from './over-npt.ts';
 import { shadow } from './shadow.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
@@ -16,7 +17,8 @@ export const designs: readonly Design[] = [tdp, shadow, nested, kpopPoc, kpop];
 /** What is explored in a design's name besides it, under ids of their own; never timed. */
 const PARTS: Readonly<Record<string, readonly Design[]>> = {
   [tdp.id]: [tdpOverNpt],
-  [kpop.id]: [kpopL1, kpopStack, kpopOverNpt],
+  [nested.id]: [nestedOverNpt],
+  [kpop.id]: [kpopL1, kpopStack, kpopPolicy, kpopOverNpt],
 };
 
 export function partsOf(id: string): readonly Design[] {

@@ -1,10 +1,13 @@
 /** The litmus programs. */
 
 import { kpopLitmus } from './kpop.ts';
+import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
+import { shadowLitmus } from './shadow.ts';
 import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 import { tdpHugeLitmus } from './tdp-huge.ts';
@@ -15,8 +18,11 @@ export const litmusPrograms: readonly Litmus[] = [
   ...tdpHugeLitmus,
   ...tdpLogLitmus,
   ...nestedLitmus,
+  ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopPolicyLitmus,
+  ...kpopHugeLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,
 ];

@@ -41,7 +41,9 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
       yield* sweep(cpu, mmu, below, freezeUsed, removed);
     }
     if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, range.first, level);
-    if (old.kind === 'leaf' || removed.length > 0) yield* flushRemote(cpu, mmu.vm);
+    if (old.kind === 'leaf' || removed.length > 0) {
+      yield* flushRemote(cpu, mmu.vm, 'tdp.remove.wait');
+    }
     yield cpu.storeWord(at, format.empty, 'tdp.remove.emptied');
   }
   yield* writeUnlock(cpu, mmu.lock, 'tdp.remove.unlock');
@@ -153,7 +155,7 @@ export function* tdpCollapse(cpu: Context, mmu: TdpMmu, range: PageRange): Routi
     if (!won(yield cpu.casWord(at, seen, format.frozen, 'tdp.collapse.freeze'))) continue;
     const below = { table: seen.pfn, level: level - 1, first: gfn };
     yield* sweep(cpu, mmu, below, freezeShared, removed);
-    yield* flushRemote(cpu, mmu.vm);
+    yield* flushRemote(cpu, mmu.vm, 'tdp.collapse.wait');
     yield cpu.storeWord(at, format.empty, 'tdp.collapse.emptied');
   }
   yield* readUnlock(cpu, mmu.lock, 'tdp.collapse.unlock');

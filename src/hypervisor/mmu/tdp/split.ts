@@ -75,7 +75,7 @@ export function* zapInstead(
   const { format } = mmu;
   if (!won(yield cpu.casWord(at, seen, format.frozen, 'tdp.split.freeze'))) return;
   if (seen.dirty) yield* mmu.backing.markDirty(cpu, gfn, level);
-  yield* flushRemote(cpu, mmu.vm);
+  yield* flushRemote(cpu, mmu.vm, 'tdp.split.wait');
   yield cpu.storeWord(at, format.empty, 'tdp.split.emptied');
 }
 
