@@ -18,7 +18,7 @@ import {
 } from './kpop-parts.ts';
 import { buildL1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
-import { rangesOf, tableBytes } from './tdp.ts';
+import { hugeSize, rangesOf, tableBytes, widened } from './tdp.ts';
 
 export const kpop: Design = {
   id: 'kpop',
@@ -55,21 +55,28 @@ export const kpop: Design = {
       default: 'gib',
       describe: "parts of L1's book with locks of their own: one, or one per GiB of L2 memory",
     },
+    policy: {
+      values: ['off', 'tables'],
+      default: 'off',
+      describe: 'whether L0 answers CPUID, MSRs and HLT of L2 by tables that L1 publishes',
+    },
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'huge intents, WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
+    'WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
     'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
-    'policy tables: CPUID goes to L1',
+    'policy=tables: leaves and registers that guests here use; L1 publishes once, at its boot',
   ],
+  pages: ['4k', '2m', '1g'],
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',
   build(machine, demand, axes, conditions): System {
-    if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes);
+    if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes, conditions);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);
-    const l1 = buildL1(machine, host, demand, guest.memory, conditions);
+    const size = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+    const l1 = buildL1(machine, host, demand, widened(guest.memory, size), conditions);
     const stack = composeKpop(machine, l1, guest.memory, axes);
     startL0(stack, conditions.apicv === 'on');
     startL2(stack, guest);

@@ -1,7 +1,9 @@
 /** The litmus programs. */
 
 import { kpopLitmus } from './kpop.ts';
+import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
@@ -19,6 +21,8 @@ export const litmusPrograms: readonly Litmus[] = [
   ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopPolicyLitmus,
+  ...kpopHugeLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,
 ];

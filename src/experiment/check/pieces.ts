@@ -68,6 +68,8 @@ export interface Budget {
   readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
   /** Litmus programs that are looked at unless others are named; all unless given. */
   readonly only?: readonly string[];
+  /** Those that are looked at with --deep only, unless they are named. */
+  readonly deep?: readonly string[];
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
 }
@@ -99,6 +101,29 @@ const PROTECTIONS = [
   'stay-protect',
   'write-protect-a-while',
 ];
+/** Huge intents: the larger ones are looked at by tests, with --deep, and by name. */
+const HUGE_DEEP = [
+  'intent-unmap-unmap',
+  'intent-unmap-protect',
+  'intent-unmap-whole',
+  'intent-write-protect',
+  'intent-write-take',
+  'intent-write-narrow-narrow',
+  'promote-unmap',
+  'promote-fill',
+  'promote-invalidate',
+  'promote-write',
+  'promote-write-map',
+  'intent-unmap-invalidate',
+  'intent-map-map',
+  'huge-write-unmap',
+];
+const HUGE = [
+  'intent-fill-invalidate',
+  'intent-write-unmap',
+  'intent-map-unmap',
+  'intent-small-fills',
+];
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
 const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
@@ -128,15 +153,13 @@ const OUT_OF_STEP = [
 ];
 /** KPOP's proof of concept has no intents, no fences and no labels of flushes. */
 const POC = [
-  'map-map',
   'map-unmap',
   'map-invalidate',
-  'unmap-unmap',
   'unmap-invalidate-pair',
   'write-unmap',
-  'stay-unmap',
   'stay-invalidate',
 ];
+const POLICY = ['policy-answer', 'policy-replace', 'post-run', 'post-leave', 'post-halt'];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   'tdp-npt': { ...USUAL, only: OVER_NPT },
   'kpop-npt': { ...USUAL, only: OVER_NPT },
@@ -204,6 +227,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: {
     ...USUAL,
+    deep: HUGE_DEEP,
     goals: {
       'write-unmap-unmap': THREE_TWICE,
       'write-unmap-invalidate': THREE,
@@ -214,6 +238,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-remove-invalidate': { sc: 3, tso: 2, entries: 2 },
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
+      ...Object.fromEntries(HUGE.map((id) => [id, { tso: 'all' }])),
+      ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
     },
   },
   'kpop-l1': {
@@ -238,6 +264,11 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     hasSmallThree: true,
   },
   'kpop-poc': { ...USUAL, only: POC },
+  // The run loop and its handshakes are looked at under both orders for tdp.
+  'kpop-policy': {
+    ...USUAL,
+    goals: Object.fromEntries(POLICY.map((id) => [id, { tso: 'all' }])),
+  },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -315,7 +346,8 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const chosen = able.filter((litmus) => {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     if (wanted !== undefined) return wanted.includes(litmus);
-    const { only } = budgetOf(design.id);
+    const { only, deep } = budgetOf(design.id);
+    if (deep?.includes(litmus.id) === true && !options.deep) return false;
     return only === undefined || only.includes(litmus.id);
   });
   const { memory } = options;
