@@ -6,7 +6,7 @@ import * as policy from '../../src/abi/kpop-policy.ts';
 
 const text = readFileSync(new URL('../../docs/abi.md', import.meta.url), 'utf8');
 
-/** Rows of the table whose first heading is `head`, by their first cell: the second, as a number. */
+/** Rows of the table whose first heading is `head`: by the first cell the second, a number. */
 function tableOf(head: string): Record<string, number> {
   const lines = text.split('\n');
   const first = lines.findIndex((line) => line.startsWith(`| ${head} |`));
