@@ -248,6 +248,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-remove-invalidate': { tso: 2, entries: 2 },
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
+      'used-invalidate': { tso: 'all' },
+      'used-remove': { tso: 'all' },
       ...Object.fromEntries(HUGE.map((id) => [id, { tso: 'all' }])),
       ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
     },
