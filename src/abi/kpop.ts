@@ -74,8 +74,8 @@ export const FLAG_MORE = 1;
 
 /**
  * AGE: the list is one element, first page and page count. The call says for each page whether L2
- * has used it, as bits in the place of the elements: word n holds pages n * AGE_PER_WORD and on, the
- * lowest bit the first. No flush is promised: a page in use may look unused for a while.
+ * has used it, as bits in the place of the elements: word n holds the pages from n * AGE_PER_WORD
+ * on, the lowest bit the first. No flush is promised: a page in use may look unused for a while.
  */
 export const AGE_LIMIT = 4096;
 export const AGE_PER_WORD = 32;

@@ -1,6 +1,7 @@
 /**
- * Huge intents of KPOP, and AGE: the litmus programs hold in every interleaving, what is weakened is caught,
- * and the specification explains what the code does. The larger ones are left to `kpop check`.
+ * Huge intents of KPOP, and AGE: the litmus programs hold in every interleaving, what is weakened
+ * is caught, and the specification explains what the code does. The larger ones are left to
+ * `kpop check`.
  */
 import { afterEach, expect, test, vi } from 'vitest';
 import { parseDesign } from '../../src/design/index.ts';

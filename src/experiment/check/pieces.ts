@@ -89,7 +89,7 @@ const THREE: Goals = { tso: 3 };
 const THREE_TWICE: Goals = { sc: 3, tso: 3 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
-const PROTECTIONS = [
+const UNDER_DEFAULTS = [
   'protect-map',
   'protect-fill',
   'protect-unmap',
@@ -100,6 +100,12 @@ const PROTECTIONS = [
   'write-protect',
   'stay-protect',
   'write-protect-a-while',
+  'used-invalidate',
+  'used-remove',
+  'intent-fill-invalidate',
+  'intent-write-unmap',
+  'intent-map-unmap',
+  'intent-small-fills',
 ];
 /** Huge intents: the larger ones are looked at by tests, with --deep, and by name. */
 const HUGE_DEEP = [
@@ -118,12 +124,6 @@ const HUGE_DEEP = [
   'intent-map-map',
   'huge-write-unmap',
   'write-unmap-pieces',
-];
-const HUGE = [
-  'intent-fill-invalidate',
-  'intent-write-unmap',
-  'intent-map-unmap',
-  'intent-small-fills',
 ];
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
 const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
@@ -246,11 +246,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-remove-map': { tso: 2 },
       'write-remove-move': { tso: 1, entries: 2 },
       'write-remove-invalidate': { tso: 2, entries: 2 },
-      // What PROTECT shares with UNMAP is looked at there, under every lock.
-      ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
-      'used-invalidate': { tso: 'all' },
-      'used-remove': { tso: 'all' },
-      ...Object.fromEntries(HUGE.map((id) => [id, { tso: 'all' }])),
+      // What PROTECT and huge intents share with UNMAP is looked at there, under every lock.
+      ...Object.fromEntries(UNDER_DEFAULTS.map((id) => [id, { tso: 'all' }])),
       ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
     },
   },
