@@ -60,6 +60,8 @@ export interface Budget {
   readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
   /** Litmus programs that are looked at unless others are named; all unless given. */
   readonly only?: readonly string[];
+  /** Litmus programs that `--deep` looks at, and a check that names them. */
+  readonly deep?: readonly string[];
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
 }
@@ -94,6 +96,10 @@ const PROTECTIONS = [
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
 const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
+/** A new root for the whole VM takes every vCPU more moves than all the rest. */
+const NEW_ROOT: Goals = { tso: 1, unless: 'slot=range' };
+/** Little happens where huge pages may be executed. */
+const SMALL_PAGES: Goals = { tso: 'all', unless: 'nxhuge=on' };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
 /** Where L1's tables out of step, or a flush at each store, may make a difference. */
@@ -143,7 +149,41 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'log-huge-stop': ONCE,
       'log-two-writers': ONCE,
       'log-invalidate': ONCE,
+      'slot-delete-write': NEW_ROOT,
+      'slot-delete-fault': NEW_ROOT,
+      'slot-delete-stay': NEW_ROOT,
+      'slot-delete-leave': NEW_ROOT,
+      'slot-delete-keep': NEW_ROOT,
+      'slot-move-write': NEW_ROOT,
+      'slot-wrap': ONCE,
+      'slot-delete-two': ONCE,
+      'slot-delete-unmap-write': ONCE,
+      'nx-execute-execute': SMALL_PAGES,
+      'nx-execute-fault': SMALL_PAGES,
+      'nx-execute-write': SMALL_PAGES,
+      'nx-recover-write': SMALL_PAGES,
+      'nx-recover-execute': SMALL_PAGES,
+      'nx-recover-remove': SMALL_PAGES,
+      'nx-collapse-execute': SMALL_PAGES,
+      'nx-recover-free': ONCE,
+      'nx-execute-lost': ONCE,
     },
+    deep: [
+      'slot-delete-stay',
+      'slot-delete-leave',
+      'slot-delete-keep',
+      'slot-move-write',
+      'slot-move-invalidate',
+      'slot-wrap',
+      'slot-delete-two',
+      'slot-delete-unmap-write',
+      'nx-execute-execute',
+      'nx-execute-write',
+      'nx-recover-write',
+      'nx-recover-free',
+      'nx-recover-remove',
+      'nx-execute-lost',
+    ],
   },
   nested: {
     ...USUAL,
@@ -270,7 +310,8 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const chosen = able.filter((litmus) => {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     if (wanted !== undefined) return wanted.includes(litmus);
-    const { only } = budgetOf(design.id);
+    const { only, deep } = budgetOf(design.id);
+    if (options.deep !== true && deep?.includes(litmus.id) === true) return false;
     return only === undefined || only.includes(litmus.id);
   });
   const { memory } = options;
