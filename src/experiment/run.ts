@@ -92,8 +92,9 @@ function checkTurns({ work, choice: { design } }: Task, { devices, turns }: Plan
   if (devices !== undefined && design.changesSlots !== true) {
     badInput(`${where} has no devices, and memory slots that never change`);
   }
-  if (turns?.does === 'recover-huge' && design.recoversHuge !== true) {
-    badInput(`${where} has no worker that makes pages huge again`);
+  const needsWorker = turns?.does === 'recover-huge' && turns.rounds > 0;
+  if (needsWorker && design.recoversHuge !== true) {
+    badInput(`${where} has no worker that makes pages huge again; turns=0 needs none`);
   }
 }
 

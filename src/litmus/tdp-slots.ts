@@ -105,6 +105,15 @@ const moves: readonly Litmus[] = [
     sometimes: ['slots.switch.wait', 'tdp.zap.clear'],
   },
   {
+    id: 'slot-add-delete',
+    title: 'one thread of user space adds a slot while another one deletes one',
+    source: 'primer/x86.md 2.1: changes of slots under slots_lock',
+    pages: PAGES,
+    guests: [],
+    hosts: [[host('slot-add', 2, 3)], [remove]],
+    sometimes: ['slots.publish'],
+  },
+  {
     id: 'slot-delete-unmap',
     title: 'user space takes a page away while the slot that it lies in is deleted',
     source: 'primer/x86.md 2.8: roots that are zapped are still reached by invalidations',

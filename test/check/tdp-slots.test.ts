@@ -4,6 +4,8 @@
  * everything (`slot=all`) is looked at to two preemptions here; `kpop check` has the rest.
  */
 import { expect, test } from 'vitest';
+import { parseDesign } from '../../src/design/index.ts';
+import { runPiece } from '../../src/experiment/check/run-piece.ts';
 import { caught, explored } from './explored.ts';
 
 const RANGE = 'tdp:slot=range';
@@ -18,6 +20,7 @@ test.each([
   ['slot-delete-unmap', RANGE],
   ['slot-move-invalidate', 'tdp'],
   ['slot-delete-unmap', 'tdp'],
+  ['slot-add-delete', 'tdp'],
   ['slot-add-write', 'tdp'],
   ['slot-delete-keep', RANGE],
 ])('%s under %s holds in every interleaving', (litmus, design) => {
@@ -84,4 +87,15 @@ test('without the lock of its list two vCPUs make a root each', () => {
   const weaken = [{ label: 'root.pages.lock', how: 'drop' }];
   const message = caught({ design: 'tdp', litmus: 'slot-delete-two', weaken, preemptions: 3 });
   expect(['tdp.roots', 'frames.owned']).toContain(message);
+});
+
+test.each(['slots.add.lock', 'slots.delete.lock'])('%s keeps the sets from a race', (label) => {
+  const guard = { label, how: 'drop' } as const;
+  const bounds = { steps: 100_000, goal: 'all', entries: 2, seed: 1 } as const;
+  const litmus = 'slot-add-delete';
+  const piece = { choice: 'tdp', litmus, memory: 'sc', guard, bounds } as const;
+  const origin = { design: 'tdp', code: '' };
+  const choice = parseDesign('tdp');
+  const { result } = runPiece({ piece, choice, origin, isBuiltIn: true, isOver: () => false });
+  expect([result.verdict, result.promise]).toEqual(['violated', 'memory.race']);
 });

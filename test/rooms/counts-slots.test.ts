@@ -41,7 +41,8 @@ describe('hotplug: T turns in which a slot is added and deleted, V vCPUs in gues
     expect(exitsBy(run, 'EXTERNAL_INTERRUPT', 1)).toBe(vcpus * T);
     const faults = exitsBy(run, 'EPT_VIOLATION', 1);
     expect(faults).toBeGreaterThanOrEqual(P * vcpus * T);
-    expect(faults).toBeLessThanOrEqual((P + 4) * vcpus * T); // the guest's own tables, too
+    // The guest’s own tables, too; and who loses a race for a missing table tries again.
+    expect(faults).toBeLessThanOrEqual((P + 4) * vcpus * T + 8);
   });
 
   it('slot=range: none, as nobody has touched the slot', () => {
