@@ -28,6 +28,7 @@ const NO_MEMORY: PlainMemory = {
   peek: () => 0,
   spend: () => undefined,
   note: () => undefined,
+  tracepoint: () => undefined,
 };
 
 /** Words, and what performs an act on them. */

@@ -5,7 +5,7 @@
 import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
 import { type Choice, explorable } from '../design/index.ts';
-import type { Design } from '../design/system.ts';
+import type { Design, KnownBroken } from '../design/system.ts';
 import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
@@ -43,6 +43,8 @@ export interface Described {
   /** Axes given with the name, in the design's own order; undefined if none were. */
   readonly given: string | undefined;
   readonly operations: readonly string[];
+  /** What the modelled system itself breaks. */
+  readonly breaks?: readonly KnownBroken[] | undefined;
 }
 
 export type CheckAnswer =
@@ -92,6 +94,7 @@ function describe(choice: Choice, named: NamedDesign): Described {
       ...(offers === undefined ? [] : (choice.design.pages ?? []).map(pagesNeed)),
       ...(offers === undefined || offers.roots.length === 0 ? [] : [GUESTS]),
     ],
+    breaks: choice.design.explored?.breaks,
   };
 }
 

@@ -19,6 +19,8 @@ export interface Site {
   readonly preset: Preset;
   readonly cpus: number;
   readonly trace: TraceSink;
+  /** Who listens to tracepoints besides. */
+  readonly tracepoints?: TraceSink | undefined;
   /** Factor on the price of all software work. */
   readonly softwareScale: number;
   readonly demand: Demand;
@@ -41,6 +43,7 @@ export function assemble(choice: Choice, site: Site): System {
     preset: site.preset,
     cpus: site.cpus,
     trace: site.trace,
+    tracepoints: site.tracepoints,
     softwareScale: site.softwareScale,
     levels: {
       second: Number(site.conditions.levels ?? 4),

@@ -3,6 +3,7 @@ import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { kpop } from './kpop.ts';
 import { kpopL1 } from './kpop-l1-checked.ts';
+import { kpopPoc } from './kpop-poc.ts';
 import { kpopStack } from './kpop-stack.ts';
 import { nested } from './nested.ts';
 import { kpopOverNpt, tdpOverNpt } from './over-npt.ts';
@@ -10,7 +11,7 @@ import { shadow } from './shadow.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
 
-export const designs: readonly Design[] = [tdp, shadow, nested, kpop];
+export const designs: readonly Design[] = [tdp, shadow, nested, kpopPoc, kpop];
 
 /** What is explored in a design's name besides it, under ids of their own; never timed. */
 const PARTS: Readonly<Record<string, readonly Design[]>> = {

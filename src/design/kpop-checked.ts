@@ -20,7 +20,7 @@ import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
 import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
-import { answerOwnerCalls } from '../hypervisor/owner.ts';
+import { answerOwnerCalls, type Owner } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -106,7 +106,8 @@ export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): Sys
   };
 }
 
-const NO_OWNER = {
+/** What a guest under exploration may ask its owner for: nothing. */
+export const NO_OWNER: Owner = {
   *unmap(): Routine<void> {
     // the general L1 calls L0 itself
   },

@@ -17,7 +17,7 @@ import { tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import { prepareRoot, runningL2 } from '../hypervisor/nested/entry.ts';
 import { shadowFault } from '../hypervisor/nested/exits.ts';
-import type { NestedVm } from '../hypervisor/nested/state.ts';
+import type { ShadowedVm } from '../hypervisor/nested/state.ts';
 import { nestedTeardown } from '../hypervisor/nested/teardown.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vm } from '../hypervisor/vcpu.ts';
@@ -42,7 +42,7 @@ import {
   ROOT_A,
   ROOT_B,
 } from './nested-general-l1.ts';
-import { addNestedVcpus, type HostedL1, nestedVm } from './nested-host.ts';
+import { addNestedVcpus, type HostedL1, l1Exits, nestedVm } from './nested-host.ts';
 import {
   type Axes,
   type Checked,
@@ -74,7 +74,7 @@ const VMCS_ACTS = [
 interface Parts {
   readonly machine: Machine;
   readonly l1: HostedL1;
-  readonly vm: NestedVm;
+  readonly vm: ShadowedVm;
   readonly general: GeneralL1;
   readonly l2: readonly GuestContext[];
   readonly ending: Ending;
@@ -88,7 +88,7 @@ export function buildNestedHost(machine: Machine, demand: Demand, axes: Axes): S
   const l1 = hostedL1(machine);
   const { frames, boot, arena } = l1.vm.platform;
   const vm = nestedVm(machine, l1, axes, () => frames.reserve(boot, 1));
-  addNestedVcpus(l1, vm, false);
+  addNestedVcpus(l1, vm, l1Exits(l1, vm), false);
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   const general = new GeneralL1(machine.translator.nestedStage);
   general.install(machine, l1.mmu.backing);

@@ -6,8 +6,10 @@ import { tryToUnsync } from '../hypervisor/mmu/shadow/unsync.ts';
 import { zapReverse } from '../hypervisor/mmu/shadow/zap.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
+import { prepareRoot } from '../hypervisor/nested/entry.ts';
+import { shadowFault } from '../hypervisor/nested/exits.ts';
 import type { NestedSide } from '../hypervisor/nested/side.ts';
-import type { NestedVm } from '../hypervisor/nested/state.ts';
+import type { NestedVcpu, NestedVm, ShadowedVm } from '../hypervisor/nested/state.ts';
 import { svmSide } from '../hypervisor/nested/svm.ts';
 import { ept12Tables } from '../hypervisor/nested/tables.ts';
 import { trackedWrite } from '../hypervisor/nested/tracked-write.ts';
@@ -42,7 +44,7 @@ export function nestedVm(
   l1: HostedL1,
   axes: Axes,
   frame: () => number = () => l1.vm.platform.arena.frames(1),
-): NestedVm {
+): ShadowedVm {
   const host = l1.vm.platform;
   const shadow = new ShadowMmu({
     platform: host,
@@ -51,38 +53,56 @@ export function nestedVm(
     memory: [{ first: 0, end: l1.pages }],
     header: axes['unsync'] === 'on' ? 'full' : 'small',
   });
-  const vm: NestedVm = {
+  const vm: ShadowedVm = {
+    ...entryOptions(machine, axes),
     tdp: l1.mmu,
+    stage: {
+      prepare: (cpu, v) => prepareRoot(cpu, v, vm),
+      fault: (cpu, v, fault) => shadowFault(cpu, v, vm, fault),
+    },
     shadow,
-    side: sideOf(machine),
     tables: ept12Tables(l1.mmu, shadow),
-    vmcsShadowing: axes['vmcs'] !== 'trapped',
-    virtualGif: axes['svm'] !== 'trapped',
     storeFlush: axes['storeflush'] === 'now' ? 'now' : 'lazy',
     unflushed: host.arena.take(64),
     rootGeneration: host.arena.take(64),
     unsyncLock: shadow.header === 'full' ? spinlock(host.arena.take(64), 'l0.unsync') : undefined,
-    vcpus: l1.contexts.map(() => ({
-      cached: frame(),
-      shadowVmcs: frame(),
-      vmcs02: frame(),
-      vmcb12: 0,
-      dirty: true,
-      invalidated: false,
-      root: 0,
-      rootTable: 0,
-      rootGfn: 0,
-      rootGeneration: 0,
-      running: undefined,
-    })),
+    vcpus: l1.contexts.map(() => nestedVcpu(frame)),
   };
   watchTables(l1.mmu, vm);
   l1.mmu.alsoZap = (cpu, range) => zapShadowOf(cpu, vm, range);
   return vm;
 }
 
+/** How L1's entries and exits are emulated, by the axes that say so. */
+export function entryOptions(
+  machine: Machine,
+  axes: Axes,
+): Pick<NestedVm, 'side' | 'vmcsShadowing' | 'virtualGif'> {
+  return {
+    side: sideOf(machine),
+    vmcsShadowing: axes['vmcs'] !== 'trapped',
+    virtualGif: axes['svm'] !== 'trapped',
+  };
+}
+
+export function nestedVcpu(frame: () => number): NestedVcpu {
+  return {
+    cached: frame(),
+    shadowVmcs: frame(),
+    vmcs02: frame(),
+    block12: 0,
+    dirty: true,
+    invalidated: false,
+    root: 0,
+    rootTable: 0,
+    rootGfn: 0,
+    rootGeneration: 0,
+    running: undefined,
+  };
+}
+
 /** Which of L1's pages EPT01 must not let it write to: tables that the shadow mirrors. */
-function watchTables(mmu: TdpMmu, vm: NestedVm): void {
+function watchTables(mmu: TdpMmu, vm: ShadowedVm): void {
   const { shadow, unsyncLock } = vm;
   if (unsyncLock === undefined) {
     mmu.isTracked = (cpu, gfn) => shadow.isTracked(cpu, gfn);
@@ -113,7 +133,7 @@ function* withholds(
 }
 
 /** The host takes pages of L1: what the shadow maps of them goes too, and any flush still owed. */
-function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boolean> {
+function* zapShadowOf(cpu: Context, vm: ShadowedVm, range: PageRange): Routine<boolean> {
   let removed = num(yield cpu.exchange(vm.unflushed, 0, 'nested.owed-flush')) !== 0;
   for (let gfn = range.first; gfn < range.end; gfn++) {
     if ((yield* zapReverse(cpu, vm.shadow, gfn)) === 'cached') removed = true;
@@ -122,15 +142,20 @@ function* zapShadowOf(cpu: Context, vm: NestedVm, range: PageRange): Routine<boo
 }
 
 /** What L0 does about exits of L1. */
-export function l1Exits(l1: HostedL1, vm: NestedVm): ExitTable {
+export function l1Exits(l1: HostedL1, vm: ShadowedVm): ExitTable {
   const violation = handleViolation(l1.mmu, (cpu, v, gpa) => trackedWrite(cpu, v, gpa, vm));
   const own = hostExits(violation, answerOwnerCalls(tdpOwner(l1.mmu)));
   return new Map([...own, ...vm.side.instructions(vm)]);
 }
 
 /** One vCPU of L0 for each of L1's contexts, with a VMCS02 for what that one runs. */
-export function addNestedVcpus(l1: HostedL1, vm: NestedVm, virtualIpis: boolean): void {
-  addVcpus(l1.vm, l1.contexts, blocksOf(l1.mmu, 1, virtualIpis), l1Exits(l1, vm));
+export function addNestedVcpus(
+  l1: HostedL1,
+  vm: NestedVm,
+  exits: ExitTable,
+  virtualIpis: boolean,
+): void {
+  addVcpus(l1.vm, l1.contexts, blocksOf(l1.mmu, 1, virtualIpis), exits);
   l1.vm.vcpus.forEach((v) => {
     vm.side.prepareBlock(l1.vm.platform.boot, vm, v);
   });

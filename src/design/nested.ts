@@ -2,26 +2,20 @@
  * L1 runs KVM on emulated VMX and EPT, or SVM and NPT: the same run loop and TDP MMU as `tdp`, over
  * its own memory; L0 emulates its entries and exits and shadows its tables.
  */
-import { OwnerCall } from '../abi/owner.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
-import { answerCalls } from '../hypervisor/flush/request-kick.ts';
-import { postVector } from '../hypervisor/interrupt.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
-import type { NestedVm } from '../hypervisor/nested/state.ts';
+import type { ShadowedVm } from '../hypervisor/nested/state.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
-import { vcpuThread } from '../hypervisor/run-loop.ts';
-import type { Vcpu, Vm } from '../hypervisor/vcpu.ts';
-import type { GuestContext } from '../machine/guest.ts';
-import { VECTOR_CALL, VECTOR_TIMER, vmcall } from '../machine/instruction.ts';
+import type { Vm } from '../hypervisor/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Routine } from '../runtime/act.ts';
 import { buildGuestVm, type GuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, blocksOf, handled, nothing, startVcpus } from './host.ts';
+import { attachRcu, blocksOf, startVcpus } from './host.ts';
 import { buildL1, type L1 } from './l1.ts';
 import { buildNestedHost, L1_GEOMETRY } from './nested-checked.ts';
-import { addNestedVcpus, nestedVm } from './nested-host.ts';
+import { addNestedVcpus, l1Exits, nestedVm } from './nested-host.ts';
+import { ENTRY_AXES, startL1Vcpus } from './nested-l1.ts';
 import { type Conditions, type Design, hostPlatform, type System } from './system.ts';
 import { hostExits, rangesOf, slotsOf, tableBytes, tdpOwner } from './tdp.ts';
 
@@ -29,19 +23,7 @@ export const nested: Design = {
   id: 'nested',
   title: 'KVM on KVM: L0 shadows the EPT or NPT of L1',
   axes: {
-    vmcs: {
-      values: ['shadowed', 'trapped'],
-      default: 'shadowed',
-      describe: 'VMCS shadowing: whether hot VMREADs and VMWRITEs of L1 go without an exit',
-      vendor: 'intel',
-    },
-    svm: {
-      values: ['virtual', 'trapped'],
-      default: 'virtual',
-      describe: 'vGIF and virtual VMLOAD: STGI, CLGI, VMLOAD and VMSAVE of L1 go without an exit',
-      vendor: 'amd',
-      alike: { trapped: 'virtual' },
-    },
+    ...ENTRY_AXES,
     unsync: {
       values: ['off', 'on'],
       default: 'off',
@@ -82,8 +64,8 @@ export const nested: Design = {
   },
 };
 
-function startL0(machine: Machine, l1: L1, vm: NestedVm, conditions: Conditions): void {
-  addNestedVcpus(l1, vm, conditions.apicv === 'on');
+function startL0(machine: Machine, l1: L1, vm: ShadowedVm, conditions: Conditions): void {
+  addNestedVcpus(l1, vm, l1Exits(l1, vm), conditions.apicv === 'on');
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   startVcpus(machine, l1.vm);
 }
@@ -100,25 +82,9 @@ function startL1(machine: Machine, l1: L1, guest: GuestVm): TdpMmu {
     faultLock: 'read',
   });
   const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
-  addVcpus(vm, guest.contexts, blocksOf(mmu, 1, false), exits);
+  startL1Vcpus(l1, vm, guest, { options: blocksOf(mmu, 1, false), exits });
   mmu.rcu = attachRcu(platform, [vm]);
-  vm.vcpus.forEach((v, i) => {
-    const context = l1.contexts[i]!;
-    context.vector = (vector) => handled(context, l1Handler(context, v, vector));
-    context.push(l1Thread(context, v));
-  });
   return mmu;
-}
-
-function l1Handler(cpu: GuestContext, v: Vcpu, vector: number): Routine<void> {
-  if (vector === VECTOR_CALL) return answerCalls(cpu, v);
-  // Its own timer, which it had armed for what it runs; or a kick, whose exit was the point.
-  return vector === VECTOR_TIMER ? postVector(cpu, v, VECTOR_TIMER) : nothing();
-}
-
-function* l1Thread(cpu: GuestContext, v: Vcpu): Routine<void> {
-  yield* vcpuThread(cpu, v, nothing());
-  yield vmcall(cpu, OwnerCall.done, [], 'l1.done');
 }
 
 function l1PagesOf(machine: Machine, l1: L1, mmu: TdpMmu, gfns: readonly number[]): number[] {
@@ -129,7 +95,7 @@ function l1PagesOf(machine: Machine, l1: L1, mmu: TdpMmu, gfns: readonly number[
 function memoryOf(
   machine: Machine,
   l1: L1,
-  vm: NestedVm,
+  vm: ShadowedVm,
   mmu: TdpMmu,
 ): { tableBytes: number; bookBytes: number } {
   const shadow = vm.shadow.bytes((at) => machine.memory.read(at));

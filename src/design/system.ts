@@ -199,6 +199,14 @@ export interface Axis {
   readonly alike?: Readonly<Record<string, string>>;
 }
 
+/** A system as it was: with this value of an axis, programs that do such things break a promise. */
+export interface KnownBroken {
+  readonly axis: string;
+  readonly value: string;
+  /** What a litmus program must need (`needsOf`) to meet it. */
+  readonly needs: readonly string[];
+}
+
 export interface Design {
   readonly id: string;
   readonly title: string;
@@ -220,6 +228,8 @@ export interface Design {
     readonly secondStage?: Geometry;
     /** Whose processors explorations have; Intel's unless given. */
     readonly vendor?: 'intel' | 'amd';
+    /** What the modelled system itself breaks; a check of that is expected to find it. */
+    readonly breaks?: readonly KnownBroken[];
   };
   build(machine: Machine, demand: Demand, axes: Axes, conditions: Conditions): System;
 }

@@ -107,7 +107,7 @@ function checkPages({ design }: Choice, { pages = '4k' }: Conditions): void {
   );
 }
 
-/** `also`: who else is told of every event. */
+/** `also`: who else is told of every event, and of tracepoints. */
 export function runOne(task: Task, also?: TraceSink, plan?: Plan): Run {
   return simulate(task, undefined, also, plan);
 }
@@ -149,7 +149,7 @@ function simulate(
   const digest = purpose === 'result' ? new Digest() : undefined;
   const listeners = [counters, digest, ledger, also].filter((each) => each !== undefined);
   const trace = listeners.length === 1 ? counters : fanOut(listeners);
-  const site = { preset, cpus, trace, softwareScale, demand, conditions };
+  const site = { preset, cpus, trace, tracepoints: also, softwareScale, demand, conditions };
   const system = assemble(task.choice, ledger === undefined ? site : { ...site, ledger });
   seat(task, plan, system);
   const { stuck } = runTimed(system.machine);

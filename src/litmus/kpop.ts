@@ -9,6 +9,10 @@ import { awaitRing, host, type Litmus, leave, ring, write } from './litmus.ts';
 /** An entry is emptied, whoever does it. */
 const CLEAR = 'kpop.entry.clear|tdp.zap.clear|shadow.zap.clear';
 
+/** An entry is filled; the host's count of invalidations is looked at again before that. */
+const INSTALL = 'kpop.map.hardware|tdp.map.commit';
+const RECHECK = 'kpop.map.seq-recheck|mmu.seq-recheck';
+
 const KICK = 'flush.kick|kpop.kick.send';
 const FLUSH = 'run.flush|kpop.enter.flush';
 const UNLINK = 'tdp.remove.unlink|kpop.remove.unlink';
@@ -23,7 +27,7 @@ const pairs: readonly Litmus[] = [
     'a MAP with an old epoch is under way while UNMAP of the same page returns',
     'R11, K8',
     [host('map', 0), host('unmap', 0)],
-    { sometimes: ['kpop.map.hardware', 'kpop.unmap.fence'] },
+    { sometimes: [INSTALL, 'kpop.unmap.fence|poc.unmap.lock'] },
   ),
   pair(
     'map-unmap-mapped',
@@ -37,7 +41,7 @@ const pairs: readonly Litmus[] = [
     'two MAPs of two pages below one missing table',
     'primer/x86.md 6.3, walk: somebody else linked',
     [host('map', 0), host('map', 1)],
-    { sometimes: ['kpop.link.hardware', 'kpop.map.hardware'] },
+    { sometimes: ['kpop.link.hardware|tdp.map.link', INSTALL] },
   ),
   pair(
     'map-move',
@@ -51,7 +55,7 @@ const pairs: readonly Litmus[] = [
     'MAP of an L1 page while the host takes that page',
     'R1, M4 against N1',
     [host('map', 0), host('invalidate', 0)],
-    { sometimes: ['kpop.map.seq-recheck', 'kpop.notify.begin'] },
+    { sometimes: [RECHECK, 'kpop.notify.begin|mmu.invalidate-begin'] },
   ),
   pair(
     'fill-invalidate',

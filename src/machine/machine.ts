@@ -41,6 +41,8 @@ export interface MachineOptions extends Tables {
   readonly preset: Preset;
   readonly cpus: number;
   readonly trace: TraceSink;
+  /** Who listens to tracepoints, if anybody does. */
+  readonly tracepoints?: TraceSink | undefined;
   /** Factor on all software work units: 1, or 0 and 2 for sensitivity. */
   readonly softwareScale?: number;
   /** Writes down what every clock is made of; takes time of the simulator's own. */
@@ -65,6 +67,7 @@ export class Machine implements Engine {
   readonly waiters: Waiters;
   readonly translator: Translator;
   readonly trace: TraceSink;
+  readonly tracepoints: TraceSink | undefined;
   readonly lookahead: number;
   /** Every guest context, in the order of their making. */
   readonly guests: GuestContext[] = [];
@@ -83,6 +86,7 @@ export class Machine implements Engine {
     this.vendor = preset.vendor === 'amd' ? amd : intel;
     this.memory = options.memory ?? new Memory({ frames: 1024 });
     this.trace = options.trace;
+    this.tracepoints = options.tracepoints;
     this.cost = Cost.of(preset, options.softwareScale ?? 1);
     this.cpus = Array.from({ length: cpus }, (_, id) => {
       return new Cpu(id, options.tlb?.(id) ?? new Tlb(preset.tlb));

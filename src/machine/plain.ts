@@ -38,6 +38,13 @@ abstract class Accounting {
     const { id, now } = context.on!;
     this.m.trace.event(event, id, now, a, b);
   }
+
+  tracepoint(context: Context, kind: number, a: number, b: number): void {
+    const { tracepoints } = this.m;
+    if (tracepoints === undefined) return;
+    const { id, now } = context.on!;
+    tracepoints.event(kind, id, now, a, b);
+  }
 }
 
 export class HostPlainMemory extends Accounting implements PlainMemory {

@@ -1,13 +1,11 @@
 /**
- * The digest of a run: a 64-bit hash of all trace events but tracepoints in their order, and of the
- * final memory that the caller absorbs. Two lanes of 32 bits in the manner of MurmurHash3; equal
- * runs have equal digests on every host. It tells runs apart; it resists no adversary.
+ * The digest of a run: a 64-bit hash of all trace events in their order, and of the final memory
+ * that the caller absorbs. Two lanes of 32 bits in the manner of MurmurHash3; equal runs have equal
+ * digests on every host. It tells runs apart; it resists no adversary.
  */
-import { FIRST_TRACEPOINT, type TraceSink } from '../runtime/trace.ts';
+import type { TraceSink } from '../runtime/trace.ts';
 
 const KIND_BITS = 6;
-/** Local: the compiler takes it for a constant. */
-const TRACEPOINTS = FIRST_TRACEPOINT;
 /** Marks in a record's first word that its a or b is not a whole number of 32 bits. */
 const LONG_A = 1 << KIND_BITS;
 const LONG_B = 2 << KIND_BITS;
@@ -26,7 +24,6 @@ export class Digest implements TraceSink {
   #words = 0;
 
   event(kind: number, cpu: number, cycle: number, a: number, b: number): void {
-    if (kind >= TRACEPOINTS) return; // words about what other events and memory say already
     const longA = (a | 0) !== a;
     const longB = (b | 0) !== b;
     this.#mix(kind | (longA ? LONG_A : 0) | (longB ? LONG_B : 0) | (cpu << (KIND_BITS + 2)));

@@ -35,8 +35,10 @@ function rowOf(result: CheckResult): string[] {
   return [design, litmus, memory, wordOf(result), coverage(result), ...numbers];
 }
 
-function wordOf({ verdict, asExpected, promise }: CheckResult): string {
-  if (verdict === 'violated') return `BROKEN: ${promise}`;
+function wordOf({ verdict, expected, asExpected, promise }: CheckResult): string {
+  if (verdict === 'violated') {
+    return `${expected === 'violated' ? 'broken, as it was' : 'BROKEN'}: ${promise}`;
+  }
   if (verdict === 'unfinished') return 'unfinished';
   return asExpected ? 'holds' : 'TOO EASY';
 }

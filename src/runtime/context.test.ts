@@ -13,6 +13,7 @@ const plain: PlainMemory = {
   peek: none,
   spend: none,
   note: none,
+  tracepoint: none,
 };
 
 /** A context, and what its code did in order. */

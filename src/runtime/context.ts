@@ -51,6 +51,8 @@ export interface PlainMemory {
   spend(context: Context, unit: number, count: number): void;
   /** Emits a trace event at the context's CPU and time. */
   note(context: Context, event: number, a: number, b: number): void;
+  /** The same for a tracepoint; nothing if nobody listens. */
+  tracepoint(context: Context, kind: number, a: number, b: number): void;
 }
 
 /**
@@ -211,6 +213,11 @@ export class Context {
   /** Emits a trace event (`runtime/trace.ts`); touches nothing. */
   note(event: number, a: number, b: number): void {
     this.#plain.note(this, event, a, b);
+  }
+
+  /** Hits a tracepoint (`runtime/trace.ts`), which is off unless somebody listens. */
+  tracepoint(kind: number, a: number, b: number): void {
+    this.#plain.tracepoint(this, kind, a, b);
   }
 
   // --- points of rest: no step, no cost, nothing that simulated code could notice ------------

@@ -50,8 +50,9 @@ export const Event = {
 
 /**
  * Tracepoints of KVM, by its own names. They say what software did in the words of the kernel's
- * `events/kvm` and `events/kvmmmu`, change nothing and belong to no digest. Where an event has more
- * fields than two, `more` comes first, with the others.
+ * `events/kvm` and `events/kvmmmu`, and change nothing. They are off unless somebody listens to
+ * them, and belong to no count and no digest. Where an event has more fields than two, `more` comes
+ * first, with the others.
  */
 export const Tracepoint = {
   /** Fields of the next tracepoint on this CPU that do not fit into it. */
@@ -91,8 +92,6 @@ export const Tracepoint = {
   unmapRange: 49,
 } as const;
 
-/** Kinds from here on are tracepoints. */
-export const FIRST_TRACEPOINT = 32;
 /** Flags of a shadow page in its tracepoints. */
 export const SP_NEW = 1;
 export const SP_UNSYNC = 2;

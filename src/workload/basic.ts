@@ -7,6 +7,7 @@ import {
   touch as touchProgram,
   unmap as unmapProgram,
 } from '../guest/program/basic.ts';
+import { PAUSE } from '../guest/program/replay.ts';
 import { shared } from '../guest/program/shared.ts';
 import { checkSharers, countOf, MOST_PAGES, MOST_PER_VCPU, MOST_SHARERS, SPARE } from './limits.ts';
 import type { NeededRecording, Parameter, Plan, Workload } from './workload.ts';
@@ -52,14 +53,23 @@ export const touch: Workload = {
       describe: 'beyond 4k every page lies under second-stage tables of its own (upper=absent)',
       values: Object.keys(STRIDES),
     },
+    {
+      name: 'pause',
+      unit: 'instructions',
+      default: String(PAUSE),
+      describe: 'what each vCPU runs before each write; stride=4k only',
+      range: [1, 100_000_000],
+    },
   ],
   recordings: none,
   plan(settings, vcpus): Plan {
     const stride = STRIDES[settings.text('stride')]!;
     if (stride === 1) {
       const count = countOf(settings, 'pages', vcpus, MOST_PAGES);
-      return { program: touchProgram(count), pagesPerVcpu: count + SPARE, stride };
+      const program = touchProgram(count, settings.number('pause'));
+      return { program, pagesPerVcpu: count + SPARE, stride };
     }
+    if (settings.has('pause')) badInput('workload touch: pause is of stride=4k only');
     const fits = Math.min(MOST_STRIDED, GUEST_FRAMES / stride - 2);
     const most = Math.floor(fits / vcpus);
     const left = settings.has('pages') ? settings.number('pages') : Math.min(256, most);

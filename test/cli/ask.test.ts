@@ -50,11 +50,16 @@ function invent(wanted: Wanted, change: Partial<CheckResult>, decided: boolean):
 }
 
 function inventRun(design: string, vcpus: number): Run {
-  const counts = { flushes: 5, ipis: 4, hypercalls: 3 };
+  const counts = { exits: 30, flushes: 5, ipis: 4, hypercalls: 3 };
+  const memory = { tableBytes: 4096, bookBytes: 0 };
   const switches = { vmx: 20, nest: 10 };
   const exitsByReason = [{ reason: 'CPUID', level: 2, count: 1, cycles: 1 }];
   const told = { design, vcpus, operations: 10, operationsPerSecond: 1e6 * vcpus, counts };
-  return { ...told, switches, exitsByReason, locks: [], limits: ['l'] } as unknown as Run;
+  return {
+    ...told,
+    ...{ switches, exitsByReason, memory, locks: [], limits: ['l'] },
+    ...{ cycles: 100, seconds: 1 },
+  } as unknown as Run;
 }
 
 const LLC = {
@@ -142,6 +147,14 @@ describe('end to end', () => {
     const broken = answer.evidence.filter(({ name }) => / without /.test(name));
     expect(broken).toHaveLength(5);
     for (const { command } of broken) expect(command).toMatch(/^kpop replay 'kpop1!/);
+  });
+
+  deep('T1-8: less than one percent', { timeout: 300_000 }, async () => {
+    const answer = await ask('T1-8');
+    expect(answer.decided).toBe(true);
+    expect(answer.answer).toMatch(/spares 1 of 4 exits of a first touch/);
+    expect(answer.answer).toMatch(/3 of 3 kinds of work .* have no such touch/);
+    expect(answer.answer).toMatch(/kpop-poc spares 1 % from [\d,]+ \(/);
   });
 
   deep('T1-5: no explicit flush', { timeout: 300_000 }, async () => {

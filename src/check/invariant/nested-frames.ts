@@ -1,5 +1,5 @@
 /** Which frames L0 owns for a VM with guests of its own, and what is left of one that is gone. */
-import type { NestedVm } from '../../hypervisor/nested/state.ts';
+import type { ShadowedVm } from '../../hypervisor/nested/state.ts';
 import { hasEnded } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
 import { framesOwned } from './frames-owned.ts';
@@ -15,7 +15,7 @@ export interface Ending {
 }
 
 /** Leaks and double frees of EPT01, of the shadow and of VMCSs. */
-export function nestedFrames(vm: NestedVm, l1Pages: number, { begun }: Ending): StatePromise {
+export function nestedFrames(vm: ShadowedVm, l1Pages: number, { begun }: Ending): StatePromise {
   const { tdp, shadow } = vm;
   const { frames, cpus } = tdp.platform;
   return {
@@ -42,7 +42,7 @@ export function nestedFrames(vm: NestedVm, l1Pages: number, { begun }: Ending): 
   };
 }
 
-export function nestedEnded(vm: NestedVm, l1Pages: number, { torn }: Ending): StatePromise {
+export function nestedEnded(vm: ShadowedVm, l1Pages: number, { torn }: Ending): StatePromise {
   return {
     id: 'nested.torn',
     title: 'once a teardown has returned nothing is shadowed or mapped, and no vCPU goes on',
@@ -51,7 +51,7 @@ export function nestedEnded(vm: NestedVm, l1Pages: number, { torn }: Ending): St
   };
 }
 
-function remains(view: View, vm: NestedVm, l1Pages: number): string | undefined {
+function remains(view: View, vm: ShadowedVm, l1Pages: number): string | undefined {
   const { tdp, shadow } = vm;
   for (const v of tdp.vm.vcpus) {
     if (!hasEnded(view.read(v.mode))) return `the VM is gone, and its vCPU ${v.index} goes on`;

@@ -4,7 +4,7 @@
  * more. L1 may use what the host maps, and cannot write to a table that is shadowed.
  */
 import { StateAt } from '../../hypervisor/mmu/shadow/page.ts';
-import type { NestedVm } from '../../hypervisor/nested/state.ts';
+import type { ShadowedVm } from '../../hypervisor/nested/state.ts';
 import {
   type Cached,
   type HostileHardware,
@@ -18,7 +18,7 @@ import type { FramePool } from '../promise.ts';
 import { hex, type View } from './view.ts';
 
 export interface NestedParts {
-  readonly vm: NestedVm;
+  readonly vm: ShadowedVm;
   readonly pool: FramePool;
   readonly l1Pages: number;
   readonly l2Pages: number;

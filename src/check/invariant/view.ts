@@ -93,6 +93,10 @@ class Overlay implements PlainMemory, View {
   note(): void {
     // and leaves no trace
   }
+
+  tracepoint(): void {
+    // nor does anybody listen
+  }
 }
 
 /**

@@ -5,8 +5,9 @@ import type { Experiment } from './experiment.ts';
 import { t1x1 } from './t1-1.ts';
 import { t1x3 } from './t1-3.ts';
 import { t1x5 } from './t1-5.ts';
+import { t1x8 } from './t1-8.ts';
 
-export const experiments: readonly Experiment[] = [t1x1, t1x3, t1x5];
+export const experiments: readonly Experiment[] = [t1x1, t1x3, t1x5, t1x8];
 
 export function findExperiment(text: string): Experiment {
   const wanted = text.toLowerCase();

@@ -7,7 +7,7 @@
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
 import { type Choice, chooseAxes } from '../../design/index.ts';
-import type { Design } from '../../design/system.ts';
+import type { Design, KnownBroken } from '../../design/system.ts';
 import { cpusOf, litmusPrograms, needsOf, sizeOf } from '../../litmus/index.ts';
 import type { Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -123,6 +123,17 @@ const OUT_OF_STEP = [
   'fill-teardown',
   'write-teardown',
   'remove-l1-teardown',
+];
+/** KPOP's proof of concept has no intents, no fences and no labels of flushes. */
+const POC = [
+  'map-map',
+  'map-unmap',
+  'map-invalidate',
+  'unmap-unmap',
+  'unmap-invalidate-pair',
+  'write-unmap',
+  'stay-unmap',
+  'stay-invalidate',
 ];
 const BUDGETS: Readonly<Record<string, Budget>> = {
   'tdp-npt': { ...USUAL, only: OVER_NPT },
@@ -259,6 +270,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     },
     hasSmallThree: true,
   },
+  'kpop-poc': { ...USUAL, only: POC },
   'kpop-stack': { ...USUAL, two: 2, three: 1, goals: { 'stack-ask-take': { sc: 1, tso: 1 } } },
 };
 /** What `--deep` multiplies moves by, and adds to the preemptions on three CPUs. */
@@ -290,6 +302,24 @@ export interface Planned {
   readonly given: string | undefined;
   /** Operations that it offers, what guests may ask for among them (`needsOf`). */
   readonly operations: readonly string[];
+  /** What the modelled system itself breaks. */
+  readonly breaks?: readonly KnownBroken[] | undefined;
+}
+
+/** Whether the modelled system itself breaks a promise there. */
+export function isKnownBroken({ design, axes }: Choice, litmus: Litmus): boolean {
+  return meets(design.explored?.breaks, axes, litmus);
+}
+
+function meets(
+  breaks: readonly KnownBroken[] = [],
+  axes: Readonly<Record<string, string>>,
+  litmus: Litmus,
+): boolean {
+  const needs = needsOf(litmus);
+  return breaks.some(
+    (each) => axes[each.axis] === each.value && each.needs.every((need) => needs.includes(need)),
+  );
 }
 
 export function findLitmus(id: string): Litmus {
@@ -330,8 +360,12 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   };
   for (const litmus of chosen) {
     const [first, ...others] = coveringOf(concerning(design, litmus));
-    if (options.guards === true) add(first!, litmus, memory.slice(0, 1));
-    else if (isLarge(design.id, litmus, first!)) {
+    if (options.guards === true) {
+      // Where the system breaks a promise as it is, weakening shows nothing.
+      if (!isBrokenByDefault(design, litmus)) add(first!, litmus, memory.slice(0, 1));
+      continue;
+    }
+    if (isLarge(design.id, litmus, first!)) {
       const goals = budgetOf(design.id).goals[litmus.id];
       const orders = memory.filter((order) => goals?.[order] !== undefined);
       add(first!, litmus, orders.length > 0 ? orders : weakest);
@@ -352,6 +386,11 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     if (!isThere) add(cell, smallest, weakest);
   }
   return pieces;
+}
+
+function isBrokenByDefault({ axes, breaks }: Planned, litmus: Litmus): boolean {
+  const defaults = Object.entries(axes).map(([name, axis]) => [name, axis.default]);
+  return meets(breaks, Object.fromEntries(defaults), litmus);
 }
 
 /** The design with those of its axes that matter to a litmus program. */

@@ -15,7 +15,7 @@ import { isLock } from './guards.ts';
 import { hunt } from './hunt.ts';
 import { limitsOf } from './limits.ts';
 import { type Look, lookAt } from './look.ts';
-import { findLitmus, type Piece } from './pieces.ts';
+import { findLitmus, isKnownBroken, type Piece } from './pieces.ts';
 import { promiseOf, titleIn } from './promises.ts';
 import { lookForRaces, watchRaces } from './races.ts';
 import { replay } from './replay.ts';
@@ -210,7 +210,8 @@ function resultOf(
   const { piece } = task;
   const { guard, bounds } = piece;
   const verdict = found === undefined ? look.verdict : 'violated';
-  const expected = guard === undefined ? 'holds' : 'violated';
+  const isBroken = guard !== undefined || isKnownBroken(task.choice, findLitmus(piece.litmus));
+  const expected = isBroken ? 'violated' : 'holds';
   const tooEasy = verdict === 'holds' ? tooEasyOf(task, look, scene) : '';
   const isAll = look.preemptions === Number.POSITIVE_INFINITY;
   const isEndless = harts.work.locals > MOST_LOCALS;

@@ -8,7 +8,7 @@ import type { Routine } from '../../runtime/act.ts';
 import { Event } from '../../runtime/trace.ts';
 import type { Process } from '../common/process.ts';
 import { awaitBell, type Environment, OWN_BELL, type Program } from './environment.ts';
-import { replay, writes } from './replay.ts';
+import { PAUSE, replay, writes } from './replay.ts';
 
 /** First page of the data of these programs: one leaf table each 2 MiB. */
 const DATA = 0x400000;
@@ -16,9 +16,10 @@ const UNMAPPED = bell(OWN_BELL);
 
 /**
  * P pages per vCPU, one write each; their tables exist, the pages do not. One page beside them is
- * there already, so that the owner has tables for the first of them too.
+ * there already, so that the owner has tables for the first of them too. `pause`: instructions
+ * before each write.
  */
-export function touch(pages: number): Program {
+export function touch(pages: number, pause = PAUSE): Program {
   const processes = new Map<number, Process>();
   return {
     *setUp(env: Environment): Routine<void> {
@@ -28,7 +29,8 @@ export function touch(pages: number): Program {
       yield* replay(env.cpu, env.kernel, process, writes(DATA + pages, 1));
     },
     run(env: Environment): Routine<void> {
-      return replay(env.cpu, env.kernel, processes.get(env.index)!, writes(DATA, pages));
+      const lines = writes(DATA, pages, pause);
+      return replay(env.cpu, env.kernel, processes.get(env.index)!, lines);
     },
   };
 }

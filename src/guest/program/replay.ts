@@ -35,17 +35,20 @@ export function* replay(
   if (operations > 0) cpu.note(Event.operation, operations, 0);
 }
 
-/** One write to each of `count` consecutive pages. */
-export function writes(first: number, count: number): AccessLines {
-  return accesses(first, count, ACCESS.write);
+/** Instructions between two accesses of a program that does nothing else. */
+export const PAUSE = 10;
+
+/** One write to each of `count` consecutive pages, each after `pause` instructions. */
+export function writes(first: number, count: number, pause = PAUSE): AccessLines {
+  return accesses(first, count, ACCESS.write, pause);
 }
 
 /** One access of a kind to each of `count` consecutive pages. */
-export function accesses(first: number, count: number, kind: number): AccessLines {
+export function accesses(first: number, count: number, kind: number, pause = PAUSE): AccessLines {
   return {
     pageOf: Float64Array.from({ length: count }, (_, i) => first + i),
     pages: Int32Array.from({ length: count }, (_, i) => i),
     kinds: new Uint8Array(count).fill(kind),
-    instructions: new Uint32Array(count).fill(10),
+    instructions: new Uint32Array(count).fill(pause),
   };
 }

@@ -24,9 +24,9 @@ export interface Stage2Fault {
 
 /**
  * `mapped`: installed; `present`: somebody else did; `retry`: a race was lost; `absent`: no
- * memory.
+ * memory; `other`: another frame is mapped there.
  */
-export type FaultOutcome = 'mapped' | 'present' | 'retry' | 'absent';
+export type FaultOutcome = 'mapped' | 'present' | 'retry' | 'absent' | 'other';
 
 export const MmuWords = layout('kvm.mmu', {
   lock: atomicLine,

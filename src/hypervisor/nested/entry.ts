@@ -15,20 +15,21 @@ import { isOutOfStep, syncChildren } from '../mmu/shadow/sync.ts';
 import type { Running, Vcpu } from '../vcpu.ts';
 import { l2Exits } from './exits.ts';
 import { protectTables } from './protect.ts';
-import { type NestedVcpu, type NestedVm, nestedOf } from './state.ts';
+import { type NestedVcpu, type NestedVm, nestedOf, type ShadowedVm } from './state.ts';
 
 export function runningL2(vm: NestedVm, guest: GuestContext, block: number): Running {
   return {
     guest,
     block,
     exits: l2Exits(vm),
-    prepare: (cpu, v) => prepareRoot(cpu, v, vm),
+    prepare: (cpu, v) => vm.stage.prepare(cpu, v),
     beforeEntry: (cpu, v) => beforeL2(cpu, v, vm),
+    afterExit: undefined,
   };
 }
 
 /** The root of the shadow must be that of EPT12 now, and still exist. */
-export function* prepareRoot(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
+export function* prepareRoot(cpu: Context, v: Vcpu, vm: ShadowedVm): Routine<void> {
   const nested = nestedOf(vm, v);
   const gfn = vm.side.rootOf(cpu, nested);
   const generation = num(yield cpu.load(vm.rootGeneration, 'nested.root.generation'));
@@ -60,7 +61,7 @@ function* beforeL2(cpu: Context, v: Vcpu, vm: NestedVm): Routine<boolean> {
 function* loadRoot(
   cpu: Context,
   v: Vcpu,
-  vm: NestedVm,
+  vm: ShadowedVm,
   nested: NestedVcpu,
   gfn: number,
 ): Routine<void> {

@@ -14,7 +14,7 @@ import { fetchShadow, setNestedLeaf } from '../mmu/shadow/fetch.ts';
 import type { GuestStep } from '../mmu/shadow/tables.ts';
 import type { ExitHandler, ExitTable, Vcpu } from '../vcpu.ts';
 import type { Refused } from './side.ts';
-import { type NestedVm, nestedOf } from './state.ts';
+import { type NestedVm, nestedOf, type ShadowedVm } from './state.ts';
 
 export function l2Exits(vm: NestedVm): ExitTable {
   const { exits } = vm.tdp.platform.virt;
@@ -39,16 +39,17 @@ function* violation(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const code = num(yield v.virt.faultCode(cpu, block, 'nested.violation.why'));
   const gpa = num(yield v.virt.faultAddress(cpu, block, 'nested.violation.where'));
   const fault = { gfn: Math.floor(gpa / FRAME_BYTES), access: v.virt.accessOf(code) };
-  const refused = yield* shadowFault(cpu, v, vm, fault);
+  const refused = yield* vm.stage.fault(cpu, v, fault);
   if (refused === undefined) return;
-  yield* vm.side.reflectFault(cpu, v, vm, { ...refused, code, gpa });
+  const { malformed, rights } = refused;
+  yield* vm.side.reflectFault(cpu, v, vm, { malformed, rights, code, gpa });
 }
 
 /** Fills the shadow for one fault; or says what kind of exit it is for L1. */
 export function* shadowFault(
   cpu: Context,
   v: Vcpu,
-  vm: NestedVm,
+  vm: ShadowedVm,
   fault: Stage2Fault,
 ): Routine<Refused | undefined> {
   yield* vm.shadow.topUp(cpu);
@@ -72,7 +73,7 @@ const CHANGED: Walk = { steps: [], refused: undefined };
  * Walks EPT12 in L1's memory by software, and sets its accessed and dirty bits as hardware
  * would.
  */
-function* walkEpt12(cpu: Context, v: Vcpu, vm: NestedVm, fault: Stage2Fault): Routine<Walk> {
+function* walkEpt12(cpu: Context, v: Vcpu, vm: ShadowedVm, fault: Stage2Fault): Routine<Walk> {
   const { format } = vm.shadow;
   const steps: GuestStep[] = [];
   let tableGfn = nestedOf(vm, v).rootGfn;
@@ -107,7 +108,7 @@ function permits(rights: number, access: Stage2Fault['access']): boolean {
 /** The entry with A (and D for a written leaf) set; undefined if L1 changed it meanwhile. */
 function* markUsed(
   cpu: Context,
-  vm: NestedVm,
+  vm: ShadowedVm,
   at: number,
   entry: Entry,
   level: number,
@@ -125,7 +126,7 @@ function* markUsed(
 function* fill(
   cpu: Context,
   v: Vcpu,
-  vm: NestedVm,
+  vm: ShadowedVm,
   fault: Stage2Fault,
   steps: readonly GuestStep[],
   seq: number,

@@ -67,7 +67,7 @@ function* vmrun(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   cpu.spend(Unit.controlChecked, DECODE_CHECKS);
   if (frame < 0) return yield* retire(cpu, v, 0); // #GP: no such memory
   yield* advance(cpu, v);
-  nested.vmcb12 = act.at;
+  nested.block12 = act.at;
   copyWords(cpu, frame, nested.cached, control); // L1 may change its page meanwhile
   copyWords(cpu, frame, nested.cached, save);
   cpu.spend(Unit.controlChecked, CHECKS);
@@ -83,7 +83,7 @@ function* vmrun(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
 
 /** VMRUN of a VMCB that cannot be run: it exits at once. */
 function* refuse(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
-  const frame = yield* vm.tdp.backing.find(cpu, nestedOf(vm, v).vmcb12);
+  const frame = yield* vm.tdp.backing.find(cpu, nestedOf(vm, v).block12);
   if (frame >= 0) cpu.write(vmcbAt(frame, Vmcb.exitCode), INVALID);
   completeAct(v.own.guest.top, 0);
 }
@@ -99,7 +99,7 @@ interface Said {
 function* vmexit(cpu: Context, v: Vcpu, vm: NestedVm, said: Said): Routine<void> {
   const nested = nestedOf(vm, v);
   const { vmcs02 } = nested;
-  const frame = yield* vm.tdp.backing.find(cpu, nested.vmcb12);
+  const frame = yield* vm.tdp.backing.find(cpu, nested.block12);
   if (frame >= 0) {
     copyWords(cpu, vmcs02, frame, save);
     copyWords(cpu, vmcs02, frame, exit);

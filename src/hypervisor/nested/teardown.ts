@@ -15,10 +15,10 @@ import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { stopVcpus } from '../flush/stop.ts';
 import { forgetTable } from '../mmu/shadow/zap-page.ts';
 import { tdpDismantle } from '../mmu/tdp/teardown.ts';
-import type { NestedVm } from './state.ts';
+import type { ShadowedVm } from './state.ts';
 
 /** `begun`: a word, 0 until somebody tears the VM down. False if another thread does. */
-export function* nestedTeardown(cpu: Context, vm: NestedVm, begun: number): Routine<boolean> {
+export function* nestedTeardown(cpu: Context, vm: ShadowedVm, begun: number): Routine<boolean> {
   if (!won(yield cpu.cas(begun, 0, 1, 'nested.teardown.begin'))) return false;
   const { tdp } = vm;
   const { frames } = tdp.platform;
@@ -35,7 +35,7 @@ export function* nestedTeardown(cpu: Context, vm: NestedVm, begun: number): Rout
 }
 
 /** Under the lock: every SP goes, and with its last entry the reverse map of each page. */
-function* unshadowAll(cpu: Context, { shadow }: NestedVm): Routine<number[]> {
+function* unshadowAll(cpu: Context, { shadow }: ShadowedVm): Routine<number[]> {
   const freed: number[] = [];
   for (const { first, end } of shadow.memory) {
     for (let gfn = first; gfn < end; gfn++) {

@@ -21,9 +21,9 @@ import { zapWritten } from '../mmu/shadow/zap.ts';
 import { forgetTable } from '../mmu/shadow/zap-page.ts';
 import { tdpFault } from '../mmu/tdp/fault.ts';
 import type { Vcpu } from '../vcpu.ts';
-import type { NestedVm } from './state.ts';
+import type { ShadowedVm } from './state.ts';
 
-export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm): Routine<void> {
+export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: ShadowedVm): Routine<void> {
   const gfn = Math.floor(gpa / FRAME_BYTES);
   if (v.active.guest.top.act.op === Instruction.zeroFrame) return yield* reuse(cpu, v, vm, gfn);
   cpu.spend(Unit.instructionEmulated, 1);
@@ -38,7 +38,7 @@ export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: NestedVm):
  * what mirrored the old one, and the page must not leave before it is written. False if it is
  * leaving: L1 tries again.
  */
-function* storeAndDrop(cpu: Context, v: Vcpu, vm: NestedVm, gpa: number): Routine<boolean> {
+function* storeAndDrop(cpu: Context, v: Vcpu, vm: ShadowedVm, gpa: number): Routine<boolean> {
   const gfn = Math.floor(gpa / FRAME_BYTES);
   const offset = gpa % FRAME_BYTES;
   if (yield* isLeaving(cpu, vm.tdp.words, gfn)) return false;
@@ -56,7 +56,7 @@ function* storeAndDrop(cpu: Context, v: Vcpu, vm: NestedVm, gpa: number): Routin
 }
 
 /** A whole-page write: L1 uses the page for something new, so it is no table any more. */
-function* reuse(cpu: Context, v: Vcpu, vm: NestedVm, gfn: number): Routine<void> {
+function* reuse(cpu: Context, v: Vcpu, vm: ShadowedVm, gfn: number): Routine<void> {
   yield* writeLock(cpu, vm.tdp.lock, 'tracked.reuse.lock');
   const { frames, roots } = yield* forgetTable(cpu, vm.shadow, gfn);
   // Whoever runs on a root that ceases to be is kicked out by the flush and sees the generation.

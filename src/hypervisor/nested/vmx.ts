@@ -62,8 +62,10 @@ function* nestedEntry(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
 function* emulateVmptrld(cpu: Context, v: Vcpu, vm: NestedVm): Routine<void> {
   const nested = nestedOf(vm, v);
   cpu.spend(Unit.controlChecked, DECODE_CHECKS);
-  const frame = yield* vm.tdp.backing.find(cpu, v.active.guest.top.act.at);
+  const { at } = v.active.guest.top.act;
+  const frame = yield* vm.tdp.backing.find(cpu, at);
   if (frame < 0) return yield* retire(cpu, v, 0); // VMfailInvalid: no such memory
+  nested.block12 = at;
   for (const field of Object.values(Groups).flat()) {
     cpu.spend(Unit.fieldCopied, 1);
     cpu.write(fieldAt(nested.cached, field), cpu.read(fieldAt(frame, field)));

@@ -99,7 +99,7 @@ function* inject(cpu: Context, v: Vcpu, code: number): Routine<void> {
   if (guest.top.act.op !== Instruction.access) {
     defect('shadow', `${guest.name} faults in code of its kernel`);
   }
-  cpu.note(Tracepoint.injException, PAGE_FAULT, code);
+  cpu.tracepoint(Tracepoint.injException, PAGE_FAULT, code);
   yield vmwrite(cpu, Field.entryInterruption, PAGE_FAULT, 'shadow.inject');
   guest.access.faulted = true;
   completeAct(guest.top, code, 0, false);
@@ -175,8 +175,8 @@ function* writePort(cpu: Context, v: Vcpu, exits: ShadowExits): Routine<void> {
 function* toUserSpace(cpu: Context, v: Vcpu, { userSpace }: ShadowExits): Routine<void> {
   const { act } = v.own.guest.top;
   const { at: port, lo: value } = act;
-  cpu.note(Tracepoint.pio, port, value);
-  cpu.note(Tracepoint.userspaceExit, EXIT_IO, 0);
+  cpu.tracepoint(Tracepoint.pio, port, value);
+  cpu.tracepoint(Tracepoint.userspaceExit, EXIT_IO, 0);
   cpu.note(Event.userspace, EXIT_IO, 0);
   completeAct(v.own.guest.top, 0);
   if (userSpace !== undefined) yield* userSpace(cpu, v, port, value);

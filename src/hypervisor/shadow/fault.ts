@@ -98,7 +98,7 @@ function* fill(
   const page = Math.floor(want.address / FRAME_BYTES);
   const why = want.access === WRITE ? 'write' : 'fault';
   const set = function* set(of: EntryOf, level: number): Routine<LeafOutcome> {
-    cpu.note(Tracepoint.spteRequested, walk.gfn * 8 + 1, pfn);
+    cpu.tracepoint(Tracepoint.spteRequested, walk.gfn * 8 + 1, pfn);
     const leaf = { gfn: walk.gfn, pfn, access: walk.access };
     const place = yield* descendDirect(cpu, vm, of, level, page, walk);
     const outcome = yield* setLeaf(cpu, vm, place, leaf, why);

@@ -75,7 +75,7 @@ export function* walkGuest(
 ): Routine<GuestWalk> {
   const page = Math.floor(want.address / FRAME_BYTES);
   if (root < 0) return { steps: [], gfn: page, access: ACCESS_ALL };
-  cpu.note(Tracepoint.pagetableWalk, want.address, want.code);
+  cpu.tracepoint(Tracepoint.pagetableWalk, want.address, want.code);
   const seen: Descent = { steps: [], rights: ALL_RIGHTS, outcome: OK };
   yield* descend(cpu, vm, root, page, seen);
   const { judge } = vm;
@@ -86,7 +86,7 @@ export function* walkGuest(
     const { outcome, rights } = seen;
     const { access, privilege } = want;
     const fault = judge.code({ outcome, access, privilege, rights, target: 'final' });
-    cpu.note(Tracepoint.walkerError, fault, 0);
+    cpu.tracepoint(Tracepoint.walkerError, fault, 0);
     return { fault };
   }
   const steps = yield* markUsed(cpu, vm, seen.steps, want.access === WRITE);
@@ -128,7 +128,7 @@ function* descend(
     }
     const at = frame * FRAME_BYTES + indexAt(judge.geometry, page, level) * 8;
     const entry = format.decode(yield cpu.load(at, 'shadow.walk.look'), level);
-    cpu.note(Tracepoint.pagingElement, entry.lo, entry.hi * 8 + level + 1);
+    cpu.tracepoint(Tracepoint.pagingElement, entry.lo, entry.hi * 8 + level + 1);
     const verdict = judge.judge(entry.lo, entry.hi, level);
     if (verdict < 0) {
       seen.outcome = verdict === RESERVED ? MALFORMED : ABSENT;
@@ -160,8 +160,8 @@ function* markUsed(
       continue;
     }
     const gpa = step.table * FRAME_BYTES + (step.at % FRAME_BYTES);
-    if (!entry.accessed) cpu.note(Tracepoint.setAccessedBit, gpa, 0);
-    if (needsDirty) cpu.note(Tracepoint.setDirtyBit, gpa, 0);
+    if (!entry.accessed) cpu.tracepoint(Tracepoint.setAccessedBit, gpa, 0);
+    if (needsDirty) cpu.tracepoint(Tracepoint.setDirtyBit, gpa, 0);
     const lo = entry.lo | accessedMask | (needsDirty ? dirtyMask : 0);
     const now: Entry = vm.mmu.format.decode({ lo, hi: entry.hi }, level);
     if (!won(yield cpu.casWord(step.at, entry, now, 'shadow.walk.mark'))) return undefined;

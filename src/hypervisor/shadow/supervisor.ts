@@ -136,8 +136,8 @@ function codeOfBytes(bytes: readonly number[]): string {
 function noteInstruction(cpu: Context, rip: number, bytes: readonly number[], failed: 0 | 1): void {
   const half = (from: number): number =>
     bytes.slice(from, from + 4).reduceRight((sum, byte) => sum * 256 + byte, 0);
-  cpu.note(Tracepoint.more, half(0), half(4));
-  cpu.note(Tracepoint.emulateInsn, rip, failed + 2 * lengthOf(bytes));
+  cpu.tracepoint(Tracepoint.more, half(0), half(4));
+  cpu.tracepoint(Tracepoint.emulateInsn, rip, failed + 2 * lengthOf(bytes));
 }
 
 /** A program went through its gate: #UD, the handler, and back with what is in RDI then. */
@@ -151,7 +151,7 @@ export function* passGate(
   const call = top.act.operand as GateCall;
   // The bytes say whether the instruction is one that the hypervisor answers itself.
   yield* linearTo(cpu, v, vm, call.rip, READ, USER);
-  cpu.note(Tracepoint.injException, INVALID_OPCODE, -1);
+  cpu.tracepoint(Tracepoint.injException, INVALID_OPCODE, -1);
   const registers: Registers = { rip: 0, rsp: 0, rdi: call.argument, rdx: call.handler };
   yield* deliver(cpu, v, vm, state, registers);
   while (yield* step(cpu, v, vm, state, registers)) {

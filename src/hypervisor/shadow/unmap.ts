@@ -23,7 +23,7 @@ export function* shadowUnmap(
   pages: 'keep' | 'free',
 ): Routine<void> {
   if (ranges.length === 0) return;
-  for (const { first, end } of ranges) cpu.note(Tracepoint.unmapRange, first, end);
+  for (const { first, end } of ranges) cpu.tracepoint(Tracepoint.unmapRange, first, end);
   let isStale = false;
   yield* writeLock(cpu, vm.lock, 'shadow.unmap.lock');
   yield* openInvalidation(cpu, vm.words, ranges);

@@ -161,17 +161,23 @@ function mmioWord(gfn: number, generation: number): Word64 {
   return { lo: frame.lo | kept.lo | MMIO, hi: frame.hi | kept.hi };
 }
 
-const NOTHING = {
-  pfn: 0,
-  read: false,
-  write: false,
-  execute: false,
-  user: false,
-  accessed: false,
-  dirty: false,
-  hostWritable: false,
-  mmuWritable: false,
-};
+/** An entry that maps nothing: fields in the order of `decode`, so that all are of one shape. */
+function unused(kind: Entry['kind'], lo: number, hi: number, pfn: number): Entry {
+  return {
+    kind,
+    lo,
+    hi,
+    pfn,
+    read: false,
+    write: false,
+    execute: false,
+    user: false,
+    accessed: false,
+    dirty: false,
+    hostWritable: false,
+    mmuWritable: false,
+  };
+}
 
 const EVERYTHING: Rights = { read: true, write: true, execute: true, user: true };
 
@@ -190,11 +196,10 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
   const decode = (word: Word64, level: number): Entry => {
     const { lo, hi } = word;
     if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) {
-      const frozen = lo === FROZEN_LO && hi === FROZEN_HI;
-      return { kind: frozen ? 'frozen' : 'empty', lo, hi, ...NOTHING };
+      return unused(lo === FROZEN_LO && hi === FROZEN_HI ? 'frozen' : 'empty', lo, hi, 0);
     }
     if (level === 0 && (lo & (PERMISSIONS | MMU_PRESENT)) === MMIO) {
-      return { kind: 'mmio', lo, hi, ...NOTHING, pfn: judge.frame(lo, hi, 0, true) };
+      return unused('mmio', lo, hi, judge.frame(lo, hi, 0, true));
     }
     const leaf = level === 0 || (lo & LARGE) !== 0;
     return {

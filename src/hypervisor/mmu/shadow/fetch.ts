@@ -104,8 +104,8 @@ export function* findOrMake(
   if (mmu.header === 'full') {
     noteShadowPage(cpu, mmu, Tracepoint.getPage, found.page, found.made ? SP_NEW : 0);
   } else {
-    cpu.note(Tracepoint.more, 0, found.made ? SP_NEW : 0);
-    cpu.note(Tracepoint.getPage, gfn, role);
+    cpu.tracepoint(Tracepoint.more, 0, found.made ? SP_NEW : 0);
+    cpu.tracepoint(Tracepoint.getPage, gfn, role);
   }
   return found;
 }
@@ -182,7 +182,7 @@ export function* setNestedLeaf(
   } else if (mmu.header === 'full') cpu.write(word, note);
   const at = mmu.entry(cpu, of);
   yield cpu.storeWord(at, entry, 'shadow.fetch.leaf');
-  cpu.note(Tracepoint.more, entry.lo, entry.hi);
-  cpu.note(Tracepoint.setSpte, leaf.gfn * 8 + 1, at);
+  cpu.tracepoint(Tracepoint.more, entry.lo, entry.hi);
+  cpu.tracepoint(Tracepoint.setSpte, leaf.gfn * 8 + 1, at);
   cpu.conclude('shadow.set', 0);
 }

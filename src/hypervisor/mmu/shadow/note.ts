@@ -22,12 +22,12 @@ export function noteShadowPage(
   }
   const gfn = cpu.read(page + ShadowPage.at.gfn);
   const role = cpu.read(page + ShadowPage.at.role);
-  cpu.note(Tracepoint.more, roots, state);
-  cpu.note(kind, gfn, role);
+  cpu.tracepoint(Tracepoint.more, roots, state);
+  cpu.tracepoint(kind, gfn, role);
 }
 
 /** A leaf was set: `at` is where it lies. */
 export function noteLeaf(cpu: Context, gfn: number, level: number, at: number, entry: Entry): void {
-  cpu.note(Tracepoint.more, entry.lo, entry.hi);
-  cpu.note(Tracepoint.setSpte, gfn * 8 + level + 1, at);
+  cpu.tracepoint(Tracepoint.more, entry.lo, entry.hi);
+  cpu.tracepoint(Tracepoint.setSpte, gfn * 8 + level + 1, at);
 }

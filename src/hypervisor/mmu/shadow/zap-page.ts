@@ -116,7 +116,7 @@ export function* zapAll(cpu: Context, mmu: ShadowMmu, zapped: Zapped): Routine<v
  * them.
  */
 export function zapAllFast(cpu: Context, mmu: ShadowMmu): void {
-  cpu.note(Tracepoint.zapAllFast, mmu.used(cpu), mmu.generation(cpu));
+  cpu.tracepoint(Tracepoint.zapAllFast, mmu.used(cpu), mmu.generation(cpu));
   mmu.nextGeneration(cpu);
 }
 

@@ -46,6 +46,11 @@ export interface Wanted extends Stage2Fault {
   readonly removed: number[];
 }
 
+/** What is wanted of a page that is memory, below the MMU's only root, executable or not. */
+export function memoryBelow({ root }: TdpMmu): Pick<Wanted, 'root' | 'device' | 'refused'> {
+  return { root, device: NO_DEVICE, refused: 0 };
+}
+
 /** Handles one second-stage fault; `retry` and `mapped` both mean: enter the guest again. */
 export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routine<FaultOutcome> {
   const logs = mmu.logging !== undefined && (yield* mmu.logging.slots.logs(cpu, fault.gfn));
@@ -61,7 +66,7 @@ export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routin
   if (mmu.faultLock === 'read') yield* readLock(cpu, mmu.lock, 'tdp.fault.lock');
   else yield* writeLock(cpu, mmu.lock, 'tdp.fault.lock');
   let outcome: FaultOutcome = 'retry'; // the page may have left while we slept
-  if (!(yield* isStale(cpu, mmu.words, seq, fault.gfn))) outcome = yield* install(cpu, mmu, wanted);
+  if (!(yield* isStale(cpu, mmu.words, seq, fault.gfn))) outcome = yield* tdpMap(cpu, mmu, wanted);
   if (mmu.faultLock === 'read') yield* readUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
   else yield* writeUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
   if (wanted.removed.length > 0) yield* giveLater(cpu, mmu, wanted.removed);
@@ -83,8 +88,8 @@ function wantedOf(mmu: TdpMmu, { gfn, access }: Stage2Fault, found: number, logs
   return { gfn, access, root, pfn, device: NO_DEVICE, goal, refused, logs, removed: [] };
 }
 
-/** Under the lock: puts what is wanted into the tables, as far as nobody else is about to. */
-export function* install(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
+/** Under the lock: installs what is missing down to the leaf (`kvm_tdp_mmu_map`). */
+export function* tdpMap(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
   const { format } = mmu;
   let table = wanted.root;
   for (let level = format.geometry.levels - 1; level > wanted.goal; level--) {
@@ -168,6 +173,8 @@ function* installLeaf(
   const plan = planLeaf(mmu, wanted, tracked);
   if (isSpurious(seen, plan)) return 'present';
   if (seen.kind === 'table') return yield* promote(cpu, mmu, wanted, at, seen, plan);
+  // A frame is never exchanged without a zap in between: CPUs may have cached the old one.
+  if (seen.kind === 'leaf' && seen.pfn !== plan.pfn) return 'other';
   // Marked before the leaf is there; a harvest in between is kept out by the lock.
   if (wanted.logs && plan.dirty) yield* mmu.logging!.slots.mark(cpu, gfn);
   return won(yield cpu.casWord(at, seen, plan, 'tdp.map.commit')) ? 'mapped' : 'retry';

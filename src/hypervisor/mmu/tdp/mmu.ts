@@ -44,6 +44,8 @@ export interface TdpOptions {
   readonly root?: number | undefined;
   /** Given if no huge page is to be executable. */
   readonly nx?: NxHuge | undefined;
+  /** Another root of the same VM: under this MMU's lock and words, and with its spare tables. */
+  readonly beside?: TdpMmu;
 }
 
 /** What a VM has whose slots come and go. */
@@ -101,11 +103,13 @@ export class TdpMmu {
     this.logging = options.logging;
     this.nx = options.nx;
     const { arena } = vm.platform;
-    this.words = arena.place(MmuWords);
+    this.words = options.beside?.words ?? arena.place(MmuWords);
     this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);
     this.root = options.root ?? arena.frames(1);
     this.#onlyRoot = [this.root];
-    this.#spares = arena.take(vm.platform.cpus * LINE_BYTES);
+    const { beside } = options;
+    this.#spares =
+      beside === undefined ? arena.take(vm.platform.cpus * LINE_BYTES) : beside.#spares;
   }
 
   /** Masks of the accessed and dirty bits, for walks in software. */

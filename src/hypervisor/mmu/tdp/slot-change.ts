@@ -97,7 +97,7 @@ function* zapSlot(cpu: Context, mmu: TdpMmu, slot: PageRange): Routine<void> {
   yield* writeLock(cpu, mmu.lock, 'slots.zap.lock');
   let zapped = 0;
   for (const root of yield* mmu.rootsNow(cpu)) {
-    zapped += yield* zapRange(cpu, mmu, root, slot, false);
+    zapped += yield* zapRange(cpu, mmu, slot, false, root);
   }
   if (zapped > 0) yield* flushRemote(cpu, mmu.vm, 'slots.zap.wait');
   yield* writeUnlock(cpu, mmu.lock, 'slots.zap.unlock');
@@ -131,7 +131,7 @@ function* zapRanges(cpu: Context, mmu: TdpMmu, ranges: readonly PageRange[]): Ro
   yield* openInvalidation(cpu, mmu.words, ranges);
   let zapped = 0;
   for (const root of yield* mmu.rootsNow(cpu)) {
-    for (const range of ranges) zapped += yield* zapRange(cpu, mmu, root, range, false);
+    for (const range of ranges) zapped += yield* zapRange(cpu, mmu, range, false, root);
   }
   if (zapped > 0) yield* flushRemote(cpu, mmu.vm);
   yield* writeUnlock(cpu, mmu.lock, 'tdp.unmap.unlock');

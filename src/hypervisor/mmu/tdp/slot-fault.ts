@@ -21,7 +21,7 @@ import { retire } from '../../emulate.ts';
 import { NO_SLOT, SLOT_LEAVING } from '../../slots/slots.ts';
 import type { ExitHandler, Vcpu } from '../../vcpu.ts';
 import { beginLookup, entryAt, type FaultOutcome, isStale, type Stage2Fault } from '../common.ts';
-import { install, NO_DEVICE } from './fault.ts';
+import { NO_DEVICE, tdpMap } from './fault.ts';
 import type { TdpMmu, TdpSlots } from './mmu.ts';
 
 /** Reason of a return to user space (KVM_EXIT_MMIO). */
@@ -111,7 +111,7 @@ export function* faultInSlots(
   else yield* writeLock(cpu, mmu.lock, 'tdp.fault.lock');
   let outcome: FaultOutcome = 'retry'; // the page left, or the root is being taken apart
   if (!(yield* roots.isInvalid(cpu, v)) && !(yield* isStale(cpu, mmu.words, seq, gfn))) {
-    outcome = yield* install(cpu, mmu, wanted);
+    outcome = yield* tdpMap(cpu, mmu, wanted);
   }
   if (mmu.faultLock === 'read') yield* readUnlock(cpu, mmu.lock, 'tdp.fault.unlock');
   else yield* writeUnlock(cpu, mmu.lock, 'tdp.fault.unlock');

@@ -20,9 +20,17 @@ export function* tdpTeardown(cpu: Context, mmu: TdpMmu): Routine<void> {
 
 /** Once no vCPU of the VM will run any more: its tables and pages go. */
 export function* tdpDismantle(cpu: Context, mmu: TdpMmu): Routine<void> {
-  const { format } = mmu;
   const removed: number[] = [];
   yield* writeLock(cpu, mmu.lock, 'tdp.teardown.lock');
+  yield* emptyRoot(cpu, mmu, removed);
+  yield* writeUnlock(cpu, mmu.lock, 'tdp.teardown.unlock');
+  for (const frame of removed) mmu.platform.frames.give(cpu, frame);
+  yield* mmu.backing.releaseAll(cpu);
+}
+
+/** Under the write lock: empties the root, and lists the frames of the tables below it. */
+export function* emptyRoot(cpu: Context, mmu: TdpMmu, removed: number[]): Routine<void> {
+  const { format } = mmu;
   const level = format.geometry.levels - 1;
   for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
     const at = mmu.root * FRAME_BYTES + index * 8;
@@ -36,7 +44,4 @@ export function* tdpDismantle(cpu: Context, mmu: TdpMmu): Routine<void> {
       yield* sweep(cpu, mmu, { table: old.pfn, level: level - 1, first }, freezeUsed, removed);
     }
   }
-  yield* writeUnlock(cpu, mmu.lock, 'tdp.teardown.unlock');
-  for (const frame of removed) mmu.platform.frames.give(cpu, frame);
-  yield* mmu.backing.releaseAll(cpu);
 }

@@ -32,7 +32,7 @@ export function* tdpUnmap(
   yield* openInvalidation(cpu, mmu.words, announced);
   let zapped = 0;
   for (const range of announced) {
-    zapped += yield* zapRange(cpu, mmu, mmu.root, range, yields);
+    zapped += yield* zapRange(cpu, mmu, range, yields);
     if (yield* mmu.alsoZap(cpu, range)) zapped++;
   }
   if (zapped > 0) yield* flushRemote(cpu, mmu.vm);
@@ -53,9 +53,9 @@ function* freePages(cpu: Context, mmu: TdpMmu, ranges: readonly PageRange[]): Ro
 export function* zapRange(
   cpu: Context,
   mmu: TdpMmu,
-  root: number,
   range: PageRange,
   yields: boolean,
+  root = mmu.root,
 ): Routine<number> {
   const { geometry } = mmu.format;
   let zapped = 0;
