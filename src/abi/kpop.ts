@@ -30,6 +30,11 @@ export const Status = {
   invalid: 3,
   /** The L1 page is no memory of L1, or the argument page is unreadable. */
   fault: 4,
+  /**
+   * No page of the host that is as large lies behind L1's pages now: of a MAP that insists on it
+   * (EXACT_ORDER), or that would merge smaller mappings to no end. Nothing is changed.
+   */
+  order: 5,
 } as const;
 
 /** Why a RUN returned, when it is no exit of L2: an interrupt is pending for L1. */
@@ -78,9 +83,45 @@ export function answerDetail(answer: number): number {
 }
 
 /**
- * MAP element: word 0 = L2 page, word 1 = L1 page and rights. UNMAP: first page, page count.
- * PROTECT: first page and rights, page count.
+ * MAP element: word 0 = L2 page, order and flags, word 1 = L1 page and rights. UNMAP: first page,
+ * page count. PROTECT: first page and rights, page count.
+ *
+ * A MAP of order n is one intent for 2^n pages, consecutive in L2 and in L1 and aligned in both;
+ * orders are those of the processor's pages (0, 9, 18). It is L1's will: which pages hardware has
+ * for it is L0's choice. UNMAP and PROTECT of a part of it leave the rest as it is.
  */
+const GFN_SPAN = 2 ** 40;
+const ORDER_SPAN = 64;
+const MAP_FLAGS = 4;
+
+/** MAP flag: refused (Status.order) unless the host has a page as large behind L1's pages. */
+export const MAP_EXACT_ORDER = 1;
+/**
+ * MAP flag: smaller mappings of the same pages with the same rights become one intent. Without it
+ * they are in the way (Status.busy).
+ */
+export const MAP_PROMOTE = 2;
+
+/** What word 0 of a MAP element says; without flags and order the page alone. */
+export function packPage(gfn: number, order: number, flags = 0): number {
+  return gfn + GFN_SPAN * (order + ORDER_SPAN * flags);
+}
+
+export interface PackedPage {
+  readonly gfn: number;
+  readonly order: number;
+  /** MAP_* bits. */
+  readonly flags: number;
+}
+
+/** `undefined` if reserved bits are set. */
+export function unpackPage(word: number): PackedPage | undefined {
+  const gfn = word % GFN_SPAN;
+  const rest = Math.floor(word / GFN_SPAN);
+  const flags = Math.floor(rest / ORDER_SPAN);
+  return flags < MAP_FLAGS ? { gfn, order: rest % ORDER_SPAN, flags } : undefined;
+}
+
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const PROT_EXECUTE = 4;

@@ -23,6 +23,7 @@ export interface CheckOptions {
   readonly memory?: string | undefined;
   readonly budget?: string | undefined;
   readonly deep?: boolean | undefined;
+  readonly preemptions?: string | undefined;
   readonly fresh?: boolean | undefined;
   readonly json?: boolean | undefined;
 }
@@ -33,6 +34,7 @@ interface Asked {
   readonly memory: readonly MemoryOrder[];
   readonly deep: boolean;
   readonly guards: boolean;
+  readonly preemptions: number | undefined;
   readonly steps: number | undefined;
   readonly seconds: number | undefined;
 }
@@ -73,6 +75,7 @@ function readOptions(options: CheckOptions): Asked {
     memory: readMemory(memory),
     deep: options.deep === true,
     guards: options.guards === true,
+    preemptions: readPreemptions(options.preemptions),
     ...readBudget(budget),
   };
 }
@@ -86,6 +89,12 @@ function readMemory(text: string | undefined): readonly MemoryOrder[] {
   if (text === 'sc' || text === 'tso') return [text];
   if (text === 'arm') return badInput('--memory: arm is not in this version of kpop: sc or tso');
   return badInput(`--memory: it is sc or tso, not ${text === '' ? 'nothing' : text}`);
+}
+
+function readPreemptions(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[0-9]$/.test(text)) return Number(text);
+  return badInput(`--preemptions: ${text === '' ? 'nothing' : text} is not a number from 0 to 9`);
 }
 
 function readBudget(text: string | undefined): Pick<Asked, 'seconds' | 'steps'> {

@@ -107,6 +107,7 @@ function addCheck(program: Command): void {
     .option('--guards', 'weaken every labelled guard in turn, and show what breaks')
     .option('--budget <b>', '30s for all of it, or 100000steps for each piece')
     .option('--deep', 'go on far beyond the fixed budget')
+    .option('--preemptions <n>', 'to so many preemptions, under every order and with many moves')
     .option('--fresh', 'look again at what was looked up')
     .option('--json', 'print one JSON document, kpop.check/1')
     .action(ending(runCheck));

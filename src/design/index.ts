@@ -6,7 +6,7 @@ import { kpopL1 } from './kpop-l1-checked.ts';
 import { kpopPoc } from './kpop-poc.ts';
 import { kpopStack } from './kpop-stack.ts';
 import { nested } from './nested.ts';
-import { kpopOverNpt, tdpOverNpt } from './over-npt.ts';
+import { kpopOverNpt, nestedOverNpt, tdpOverNpt } from './over-npt.ts';
 import { shadow } from './shadow.ts';
 import type { Axes, Design } from './system.ts';
 import { tdp } from './tdp.ts';
@@ -16,6 +16,7 @@ export const designs: readonly Design[] = [tdp, shadow, nested, kpopPoc, kpop];
 /** What is explored in a design's name besides it, under ids of their own; never timed. */
 const PARTS: Readonly<Record<string, readonly Design[]>> = {
   [tdp.id]: [tdpOverNpt],
+  [nested.id]: [nestedOverNpt],
   [kpop.id]: [kpopL1, kpopStack, kpopOverNpt],
 };
 

@@ -7,22 +7,25 @@
  * Leaves out: RUN's claim and state page, argument lists, L1's own code: those are explored in the
  * whole stack.
  */
-import { PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kpop.ts';
+import { MAP_PROMOTE, PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kpop.ts';
+import { defect } from '../base/assert.ts';
 import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
+import { kpopMapHuge } from '../hypervisor/mmu/kpop/map-huge.ts';
 import { kpopProtect } from '../hypervisor/mmu/kpop/protect.ts';
 import { beginSection, endSection } from '../hypervisor/mmu/kpop/section.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
-import { findPlace } from '../hypervisor/mmu/kpop/walk.ts';
+import { walk } from '../hypervisor/mmu/kpop/walk.ts';
 import { answerOwnerCalls, type Owner } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
+import { pagesAt } from '../machine/format/format.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import { num, type Routine } from '../runtime/act.ts';
@@ -35,13 +38,16 @@ import { ticketsOf } from './likeness.ts';
 import {
   type Axes,
   type Checked,
+  type Conditions,
   type Demand,
+  FRESH,
   hostPlatform,
   type Operation,
   type System,
 } from './system.ts';
-import { hostExits, poolOf } from './tdp.ts';
+import { hostExits, hugeSize, poolOf } from './tdp.ts';
 
+const OUTCOMES: readonly FillOutcome[] = ['filled', 'retry', 'ask-owner'];
 const READ_ONLY = PROT_READ | PROT_EXECUTE;
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 /** Statuses by number, as results of operations. */
@@ -59,17 +65,24 @@ interface Parts {
   readonly torn: number;
 }
 
-export function buildKpopHost(machine: Machine, demand: Demand, axes: Axes): System {
+export function buildKpopHost(
+  machine: Machine,
+  demand: Demand,
+  axes: Axes,
+  conditions: Conditions,
+): System {
   const platform = hostPlatform(machine);
   const guest = buildGuestVm(machine, demand, 1);
   const pages = demand.barePages ?? 0;
-  const l1Memory = new AnonymousBacking(platform, [{ base: 0, pages: pages * PLACES }]);
+  const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+  const l1Memory = new AnonymousBacking(platform, [{ base: 0, pages: pages * PLACES }], huge);
   const space = new Space({
     platform,
     format: machine.translator.secondStage,
     l1Memory,
     l1Pages: pages * PLACES,
     scope: axes['lock'] as LockScope,
+    notesDirty: huge !== undefined,
   });
   const revokedAt = platform.arena.take(pages * 8);
   const withdrawnAt = platform.arena.take(pages * 8);
@@ -136,7 +149,25 @@ function* mapPage(cpu: Context, parts: Parts, page: number, epoch: number): Rout
   const l1gfn = epoch === 0 ? page : page + parts.revoked.pages;
   if (num(yield loadDying(cpu, parts.space)) !== 0) return;
   cpu.began('map', page, l1gfn, PROT_ALL, epoch);
+  cpu.attempt('map');
   const status = yield* kpopMap(cpu, parts.space, { l2gfn: page, l1gfn, prot: PROT_ALL, epoch });
+  cpu.conclude('map', status);
+  cpu.ended('map', STATUS[status]!);
+}
+
+/** MAP of one huge intent, of a range that is a block. */
+function* mapHuge(
+  cpu: Context,
+  { space }: Parts,
+  { first, end }: PageRange,
+  flags: number,
+): Routine<void> {
+  const level = 1; // explorations have no larger one
+  if (end - first !== pagesAt(space.format.geometry, level)) defect('mapHuge', 'not one block');
+  if (num(yield loadDying(cpu, space)) !== 0) return;
+  const element = { l2gfn: first, l1gfn: first, prot: PROT_ALL, epoch: 0, level, flags };
+  cpu.began('map', first, first, PROT_ALL, 0, end - first, flags);
+  const status = yield* kpopMapHuge(cpu, space, element);
   cpu.ended('map', STATUS[status]!);
 }
 
@@ -147,7 +178,9 @@ function* fillPage(
   needed: number,
 ): Routine<FillOutcome> {
   cpu.began('fill', page, needed);
+  cpu.attempt('fill');
   const outcome = yield* kpopFill(cpu, space, page, needed);
+  cpu.conclude('fill', OUTCOMES.indexOf(outcome));
   cpu.ended('fill', outcome);
   return outcome;
 }
@@ -235,9 +268,8 @@ function* fill(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
 
 /** What the access after a fault finds. */
 function* isMapped(cpu: Context, space: Space, page: number): Routine<boolean> {
-  const place = yield* findPlace(cpu, space, page);
-  if (place === undefined) return false;
-  return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), 0).kind === 'leaf';
+  const { place, level } = yield* walk(cpu, space, { first: page, end: page + 1 });
+  return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), level).kind === 'leaf';
 }
 
 /** The host takes the L1 pages behind a range away and frees their frames. */
@@ -263,6 +295,8 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     roots: [space.rootFrame],
     operations: {
       map: called(space, (cpu, range) => eachPage(range, (page) => mapPage(cpu, parts, page, 0))),
+      'map-huge': called(space, (cpu, range) => mapHuge(cpu, parts, range, 0)),
+      promote: called(space, (cpu, range) => mapHuge(cpu, parts, range, MAP_PROMOTE)),
       unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
       move: called(space, (cpu, range) => move(cpu, parts, range)),
       fill: called(space, (cpu, range) => fill(cpu, parts, range)),
@@ -281,6 +315,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     exclusive: true,
     freeHanded: ['kpop.kick.wait'],
     // With one lock for all entries each new try takes a new ticket: no state ever comes again.
+    silent: FRESH,
     likenesses: space.scope === 'entry' ? [] : [ticketsOf(space.lock.at)],
     repeated: space.scope === 'entry' ? ['run.enter'] : ['run.enter', 'l2.again'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
@@ -310,7 +345,10 @@ function* eachPage(range: PageRange, act: (page: number) => Routine<void>): Rout
   for (let page = range.first; page < range.end; page++) yield* act(page);
 }
 
-/** Runs the product's MAP before anybody else runs. */
+/** Runs the product's MAP before anybody else runs; of a block where the host has huge pages. */
 function premapKpop(machine: Machine, parts: Parts, range: PageRange): void {
-  runAtBoot(machine, (me) => eachPage(range, (page) => mapPage(me, parts, page, 0)));
+  runAtBoot(machine, (me) => {
+    if (parts.space.top > 0) return mapHuge(me, parts, range, 0);
+    return eachPage(range, (page) => mapPage(me, parts, page, 0));
+  });
 }

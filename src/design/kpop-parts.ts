@@ -29,7 +29,7 @@ import { addVcpus, attachRcu, blocksOf, makeBlock, startVcpus } from './host.ts'
 import { attachGrace } from './kpop-grace.ts';
 import type { L1 } from './l1.ts';
 import type { Axes } from './system.ts';
-import { hostExits, slotsOf, tdpOwner } from './tdp.ts';
+import { hostExits, slotsOf, tdpOwner, widened } from './tdp.ts';
 
 /** VPIDs or ASIDs of L2 vCPUs start here; L1's are below. */
 const L2_TAGS = 1024;
@@ -46,9 +46,12 @@ export interface KpopStack {
 export function composeKpop(
   machine: Machine,
   l1: L1,
-  l2Memory: readonly PageRange[],
+  memory: readonly PageRange[],
   axes: Axes,
 ): KpopStack {
+  // L1 has huge pages where its host has, and gives L2 whole ones.
+  const huge = l1.mmu.backing.huge;
+  const l2Memory = widened(memory, huge);
   const last = l2Memory[l2Memory.length - 1] ?? defect('kpop', 'L2 has no memory');
   const vm: KpopVm = {
     space: new Space({
@@ -64,7 +67,7 @@ export function composeKpop(
   };
   const hypervisor = new KpopGuest({
     platform: l1.platform,
-    backing: new AnonymousBacking(l1.platform, slotsOf(l2Memory)),
+    backing: new AnonymousBacking(l1.platform, slotsOf(l2Memory), huge),
     memory: l2Memory,
     ...l1Options(axes),
   });

@@ -65,6 +65,7 @@ export const kpopStack: Design = {
   id: 'kpop-stack',
   title: 'KPOP, both levels explored together',
   axes: { run: kpop.axes['run']!, flush: kpop.axes['flush']! },
+  pages: ['4k'],
   leavesOut: [
     ...kpop.leavesOut,
     "reclaim of L1's own data, the general L1 (kpop), teardown, huge pages",

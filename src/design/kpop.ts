@@ -18,7 +18,7 @@ import {
 } from './kpop-parts.ts';
 import { buildL1 } from './l1.ts';
 import { type Design, hostPlatform, type System } from './system.ts';
-import { rangesOf, tableBytes } from './tdp.ts';
+import { hugeSize, rangesOf, tableBytes, widened } from './tdp.ts';
 
 export const kpop: Design = {
   id: 'kpop',
@@ -58,18 +58,20 @@ export const kpop: Design = {
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'huge intents, WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
+    'WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
     'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
     'policy tables: CPUID goes to L1',
   ],
+  pages: ['4k', '2m', '1g'],
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',
   build(machine, demand, axes, conditions): System {
-    if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes);
+    if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes, conditions);
     const host = hostPlatform(machine);
     const guest = buildGuestVm(machine, demand, 2);
-    const l1 = buildL1(machine, host, demand, guest.memory, conditions);
+    const size = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+    const l1 = buildL1(machine, host, demand, widened(guest.memory, size), conditions);
     const stack = composeKpop(machine, l1, guest.memory, axes);
     startL0(stack, conditions.apicv === 'on');
     startL2(stack, guest);

@@ -7,6 +7,7 @@
 import { Arena } from '../alloc/arena.ts';
 import { type BootMemory, Frames } from '../alloc/frames.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import type { HugeSize } from '../hypervisor/backing/huge.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
 import { premap } from '../hypervisor/mmu/tdp/premap.ts';
@@ -16,6 +17,7 @@ import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import type { Conditions, Demand } from './system.ts';
+import { hugeSize } from './tdp.ts';
 
 /** L1's own tables, books and argument pages per L2 vCPU, in frames. */
 const OWN_FRAMES_PER_VCPU = 96;
@@ -45,10 +47,11 @@ export function buildL1(
   conditions: Conditions,
 ): L1 {
   const vcpus = demand.barePages === undefined ? demand.vcpus : machine.cpus.length;
-  const size = demand.barePages === undefined ? sizeOf(demand, l2Memory) : bareSize(vcpus);
+  const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
+  const size = demand.barePages === undefined ? sizeOf(demand, l2Memory, huge) : bareSize(vcpus);
   const pages = size.arena + size.pool;
   const vm: Vm = { name: 'l1', platform: host, vcpus: [] };
-  const backing = new AnonymousBacking(host, [{ base: 0, pages }]);
+  const backing = new AnonymousBacking(host, [{ base: 0, pages }], huge);
   const format = machine.translator.secondStage;
   const lockClass = 'l0.mmu';
   const mmu = new TdpMmu({ vm, format, backing, lockClass, faultLock: 'read' });
@@ -91,9 +94,11 @@ function bareSize(cpus: number): Size {
   return { arena: arena + arenaPerCpu * cpus, pool: poolPerCpu * cpus, batch: { batch } };
 }
 
-function sizeOf(demand: Demand, l2Memory: readonly PageRange[]): Size {
+function sizeOf(demand: Demand, l2Memory: readonly PageRange[], huge: HugeSize | undefined): Size {
   const l2Pages = l2Memory.reduce((sum, range) => sum + range.end - range.first, 0);
-  const pool = Math.ceil(l2Pages * 1.05) + demand.vcpus * OWN_FRAMES_PER_VCPU + 1024;
-  const words = pool + l2Pages;
+  // What lies before an aligned block is used for small pages.
+  const spare = huge === undefined ? 0 : (1 + demand.vcpus) * huge.pages;
+  const pool = Math.ceil(l2Pages * 1.05) + demand.vcpus * OWN_FRAMES_PER_VCPU + 1024 + spare;
+  const words = pool + l2Pages + (huge === undefined ? 0 : 2 * l2Pages);
   return { arena: 1024 + Math.ceil((words * 8) / FRAME_BYTES) + 16 * demand.vcpus, pool };
 }

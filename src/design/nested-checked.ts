@@ -22,11 +22,9 @@ import { nestedTeardown } from '../hypervisor/nested/teardown.ts';
 import { vcpuThread } from '../hypervisor/run-loop.ts';
 import type { Vm } from '../hypervisor/vcpu.ts';
 import { PROMISED, type Spaces } from '../machine/explored/adversary.ts';
-import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import { Instruction, VECTOR_CALL, VECTOR_KICK } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
-import { eptp, Field, fieldAt } from '../machine/vmcs.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
@@ -43,10 +41,13 @@ import {
   ROOT_B,
 } from './nested-general-l1.ts';
 import { addNestedVcpus, type HostedL1, l1Exits, nestedVm } from './nested-host.ts';
+import { type L1Side, svmL1, vmxL1 } from './nested-l1-side.ts';
+import { throughGuest } from './promised.ts';
 import {
   type Axes,
   type Checked,
   type Demand,
+  FRESH,
   hostPlatform,
   type Operation,
   type System,
@@ -76,6 +77,7 @@ interface Parts {
   readonly l1: HostedL1;
   readonly vm: ShadowedVm;
   readonly general: GeneralL1;
+  readonly side: L1Side;
   readonly l2: readonly GuestContext[];
   readonly ending: Ending;
 }
@@ -90,10 +92,11 @@ export function buildNestedHost(machine: Machine, demand: Demand, axes: Axes): S
   const vm = nestedVm(machine, l1, axes, () => frames.reserve(boot, 1));
   addNestedVcpus(l1, vm, l1Exits(l1, vm), false);
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
-  const general = new GeneralL1(machine.translator.nestedStage);
+  const side = machine.vendor.id === 'amd' ? svmL1 : vmxL1;
+  const general = new GeneralL1(machine.translator.nestedStage, side);
   general.install(machine, l1.mmu.backing);
   const ending = { begun: arena.take(64), torn: arena.take(64) };
-  const parts = { machine, l1, vm, general, l2: guest.contexts, ending };
+  const parts = { machine, l1, vm, general, side, l2: guest.contexts, ending };
   warmUp(parts);
   for (const i of guest.contexts.keys()) startInL2(parts, i);
   startL0(parts);
@@ -143,13 +146,15 @@ function warmUp({ machine, l1, vm }: Parts): void {
 }
 
 /** vCPU `i` has just begun its emulated entry: L2 is what it runs, under root A. */
-function startInL2({ machine, l1, vm, general, l2 }: Parts, i: number): void {
+function startInL2({ machine, l1, vm, general, side, l2 }: Parts, i: number): void {
   const v = l1.vm.vcpus[i]!;
   const nested = vm.vcpus[i]!;
   const context = l1.contexts[i]!;
   context.push(general.run(context, l2[i]!));
   context.advance();
-  machine.memory.write(fieldAt(nested.cached, Field.eptp), eptp12(ROOT_A));
+  side.installBlock(machine, l1.mmu.backing, i, ROOT_A);
+  machine.memory.write(side.rootWord(nested.cached), side.rootText(ROOT_A));
+  nested.block12 = side.blockOf(i);
   nested.dirty = false;
   nested.running = runningL2(vm, l2[i]!, nested.vmcs02);
   v.active = nested.running;
@@ -166,10 +171,17 @@ function startL0({ machine, l1, l2 }: Parts): void {
 }
 
 function checkedNested(parts: Parts): Checked {
-  const { machine, l1, vm, general } = parts;
+  const { machine, l1, vm, general, side } = parts;
   const { platform } = l1.vm;
   const pool = { name: platform.name, ...poolOf(platform.frames) };
-  const asked: NestedParts = { vm, pool, l1Pages: L1_PAGES, l2Pages: L2_PAGES, spaceOf };
+  const asked: NestedParts = {
+    vm,
+    pool,
+    l1Pages: L1_PAGES,
+    l2Pages: L2_PAGES,
+    rootWord: side.rootWord,
+    spaceOf,
+  };
   return {
     roots: [l1.mmu.root],
     operations: { ...hostOperations(parts), ...l1Operations(parts) },
@@ -190,7 +202,7 @@ function checkedNested(parts: Parts): Checked {
     judgeUse: (view, use) => nestedMisuse(view, asked, use),
     asked: Object.keys(general.asked),
     repeated: ['mmu.seq', 'l1.zero'],
-    silent: VMCS_ACTS,
+    silent: [...VMCS_ACTS, ...FRESH],
     likenesses: likenessesOf(l1.vm, l1.mmu.rcu === undefined ? [] : [l1.mmu.rcu], l1.mmu.lock),
   };
 }
@@ -243,11 +255,11 @@ function l1Operations({ l1, general }: Parts): Record<string, Operation> {
  * one now, on the first; root B was used as well.
  */
 function fillShadow(parts: Parts, range: PageRange): void {
-  const { machine, l1, vm, l2 } = parts;
+  const { machine, l1, vm, side, l2 } = parts;
   for (const i of l2.length > 0 ? l2.keys() : [0]) {
     const v = l1.vm.vcpus[i]!;
     const useRoot = (root: number): void => {
-      machine.memory.write(fieldAt(vm.vcpus[i]!.cached, Field.eptp), eptp12(root));
+      machine.memory.write(side.rootWord(vm.vcpus[i]!.cached), side.rootText(root));
     };
     useRoot(ROOT_B);
     runAtBoot(machine, (me) => prepareRoot(me, v, vm));
@@ -264,10 +276,6 @@ function fillShadow(parts: Parts, range: PageRange): void {
   warmUp(parts);
 }
 
-function eptp12(root: number): number {
-  return eptp(root, 4);
-}
-
 // --- spaces --------------------------------------------------------------------------------------
 
 /** The promised space of an EPT12 root, by its L1 page. */
@@ -281,7 +289,7 @@ function spacesOf(machine: Machine, l1: HostedL1): Spaces {
   const { memory } = machine;
   const { backing } = l1.mmu;
   const frames = Array.from({ length: L1_PAGES }, (_, gfn) => backing.peekFrame(memory, gfn));
-  const ofL1 = throughL1(nestedStage, frames);
+  const ofL1 = throughGuest(nestedStage, frames);
   const ept01 = { root: l1.mmu.root, format: secondStage, pages: L1_TABLES };
   return {
     fixed: [l1.mmu.root],
@@ -290,19 +298,6 @@ function spacesOf(machine: Machine, l1: HostedL1): Spaces {
       if (space === l1.mmu.root) return ept01;
       if (space >= PROMISED) return { root: frames[space - PROMISED]!, format: ofL1 };
       return { root: space, format: nestedStage };
-    },
-  };
-}
-
-/** A format whose pointers are L1's page numbers: tables are followed to their frames. */
-function throughL1(format: WalkedFormat, frames: readonly number[]): WalkedFormat {
-  return {
-    ...format,
-    decode: (word, level) => {
-      const entry = format.decode(word, level);
-      if (entry.kind !== 'table') return entry;
-      const pfn = frames[entry.pfn];
-      return pfn === undefined ? format.empty : { ...entry, pfn };
     },
   };
 }

@@ -8,29 +8,15 @@
 import { OwnerCall } from '../abi/owner.ts';
 import type { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
-import {
-  type Entry,
-  type Geometry,
-  indexAt,
-  MANUAL_4,
-  type Word64,
-} from '../machine/format/format.ts';
+import { type Entry, type Geometry, indexAt, type Word64 } from '../machine/format/format.ts';
 import type { WalkedFormat } from '../machine/format/judge.ts';
 import type { GuestContext } from '../machine/guest.ts';
-import {
-  enter,
-  Instruction,
-  invept,
-  inveptAll,
-  vmcall,
-  vmwrite,
-  zeroFrame,
-} from '../machine/instruction.ts';
+import { Instruction, vmcall, zeroFrame } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
-import { EPTP_ACCESS_DIRTY, eptp, Field } from '../machine/vmcs.ts';
 import { completeAct } from '../machine/world-switch.ts';
-import { num, type Routine } from '../runtime/act.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { L1Side } from './nested-l1-side.ts';
 import { ASKED } from './system.ts';
 
 /** EPT01 of explorations: 16 pages below one leaf table, of 256 that there might be. */
@@ -64,13 +50,15 @@ export type L1Operation = (cpu: GuestContext, range: PageRange) => Routine<void>
 
 export class GeneralL1 {
   readonly #format: WalkedFormat;
+  readonly #side: L1Side;
   /** What L1 may do on a CPU that runs no guest of its own. */
   readonly operations: Readonly<Record<string, L1Operation>>;
   /** What a guest may ask it to do on the CPU that runs this guest. */
   readonly asked: Readonly<Record<string, (cpu: GuestContext) => Routine<void>>>;
 
-  constructor(format: WalkedFormat) {
+  constructor(format: WalkedFormat, side: L1Side) {
     this.#format = format;
+    this.#side = side;
     const leaf = (page: number, place: number, write = true): Entry =>
       this.#leaf(page, place, { write, used: false });
     this.operations = {
@@ -88,12 +76,12 @@ export class GeneralL1 {
       recycle: (cpu, range) => this.#recycle(cpu, range),
     };
     this.asked = {
-      flush: (cpu) => flushAll(cpu),
-      'flush-one': (cpu) => flushOne(cpu),
-      'root-a': (cpu) => setRoot(cpu, ROOT_A),
-      'root-b': (cpu) => setRoot(cpu, ROOT_B),
-      'root-nowhere': (cpu) => setRoot(cpu, NOWHERE),
-      'root-a-other-flags': (cpu) => setRoot(cpu, ROOT_A, EPTP_ACCESS_DIRTY),
+      flush: (cpu) => side.flushAll(cpu),
+      'flush-one': (cpu) => side.flushOne(cpu, ROOT_A),
+      'root-a': (cpu) => side.setRoot(cpu, ROOT_A),
+      'root-b': (cpu) => side.setRoot(cpu, ROOT_B),
+      'root-nowhere': (cpu) => side.setRoot(cpu, NOWHERE),
+      'root-a-other-flags': (cpu) => side.setRoot(cpu, ROOT_A, 'other flags'),
     };
   }
 
@@ -158,7 +146,7 @@ export class GeneralL1 {
   /** Takes a table away, flushes, and makes a new one of its page. */
   *#recycle(cpu: GuestContext, range: PageRange): Routine<void> {
     yield* this.#links(cpu, range, () => this.#format.empty);
-    yield* flushAll(cpu);
+    yield* this.#side.flushAll(cpu);
     yield* zeroPage(cpu, this.#tableOf(range.first));
     yield* this.#leaves(cpu, range, (page) =>
       this.#leaf(page, SECOND_PLACES, { write: true, used: true }),
@@ -176,12 +164,12 @@ export class GeneralL1 {
   *run(cpu: GuestContext, l2: GuestContext): Routine<void> {
     for (;;) {
       cpu.rest(0, 0);
-      if (num(yield enter(cpu, l2, 'l1.enter')) !== 0) {
-        yield* setRoot(cpu, ROOT_A); // it was refused
+      if (!(yield* this.#side.run(cpu, l2))) {
+        yield* this.#side.setRoot(cpu, ROOT_A);
         continue;
       }
       const { act } = l2.top;
-      if (act.op === Instruction.cpuid) yield* flushAll(cpu);
+      if (act.op === Instruction.cpuid) yield* this.#side.flushAll(cpu);
       else if (act.op !== Instruction.vmcall) yield* this.#violation(cpu, l2);
       else if (l2.registers[0] === OwnerCall.done) l2.kill();
       else yield* Object.values(this.asked)[l2.registers[0]! - ASKED]!(cpu);
@@ -206,17 +194,4 @@ function garbled({ lo, hi }: Word64): Word64 {
 
 function* zeroPage(cpu: GuestContext, gfn: number): Routine<void> {
   yield zeroFrame(cpu, gfn, 'l1.zero');
-}
-
-function* flushAll(cpu: GuestContext): Routine<void> {
-  yield inveptAll(cpu, 'l1.flush');
-}
-
-function* flushOne(cpu: GuestContext): Routine<void> {
-  yield invept(cpu, ROOT_A, 'l1.flush-one');
-}
-
-/** `without`: flags of the EPTP that are clear. */
-function* setRoot(cpu: GuestContext, gfn: number, without = 0): Routine<void> {
-  yield vmwrite(cpu, Field.eptp, eptp(gfn, MANUAL_4.levels) - without, 'l1.set-root');
 }

@@ -29,6 +29,8 @@ import { Event } from '../runtime/trace.ts';
 import { rwlock } from '../sync/rwlock.ts';
 import { buildGuestVm, type GuestVm, imageGuest } from './guest-vm.ts';
 import { addVcpus, startVcpus } from './host.ts';
+import { bootGuest, checkedShadow } from './shadow-checked.ts';
+import { GUEST_FRAMES } from './shadow-guest.ts';
 import { type Axes, type Demand, type Design, hostPlatform, type System } from './system.ts';
 import { hostExits, rangesOf, slotsOf } from './tdp.ts';
 
@@ -47,6 +49,7 @@ export const shadow: Design = {
     supervisor: {
       values: ['native', 'emulated'],
       default: 'native',
+      alike: { emulated: 'native' }, // guests of explorations have no instructions
       describe:
         'whether hardware runs supervisor code of the guest (VMX without EPT), or the host ' +
         'emulates it (no VMX: only guests whose program is all there is, as shadow-guest)',
@@ -60,6 +63,7 @@ export const shadow: Design = {
     'emulation of supervisor code: of the instructions that handlers in recordings have',
   ],
   isolates: 'what mirroring the guest’s own tables costs, where no second stage exists',
+  explored: { isFlat: true },
   build(machine, demand, axes, conditions): System {
     if (machine.vendor.id !== 'intel') {
       badInput('design shadow is made of VMX without EPT: it needs a machine that has VMX');
@@ -67,7 +71,9 @@ export const shadow: Design = {
     const platform: Platform = { ...hostPlatform(machine), virt: vmxWithoutEpt };
     const guest = guestOf(machine, demand, axes);
     const vm: Vm = { name: 'guest', platform, vcpus: [] };
-    const own = shadowVm(machine, vm, guest, axes);
+    const isExplored = demand.barePages !== undefined;
+    const memory = isExplored ? [{ first: 0, end: GUEST_FRAMES }] : guest.memory;
+    const own = shadowVm(machine, vm, { contexts: guest.contexts, memory }, axes);
     const { image } = demand;
     const exits = new Map([
       ...hostExits(() => defect('shadow', 'a violation without EPT'), answerOwnerCalls(owner(own))),
@@ -81,9 +87,10 @@ export const shadow: Design = {
     addVcpus(vm, guest.contexts, { root: 0, vpid: 1, virtualIpis }, exits, (cpu, v) =>
       prepareRoot(cpu, v, own),
     );
-    for (const context of guest.contexts) {
+    for (const context of isExplored ? [] : guest.contexts) {
       context.plainFrame = (page) => own.backing.peekFrame(machine.memory, page);
     }
+    if (isExplored) bootGuest(machine, own);
     if (image !== undefined) install(machine, own, guest, image);
     startVcpus(machine, vm);
     return {
@@ -94,13 +101,14 @@ export const shadow: Design = {
         const { tables, books } = own.mmu.bytes((at) => machine.memory.read(at));
         return { tableBytes: tables, bookBytes: books };
       },
+      ...(isExplored ? { checked: checkedShadow(machine, own) } : {}),
     };
   },
 };
 
 function guestOf(machine: Machine, demand: Demand, axes: Axes): GuestVm {
-  const emulated = axes['supervisor'] === 'emulated';
-  const { image } = demand;
+  const { image, barePages } = demand;
+  const emulated = axes['supervisor'] === 'emulated' && barePages === undefined;
   if (emulated && image === undefined) {
     return badInput(
       'design shadow: supervisor=emulated needs a guest that is one program with its own gates, ' +
@@ -115,14 +123,19 @@ function guestOf(machine: Machine, demand: Demand, axes: Axes): GuestVm {
   for (const context of guest.contexts) {
     context.deprivileged = emulated;
     context.direct =
-      image === undefined
+      image === undefined && barePages === undefined
         ? { base: DirectMap.base(firstStage), privilege: SUPERVISOR }
         : { base: 0, privilege: USER };
   }
   return guest;
 }
 
-function shadowVm(machine: Machine, vm: Vm, guest: GuestVm, axes: Axes): ShadowVm {
+function shadowVm(
+  machine: Machine,
+  vm: Vm,
+  guest: Pick<GuestVm, 'contexts' | 'memory'>,
+  axes: Axes,
+): ShadowVm {
   const { platform } = vm;
   const { firstStage } = machine.translator;
   const backing = new AnonymousBacking(platform, slotsOf(guest.memory));

@@ -15,6 +15,8 @@ import type { Platform } from '../hypervisor/platform.ts';
 import { virtOf } from '../hypervisor/virt/index.ts';
 import type { HostileHardware, Spaces } from '../machine/explored/adversary.ts';
 import type { Geometry } from '../machine/format/format.ts';
+import type { GuestContext } from '../machine/guest.ts';
+import { Instruction } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
@@ -121,6 +123,12 @@ export interface DirtyLog {
 /** An operation that a thread of the host may perform on a range of guest pages. */
 export type Operation = (cpu: Context, range: PageRange) => Routine<void>;
 
+/**
+ * Acts of host threads on a frame that was taken from the pool a moment ago: who could reach it
+ * still was found when it was free.
+ */
+export const FRESH: readonly number[] = [Instruction.zeroFrame];
+
 /** Hypercalls from this number on name what `Checked.asked` lists. */
 export const ASKED = 64;
 
@@ -134,6 +142,13 @@ export interface GuestUse {
   readonly hardware: HostileHardware;
   /** Whether some CPU holds a lock. */
   readonly locked: boolean;
+}
+
+/** The kernel of a guest that has page tables of its own: what it is asked for it does itself. */
+export interface CheckedKernel {
+  readonly asked: Readonly<Record<string, (cpu: GuestContext) => Routine<void>>>;
+  /** An access of a program; false: the kernel's tables do not permit it. */
+  access(cpu: GuestContext, page: number, kind: 'read' | 'write'): Routine<boolean>;
 }
 
 /** A system as a checker sees it. */
@@ -157,6 +172,11 @@ export interface Checked {
   misuse(view: View, page: number, frame: number, rights: number): string | undefined;
   /** Whether at most one frame per page may be usable at any instant, on all CPUs together. */
   readonly exclusive: boolean;
+  /**
+   * Flushes are broadcasts, which no interrupt comes with: a CPU has answered one when accesses by
+   * what it drops are over, so stores of guests do not linger in its buffer.
+   */
+  readonly broadcasts?: boolean;
   /** Labels of waits at which no lock may be held. */
   readonly freeHanded: readonly string[];
   /** Objects that only the code of one hart changes; their fields are part of its local state. */
@@ -177,6 +197,8 @@ export interface Checked {
   readonly lacks?: readonly string[];
   /** What the guest's hypervisor may be asked for by a hypercall: number `ASKED` and on. */
   readonly asked?: readonly string[];
+  /** Guests with page tables of their own. */
+  readonly kernel?: CheckedKernel;
   /** Labels of what goes on for ever when it is done again and again; `run.enter` unless given. */
   readonly repeated?: readonly string[];
   /** What the operations do, by specification; only of systems that say when they begin. */
@@ -228,6 +250,8 @@ export interface Design {
     readonly secondStage?: Geometry;
     /** Whose processors explorations have; Intel's unless given. */
     readonly vendor?: 'intel' | 'amd';
+    /** There is no second stage: hardware walks first-stage tables that the hypervisor makes. */
+    readonly isFlat?: true;
     /** What the modelled system itself breaks; a check of that is expected to find it. */
     readonly breaks?: readonly KnownBroken[];
   };

@@ -25,11 +25,14 @@ import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
-import type { Checked, Operation } from './system.ts';
+import { type Checked, FRESH, type Operation } from './system.ts';
 
-/** What may be done to a TDP MMU by threads of its host, and what it promises. */
+/** What a flush by requests does, and a broadcast does not. */
+const OF_KICKS = ['flush.kick', 'flush.wait', 'run.flush'];
+
 export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageRange[]): Checked {
   const { platform, backing } = mmu;
+  const isBroadcast = mmu.vm.sharedTag !== undefined;
   const pages = memory.reduce((most, { end }) => Math.max(most, end), 0);
   const copies = mmu.logging === undefined ? 0 : platform.arena.take(pages * 8);
   const fetches = mmu.nx === undefined ? undefined : new Fetches(platform, pages);
@@ -68,6 +71,8 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       return now === frame ? undefined : backedBy(now);
     },
     exclusive: true,
+    broadcasts: isBroadcast,
+    lacks: isBroadcast ? OF_KICKS : [],
     freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
     promises: [
@@ -77,7 +82,11 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       ...tdpLogged(mmu, copies),
       ...nxPromises(mmu, fetches, pages),
     ],
+<<<<<<< HEAD
     lacks: mmu.nx === undefined ? NX_LABELS : [],
+=======
+    silent: FRESH,
+>>>>>>> main
     structures: platform.arena.placed,
     oracle: tdpOracle(mmu, pages),
   };

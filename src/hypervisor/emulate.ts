@@ -3,9 +3,10 @@
  * to the guest's registers (which are in the hypervisor's hands while the guest does not run), the
  * instruction pointer through its control block.
  */
+import { join } from '../base/bits.ts';
 import { Unit } from '../machine/preset/price.ts';
 import { completeAct } from '../machine/world-switch.ts';
-import type { Routine } from '../runtime/act.ts';
+import { type Act, Op, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -31,4 +32,12 @@ export function* emulateCpuid(cpu: Context, v: Vcpu): Routine<void> {
 /** An interrupt for the host: its handler ran as soon as the thread unmasked; nothing is left. */
 export function* ignoreInterrupt(_cpu: Context, _v: Vcpu): Routine<void> {
   // The exit itself was the point: the next entry services requests.
+}
+
+/**
+ * Whether a guest's act on a word will change it, where nobody else can change what is there: a
+ * compare-and-swap that fails is no write. The act itself fetches the line.
+ */
+export function willStore(cpu: Context, { op, seenLo, seenHi }: Act, at: number): boolean {
+  return op !== Op.cas || cpu.peek(at) === join(seenLo, seenHi);
 }

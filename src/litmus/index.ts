@@ -1,10 +1,12 @@
 /** The litmus programs. */
 
 import { kpopLitmus } from './kpop.ts';
+import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
+import { shadowLitmus } from './shadow.ts';
 import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 import { tdpHugeLitmus } from './tdp-huge.ts';
@@ -19,8 +21,10 @@ export const litmusPrograms: readonly Litmus[] = [
   ...tdpNxLitmus,
   ...tdpSlotsLitmus,
   ...nestedLitmus,
+  ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopHugeLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,
 ];

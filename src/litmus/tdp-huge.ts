@@ -7,7 +7,7 @@ import { host, type Litmus, write } from './litmus.ts';
 const PAGES = 4;
 const HUGE = { pages: PAGES, hostPages: '2m' } as const;
 const BLOCK = { first: 0, end: 2 };
-const FLUSH = ['flush.kick'];
+const FLUSH = ['flush.kick|kpop.kick.send'];
 
 const maps: readonly Litmus[] = [
   {
@@ -37,7 +37,7 @@ const maps: readonly Litmus[] = [
     mapped: BLOCK,
     guests: [[write(1)]],
     hosts: [[host('unmap', 0)]],
-    sometimes: ['tdp.zap.clear-huge', ...FLUSH],
+    sometimes: ['tdp.zap.clear-huge|kpop.split.link', ...FLUSH],
   },
 ];
 

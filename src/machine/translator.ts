@@ -69,6 +69,8 @@ export interface Tables {
   readonly secondStage?: WalkedFormat | undefined;
   /** The same under guests of guests; explorations give those smaller tables. */
   readonly nestedStage?: WalkedFormat | undefined;
+  /** Of guests' own tables and of a shadow of them; long mode's unless given. */
+  readonly firstStage?: WalkedFormat | undefined;
   /** Levels of the manual's tables: of the second stage, and of guests' own. */
   readonly levels?: { readonly second: number; readonly first: number } | undefined;
 }
@@ -126,7 +128,7 @@ export class Translator {
   /** Format under guests of level 1, and under guests of guests: one and the same on real CPUs. */
   readonly secondStage: WalkedFormat;
   readonly nestedStage: WalkedFormat;
-  readonly firstStage;
+  readonly firstStage: WalkedFormat;
   readonly #m: Machine;
   readonly #walkers: Walkers;
   readonly #nestedWalkers: Walkers;
@@ -139,7 +141,8 @@ export class Translator {
   /** #PF error code of the last `linear` that said 'guest'. */
   guestFaultCode = 0;
 
-  constructor(machine: Machine, { secondStage, nestedStage, levels = DEFAULT_LEVELS }: Tables) {
+  constructor(machine: Machine, tables: Tables) {
+    const { secondStage, nestedStage, firstStage, levels = DEFAULT_LEVELS } = tables;
     const { maxPhyBits } = machine.preset;
     const { indexBits } = MANUAL_4;
     const second = { levels: levels.second, indexBits };
@@ -147,7 +150,7 @@ export class Translator {
     this.#log = new ModificationLog(machine);
     this.secondStage = secondStage ?? machine.vendor.secondStage(second, maxPhyBits);
     this.nestedStage = nestedStage ?? this.secondStage;
-    this.firstStage = firstStageOf(levels.first, maxPhyBits);
+    this.firstStage = firstStage ?? firstStageOf(levels.first, maxPhyBits);
     this.#walkers = this.#walkersOf(this.secondStage);
     this.#nestedWalkers =
       this.nestedStage === this.secondStage ? this.#walkers : this.#walkersOf(this.nestedStage);

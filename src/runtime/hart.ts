@@ -34,7 +34,9 @@ export const Effect = {
   signal: 2,
   /** a = space or -1 for all, b = page or -1 for all: cached translations are dropped here. */
   invalidate: 4,
-  /** An invalidation by a guest hypervisor has retired here. */
+  /** a = hart: everything cached there is dropped, by a broadcast from here. */
+  invalidateAt: 6,
+  /** An invalidation by a guest of what its tables say has retired here; a = page or -1 for all. */
   guestFlush: 5,
 } as const;
 
@@ -121,8 +123,8 @@ export interface Adversary {
   /** The hart went from one local state to another: on leaving guest mode what it cached stays. */
   afterMove(set: number, before: HartView, after: HartView): number;
   invalidate(set: number, space: number, page: number): number;
-  /** A guest hypervisor's invalidation retired at the hart. */
-  guestFlush(set: number): number;
+  /** A guest's own invalidation retired at the hart, of a page or (-1) of all. */
+  guestFlush(set: number, page: number): number;
   /** Entries that hardware may cache by itself now, each a move; an eager one has some. */
   fills(set: number, view: HartView): readonly number[];
   /** The set with one more entry. */

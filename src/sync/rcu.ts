@@ -51,10 +51,12 @@ export class Rcu {
    */
   *defer(cpu: Context, frame: number): Routine<void> {
     const collecting = this.#base + cpu.seat * this.#stride;
+    cpu.attempt('rcu');
     const count = cpu.read(collecting);
     cpu.write(collecting + 8 + count * 8, frame);
     cpu.write(collecting, count + 1);
     yield* this.advance(cpu, count + 1 === CAPACITY ? 'wait' : 'try');
+    cpu.conclude('rcu', 0);
   }
 
   /** For onlookers: where each CPU keeps the mode that reader `reader` had. */
@@ -121,7 +123,9 @@ export class Rcu {
     for (let i = 0; i <= count; i++) cpu.write(to + i * 8, cpu.read(from + i * 8));
     cpu.write(from, 0);
     for (let i = 0; i < this.#readers.length; i++) {
+      cpu.attempt('rcu.reader');
       cpu.write(snapshot + i * 8, num(yield cpu.load(this.#readers[i]!.mode, 'rcu.snapshot')));
+      cpu.conclude('rcu.reader', 0);
     }
   }
 }

@@ -32,7 +32,26 @@ describe.each(['tdp-npt', 'kpop-npt'])('%s', (design) => {
   });
 });
 
+describe.each([
+  ['tdp-npt:flush=broadcast', ['write-unmap', 'stay-unmap', 'fault-unmap']],
+  ['nested-npt', ['write-unmap', 'write-leave-unmap', 'clear-flush-one', 'move-flush']],
+] as const)('%s', (design, programs) => {
+  test.each(programs)('%s: holds', (litmus) => {
+    const { verdict, message } = lookAt(design, litmus, 'tso');
+    expect([message, verdict]).toEqual(['', 'holds']);
+  });
+});
+
 describe('without one guard', () => {
+  // L1 and L2 have one ASID: what is cached of one must not serve the other.
+  test.each([
+    ['nested.vmrun.flush', /^nested\.promised:/],
+    ['nested.vmexit.flush', /^tlb\.stale:/],
+  ])('nested-npt: %s', (label, promise) => {
+    const weaken = [{ label, how: 'drop' as const }];
+    expect(lookAt('nested-npt', 'write-leave-unmap', 'sc', weaken).message).toMatch(promise);
+  });
+
   test.each<[string, string, Weakening['how'], string, MemoryOrder]>([
     // What the next VMRUN is to drop is not written down.
     ['tdp-npt', 'run.flush', 'drop', 'write-unmap', 'sc'],
@@ -42,6 +61,9 @@ describe('without one guard', () => {
     ['kpop-npt', 'kpop.enter.fence', 'unordered', 'write-leave-unmap', 'tso'],
     ['tdp-npt', 'flush.wait', 'drop', 'write-unmap', 'sc'],
     ['kpop-npt', 'kpop.kick.wait', 'drop', 'write-unmap', 'sc'],
+    // Invalidations that nobody asks for, and such that nobody waits for.
+    ['tdp-npt:flush=broadcast', 'flush.broadcast', 'drop', 'write-unmap', 'sc'],
+    ['tdp-npt:flush=broadcast', 'flush.sync', 'drop', 'write-unmap', 'sc'],
   ])(
     '%s: %s (%s), %s, %s: a page is used after it was taken',
     (design, label, how, litmus, order) => {

@@ -21,10 +21,10 @@ test.each([
   ['log-start-fault', 'tdp', 'rcu.sync.wait', 'drop', 'tdp.log'],
   ['log-start-fault', 'tdp:log=protect', 'rcu.sync.wait', 'drop', 'tdp.log'],
   // R7: a leaf that is read-only may still be cached writable.
-  ['log-start-write', 'tdp:log=protect', 'flush.wait', 'drop', 'tdp.log'],
-  ['log-start-write', 'tdp', 'flush.wait', 'drop', 'tdp.log'],
-  ['log-harvest-write', 'tdp:log=protect', 'flush.wait', 'drop', 'tdp.log'],
-  ['log-harvest-write', 'tdp', 'flush.wait', 'drop', 'tdp.log'],
+  ['log-start-write', 'tdp:log=protect', 'log.start.wait', 'drop', 'tdp.log'],
+  ['log-start-write', 'tdp', 'log.start.wait', 'drop', 'tdp.log'],
+  ['log-harvest-write', 'tdp:log=protect', 'log.harvest.wait', 'drop', 'tdp.log'],
+  ['log-harvest-write', 'tdp', 'log.harvest.wait', 'drop', 'tdp.log'],
   // R3: hardware sets D between the look and the store.
   ['log-start-write', 'tdp:log=protect', 'log.clear', 'blind', 'tdp.dirty'],
   // A bit that is set between the look and the clearing.

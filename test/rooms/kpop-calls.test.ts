@@ -10,10 +10,7 @@ import {
   FLAG_MORE,
   FUSED_RECORD_BYTES,
   KpopCall,
-  LIST_ELEMENT_BYTES,
-  LIST_HEADER_BYTES,
   LIST_LIMIT,
-  ListHeader,
   PROT_ALL,
   PROT_READ,
   PROT_WRITE,
@@ -24,22 +21,10 @@ import {
 } from '../../src/abi/kpop.ts';
 import { OwnerCall } from '../../src/abi/owner.ts';
 import { Random } from '../../src/base/random.ts';
-import { kpopEntries, kpopGenerations } from '../../src/check/invariant/kpop-entries.ts';
-import { kpopReverse } from '../../src/check/invariant/kpop-reverse.ts';
 import { kpopTree } from '../../src/check/invariant/kpop-tree.ts';
-import { hostView, type View } from '../../src/check/invariant/view.ts';
-import { assemble } from '../../src/design/assemble.ts';
-import { parseDesign } from '../../src/design/index.ts';
-import { DEFAULT_CONDITIONS } from '../../src/experiment/run.ts';
-import type { KpopGuest } from '../../src/guest/l1/kpop.ts';
-import type { Space } from '../../src/hypervisor/mmu/kpop/space.ts';
-import type { GuestContext } from '../../src/machine/guest.ts';
-import { cpuid, vmcall } from '../../src/machine/instruction.ts';
-import { Machine } from '../../src/machine/machine.ts';
-import { intelCascadeLake } from '../../src/machine/preset/intel-cascade-lake.ts';
+import { vmcall } from '../../src/machine/instruction.ts';
 import { num, type Routine } from '../../src/runtime/act.ts';
-import { runTimed } from '../../src/schedule/timed.ts';
-import { forget, madeOf } from './observed.ts';
+import { type Body, intentOf, l1Runs, refused } from './l1-caller.ts';
 
 vi.mock('../../src/hypervisor/backing/anonymous.ts', async (real) =>
   (await import('./observed.ts')).watch(await real<object>(), 'AnonymousBacking' as never),
@@ -54,155 +39,6 @@ vi.mock('../../src/guest/l1/kpop.ts', async (real) =>
 afterEach(() => vi.restoreAllMocks());
 
 const RW = PROT_READ | PROT_WRITE;
-
-/** L1's side of a test: one vCPU of it. */
-class Caller {
-  readonly me: GuestContext;
-  readonly scene: Scene;
-  #page = 0;
-
-  constructor(me: GuestContext, scene: Scene) {
-    this.me = me;
-    this.scene = scene;
-  }
-
-  *setUp(): Routine<void> {
-    this.#page = (yield* this.scene.hypervisor.platform.frames.take(this.me)) * 4096;
-  }
-
-  /** An L1 page that nothing else uses. */
-  page(): Routine<number> {
-    return this.scene.hypervisor.platform.frames.take(this.me);
-  }
-
-  /** Passes a list; the answer. `count` may lie. */
-  *call(
-    operation: number,
-    elements: readonly (readonly [number, number])[],
-    header: { epoch?: number; flags?: number; join?: number; count?: number; at?: number } = {},
-  ): Routine<number> {
-    const { me } = this;
-    const page = this.#page;
-    me.write(page + ListHeader.count, header.count ?? elements.length);
-    me.write(page + ListHeader.epoch, header.epoch ?? 0);
-    me.write(page + ListHeader.flags, header.flags ?? 0);
-    me.write(page + ListHeader.join, header.join ?? 0);
-    elements.forEach(([first, second], i) => {
-      me.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES, first);
-      me.write(page + LIST_HEADER_BYTES + i * LIST_ELEMENT_BYTES + 8, second);
-    });
-    return num(yield vmcall(me, operation, [header.at ?? page], 'test.call'));
-  }
-
-  map(l2gfn: number, l1gfn: number, epoch = 0, prot = RW): Routine<number> {
-    return this.call(KpopCall.map, [[l2gfn, packTarget(l1gfn, prot)]], { epoch });
-  }
-
-  protect(l2gfn: number, prot: number, epoch = 0, pages = 1): Routine<number> {
-    return this.call(KpopCall.protect, [[packTarget(l2gfn, prot), pages]], { epoch });
-  }
-
-  unmap(l2gfn: number, pages = 1, epoch = 0): Routine<number> {
-    return this.call(KpopCall.unmap, [[l2gfn, pages]], { epoch });
-  }
-}
-
-interface Scene {
-  readonly machine: Machine;
-  readonly host: View;
-  readonly space: Space;
-  readonly hypervisor: KpopGuest;
-  /** First L2 page of the data range, the number of L2's pages, and of L1's. */
-  readonly first: number;
-  readonly l2Pages: number;
-  readonly l1Pages: number;
-}
-
-type Body = (l1: Caller) => Routine<void>;
-
-/** Lets each L1 vCPU run a body, to the end of all. */
-function l1Runs(bodies: readonly Body[], design = 'kpop'): Scene {
-  forget();
-  const real = Machine.prototype.guest;
-  const contexts: GuestContext[] = [];
-  const spy = vi.spyOn(Machine.prototype, 'guest').mockImplementation(function spied(
-    this: Machine,
-    level,
-    name,
-  ) {
-    const made = real.call(this, level, name);
-    if (level === 1) contexts.push(made);
-    else made.push(cpuidForEver(made)); // code that a RUN could enter
-    return made;
-  });
-  const vcpus = bodies.length;
-  const { machine } = assemble(parseDesign(design), {
-    preset: intelCascadeLake,
-    cpus: vcpus,
-    trace: { event: () => undefined },
-    softwareScale: 1,
-    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: 0 },
-    conditions: DEFAULT_CONDITIONS,
-  });
-  spy.mockRestore();
-  type Slots = { base: number; pages: number }[];
-  const [l1Slots, l2Slots] = madeOf('AnonymousBacking').map(({ args }) => args[1] as Slots);
-  const last = l2Slots!.at(-1)!;
-  const scene: Scene = {
-    machine,
-    host: hostView(machine.memory),
-    space: madeOf<Space>('Space')[0]!.object,
-    hypervisor: madeOf<KpopGuest>('KpopGuest')[0]!.object,
-    first: l2Slots![1]!.base,
-    l2Pages: last.base + last.pages,
-    l1Pages: l1Slots![0]!.pages,
-  };
-  contexts.forEach((me, i) => {
-    me.kill();
-    const caller = new Caller(me, scene);
-    me.push(
-      (function* l1(): Routine<void> {
-        yield* caller.setUp();
-        yield* bodies[i]!(caller);
-        yield vmcall(me, OwnerCall.done, [], 'test.done');
-      })(),
-    );
-  });
-  expect(runTimed(machine).stuck).toEqual([]);
-  expect(complaints(scene)).toEqual([]);
-  return scene;
-}
-
-function* cpuidForEver(me: GuestContext): Routine<void> {
-  for (;;) yield cpuid(me, 0, 'test.l2');
-}
-
-function complaints({ host, space, l1Pages }: Scene): string[] {
-  return [
-    ...kpopEntries(host, space),
-    ...kpopGenerations(host, space),
-    ...kpopReverse(host, space, l1Pages),
-  ];
-}
-
-/** What L2 may use and L1 has asked for: every leaf place, and the generations. */
-function state({ host, space }: Scene): string {
-  const places = kpopTree(host, space).places.filter(({ table }) => table.level === 0);
-  const shown = places.map(({ page, intent, entry }) => [page, intent, entry.lo, entry.hi]);
-  return JSON.stringify([shown, host.read(space.gen), host.read(space.doneGen)]);
-}
-
-/** The call is refused with this status, and nothing has changed. */
-function* refused(l1: Caller, status: number, call: Routine<number>): Routine<void> {
-  const before = state(l1.scene);
-  expect(yield* call).toBe(status);
-  expect(state(l1.scene)).toBe(before);
-}
-
-function intentOf({ host, space }: Scene, page: number) {
-  const found = kpopTree(host, space).places.filter(({ table }) => table.level === 0);
-  return found.find((place) => place.page === page);
-}
 
 describe('MAP', () => {
   it('the same again is ok; another page or other rights are EBUSY', () => {

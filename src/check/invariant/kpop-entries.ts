@@ -1,9 +1,10 @@
 /**
- * K1 at quiescence: a present hardware entry has a valid intent, maps the frame that backs the
- * intent's L1 page now, and allows no more than the intent. Besides: no intent is locked, every
+ * K1 at quiescence: a present hardware entry has a valid intent, maps the frames that back the
+ * intent's L1 pages now, and allows no more than the intent. Besides: no intent is locked, every
  * flush asked for is finished, and no label waits for one.
  */
 import type { Space } from '../../hypervisor/mmu/kpop/space.ts';
+import { pagesAt } from '../../machine/format/format.ts';
 import { type KpopPlace, kpopTree } from './kpop-tree.ts';
 import { hex, type View } from './view.ts';
 
@@ -14,23 +15,25 @@ export function kpopEntries(view: View, space: Space): string[] {
   for (const place of places) {
     const where = `L2 page ${hex(place.page)} (level ${place.table.level})`;
     if (place.intent.locked) wrong.push(`${where}: its intent is locked, nobody runs`);
-    const fault =
-      place.table.level === 0
-        ? leafFault(view, space, place)
-        : linkFault(place, hardwareOf.get(place.intent.payload * 64) ?? -1);
+    const isLeaf = place.table.level === 0 || place.entry.kind === 'leaf';
+    const fault = isLeaf
+      ? leafFault(view, space, place)
+      : linkFault(place, hardwareOf.get(place.intent.payload * 64) ?? -1);
     if (fault !== undefined) wrong.push(`${where}: ${fault}`);
   }
   return wrong;
 }
 
 function leafFault(view: View, space: Space, place: KpopPlace): string | undefined {
-  const { entry, intent } = place;
+  const { entry, intent, table } = place;
   if (entry.kind !== 'leaf') return undefined;
   const { pfn, read, write, execute } = entry;
   if (intent.state !== 'valid') return `maps frame ${hex(pfn)}, its intent is ${intent.state}`;
-  const frame = space.l1Memory.peekFrame(view, intent.payload);
-  if (pfn !== frame) {
-    return `maps frame ${hex(pfn)}, L1 page ${hex(intent.payload)} is backed by ${hex(frame)}`;
+  for (let i = 0; i < pagesAt(space.format.geometry, table.level); i++) {
+    const l1gfn = intent.payload + i;
+    const frame = space.l1Memory.peekFrame(view, l1gfn);
+    if (pfn + i === frame) continue;
+    return `maps frame ${hex(pfn + i)}, L1 page ${hex(l1gfn)} is backed by ${hex(frame)}`;
   }
   const has = (read ? 1 : 0) + (write ? 2 : 0) + (execute ? 4 : 0);
   if ((has & ~intent.prot) !== 0) return `allows rights ${has}, its intent ${intent.prot}`;

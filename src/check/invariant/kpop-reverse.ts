@@ -6,8 +6,9 @@ import { hex, Onlooker, type View } from './view.ts';
 export function kpopReverse(view: View, space: Space, l1Pages: number): string[] {
   const onlooker = new Onlooker(view);
   const present = new Map<number, string[]>();
+  // A huge entry is in the list of its first page.
   for (const { table, index, intent, entry } of kpopTree(view, space).places) {
-    if (table.level !== 0 || entry.kind !== 'leaf') continue;
+    if (entry.kind !== 'leaf') continue;
     const l1gfn = intent.payload;
     present.set(l1gfn, [...(present.get(l1gfn) ?? []), `${hex(table.header)}[${index}]`]);
   }

@@ -9,13 +9,13 @@ import type { Platform } from '../../hypervisor/platform.ts';
 import type { Vm } from '../../hypervisor/vcpu.ts';
 import type { FramePool, StatePromise } from '../promise.ts';
 import { framesOwned } from './frames-owned.ts';
+import type { Use } from './guest-use.ts';
 import type { SlotBook, SlotCodec } from './kpop-book.ts';
 import { kpopFrames } from './kpop-frames.ts';
 import { kpopL1Promises } from './kpop-l1.ts';
 import { spacePromises } from './kpop-state.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { backingClaim, mmuClaims } from './mmu-frames.ts';
-import type { Use } from './nested-use.ts';
 import { guestView, hex, type View } from './view.ts';
 
 /** What a checker knows of a stack. */

@@ -3,12 +3,14 @@ import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import { protOf, WRITE } from '../../hypervisor/mmu/kpop/leaf.ts';
 import type { Space } from '../../hypervisor/mmu/kpop/space.ts';
 import { hasEnded, type Vm } from '../../hypervisor/vcpu.ts';
+import { pagesAt } from '../../machine/format/format.ts';
 import { RIGHT_WRITE } from '../../machine/format/judge.ts';
+import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { StatePromise } from '../promise.ts';
 import { kpopEntries, kpopGenerations } from './kpop-entries.ts';
 import { kpopFrames } from './kpop-frames.ts';
 import { kpopReverse } from './kpop-reverse.ts';
-import { type KpopPlace, kpopTree } from './kpop-tree.ts';
+import { type KpopPlace, kpopTree, pagesOfPlace } from './kpop-tree.ts';
 import { hex, type View } from './view.ts';
 
 /** What L1 has been told is over, as words per L2 page. */
@@ -52,7 +54,33 @@ export function kpopPromises(vm: Vm, host: KpopHost): readonly StatePromise[] {
       always: (view) => leftOver(view, vm, host),
     },
     kpopFrames(space, vm, l1Pages),
+    ...(space.notesDirty ? [kpopDirty(space, l1Pages)] : []),
   ];
+}
+
+/** D is never lost: what was written to is dirty in an entry, or noted by who took that away. */
+function kpopDirty(space: Space, l1Pages: number): StatePromise {
+  return {
+    id: 'kpop.dirty',
+    title: 'K5: at rest every page of L1 that L2 has written to is known to be dirty',
+    source: 'primer/x86.md 6.2, V3; 6.10, K5, huge split losing D',
+    atRest: (view) => {
+      const dirty = new Set<number>();
+      for (const { entry, intent, table } of kpopTree(view, space).places) {
+        if (entry.kind !== 'leaf' || !entry.dirty) continue;
+        const pages = pagesAt(space.format.geometry, table.level);
+        for (let i = 0; i < pages; i++) dirty.add(intent.payload + i);
+      }
+      const { l1Memory } = space;
+      return Array.from({ length: l1Pages }, (_, l1gfn) => l1gfn)
+        .filter((l1gfn) => {
+          const frame = l1Memory.peekFrame(view, l1gfn);
+          if (frame < 0 || view.read(frame * FRAME_BYTES) === 0) return false;
+          return !dirty.has(l1gfn) && !l1Memory.isMarkedDirty(view, l1gfn);
+        })
+        .map((l1gfn) => `L1 page ${hex(l1gfn)} was written to, nobody knows`);
+    },
+  };
 }
 
 /** What holds of an address space whatever its L1 is. */
@@ -82,8 +110,8 @@ export function spacePromises(space: Space, l1Pages: number): readonly StateProm
 
 function composed(view: View, space: Space): string | undefined {
   for (const place of kpopTree(view, space).places) {
-    const { entry, intent, page, table } = place;
-    if (table.level !== 0 || entry.kind !== 'leaf') continue;
+    const { entry, intent, page } = place;
+    if (entry.kind !== 'leaf') continue;
     // Under the lock the intent is about to become what the entry says already.
     if (intent.locked || space.scope !== 'entry') continue;
     const why = leafWithout(view, space, place);
@@ -92,35 +120,48 @@ function composed(view: View, space: Space): string | undefined {
   return undefined;
 }
 
-function leafWithout(view: View, space: Space, { entry, intent }: KpopPlace): string | undefined {
+function leafWithout(
+  view: View,
+  space: Space,
+  { entry, intent, table }: KpopPlace,
+): string | undefined {
   if (intent.state !== 'valid') return `its intent is ${intent.state}`;
   const more = protOf(entry) & ~intent.prot;
   if (more !== 0) return `with rights ${more} that its intent does not give`;
-  const frame = space.l1Memory.peekFrame(view, intent.payload);
-  if (frame === entry.pfn) return undefined;
-  return `L1 page ${hex(intent.payload)} is in frame ${hex(frame)}`;
+  for (let i = 0; i < pagesAt(space.format.geometry, table.level); i++) {
+    const frame = space.l1Memory.peekFrame(view, intent.payload + i);
+    if (frame !== entry.pfn + i) return `L1 page ${hex(intent.payload + i)} is in ${hex(frame)}`;
+  }
+  return undefined;
 }
 
 /** A page that UNMAP took away for good is mapped, or wanted, again. */
 function resurrected(view: View, space: Space, revoked: Revoked): string | undefined {
-  for (const { table, page, intent, entry } of kpopTree(view, space).places) {
-    if (table.level !== 0 || view.read(revoked.at(page)) === 0) continue;
+  for (const place of kpopTree(view, space).places) {
+    const { intent, entry } = place;
     const mapped = entry.kind === 'leaf' ? `maps frame ${hex(entry.pfn)}` : '';
     const wanted = intent.state === 'valid' ? `has an intent for ${hex(intent.payload)}` : '';
     const what = mapped === '' ? wanted : mapped;
-    if (what !== '') return `L2 page ${hex(page)} ${what}, its UNMAP has returned`;
+    if (what === '') continue;
+    const again = pagesOfPlace(space, place, revoked.pages).find((page) => {
+      return view.read(revoked.at(page)) !== 0;
+    });
+    if (again !== undefined) return `L2 page ${hex(again)} ${what}, its UNMAP has returned`;
   }
   return undefined;
 }
 
 /** A right that PROTECT took away for good is there, or wanted, again. */
 function givenAgain(view: View, space: Space, revoked: Revoked): string | undefined {
-  for (const { table, page, intent, entry } of kpopTree(view, space).places) {
-    if (table.level !== 0) continue;
-    const withdrawn = view.read(revoked.withdrawnAt(page));
+  for (const place of kpopTree(view, space).places) {
+    const { intent, entry } = place;
     const wanted = intent.state === 'valid' ? intent.prot : 0;
-    const again = (protOf(entry) | wanted) & withdrawn;
-    if (again !== 0) return `L2 page ${hex(page)} has rights ${again}, its PROTECT has returned`;
+    const has = protOf(entry) | wanted;
+    if (has === 0) continue;
+    for (const page of pagesOfPlace(space, place, revoked.pages)) {
+      const again = has & view.read(revoked.withdrawnAt(page));
+      if (again !== 0) return `L2 page ${hex(page)} has rights ${again}, its PROTECT has returned`;
+    }
   }
   return undefined;
 }

@@ -5,6 +5,16 @@ import { type Entry, pagesAt } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import type { View } from './view.ts';
 
+/** The pages that a place serves, as far as L2 has them. */
+export function pagesOfPlace(
+  { format }: Space,
+  { table, page }: KpopPlace,
+  pages: number,
+): number[] {
+  const end = Math.min(pages, page + pagesAt(format.geometry, table.level));
+  return Array.from({ length: Math.max(0, end - page) }, (_, i) => page + i);
+}
+
 /** One table page: header, the three frames it consists of, and its flush label. */
 export interface TablePage {
   readonly header: number;

@@ -1,12 +1,11 @@
 /** What `nested` promises: the shadow engine's S1, S2, S4, S5, S7, and N1, N2, N3, N4, N6. */
 
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { Field, fieldAt } from '../../machine/vmcs.ts';
 import type { Released, StatePromise } from '../promise.ts';
 import { type NestedViews, nestedComposition } from './nested-composition.ts';
 import type { NestedParts } from './nested-use.ts';
 import { shadowMarks, shadowReverse, shadowTracking } from './shadow-books.ts';
-import { shadowEntries, shadowPages } from './shadow-pages.ts';
+import { freedShadow, shadowEntries, shadowPages } from './shadow-pages.ts';
 import { isLost, tdpPromises } from './tdp-backing.ts';
 import { guestView, hex, type View } from './view.ts';
 
@@ -74,13 +73,15 @@ function ofPages(
   parts: NestedParts,
   released: (complaints: (view: View) => string[]) => Released,
 ): readonly StatePromise[] {
+  const { vm, l1Pages, pool } = parts;
+  const freed = (view: View): string[] => freedShadow(view, vm.shadow, l1Pages, pool);
   return [
     {
       id: 'nested.freed',
       title: 'S7: no shadow entry leads to a shadow page that is free',
       source: 'primer/x86.md 3.4, S7',
-      released: released((view) => freed(view, parts)),
-      atRest: (view) => freed(view, parts),
+      released: released(freed),
+      atRest: freed,
     },
     {
       id: 'nested.dirty',
@@ -95,18 +96,6 @@ function ofPages(
       always: (view) => tagged(view, parts),
     },
   ];
-}
-
-/** Frames of live shadow pages that the pool could hand out. */
-function freed(view: View, { vm, pool, l1Pages }: NestedParts): string[] {
-  const wrong: string[] = [];
-  for (const { gfn, table, mapped } of shadowPages(view, vm.shadow, l1Pages)) {
-    for (const frame of [table, mapped]) {
-      if (!pool.isFree(view, frame)) continue;
-      wrong.push(`the shadow of L1 table ${hex(gfn)} lies in frame ${hex(frame)}, which is free`);
-    }
-  }
-  return wrong;
 }
 
 /** Pages that were written to, of which neither EPT01, nor the shadow, nor a note says so. */
@@ -126,9 +115,9 @@ function lost(view: View, { vm, l1Pages }: NestedParts): string[] {
   return wrong;
 }
 
-function tagged(view: View, { vm }: NestedParts): string | undefined {
+function tagged(view: View, { vm, rootWord }: NestedParts): string | undefined {
   for (const { vmcs02 } of vm.vcpus) {
-    const root = Math.floor(view.read(fieldAt(vmcs02, Field.eptp)) / FRAME_BYTES);
+    const root = Math.floor(view.read(rootWord(vmcs02)) / FRAME_BYTES);
     if (root === vm.tdp.root) return `VMCS02 in frame ${hex(vmcs02)} has L1's root ${hex(root)}`;
   }
   return undefined;

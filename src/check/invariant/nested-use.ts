@@ -3,18 +3,19 @@
  * L1's last invalidation on that CPU, composed with the frame that backs the L1 page now: never
  * more. L1 may use what the host maps, and cannot write to a table that is shadowed.
  */
-import { StateAt } from '../../hypervisor/mmu/shadow/page.ts';
 import type { ShadowedVm } from '../../hypervisor/nested/state.ts';
-import {
-  type Cached,
-  type HostileHardware,
-  PROMISED,
-  type Walked,
-} from '../../machine/explored/adversary.ts';
 import { RIGHT_USER, RIGHT_WRITE } from '../../machine/format/judge.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { Field, fieldAt } from '../../machine/vmcs.ts';
 import type { FramePool } from '../promise.ts';
+import {
+  type Broken,
+  entriesOf,
+  freeTable,
+  type Usable,
+  type Use,
+  usableFor,
+} from './guest-use.ts';
+import { mustTrap } from './shadow-pages.ts';
 import { hex, type View } from './view.ts';
 
 export interface NestedParts {
@@ -22,25 +23,10 @@ export interface NestedParts {
   readonly pool: FramePool;
   readonly l1Pages: number;
   readonly l2Pages: number;
+  /** Address of the word that names L2's root, in the block in a frame of L0's. */
+  rootWord(frame: number): number;
   /** The promised space of an EPT12 root, by its L1 page. */
   spaceOf(root: number): number;
-}
-
-/** What a CPU can use: its space, and everything cached there. */
-export interface Use {
-  readonly hart: number;
-  readonly space: number;
-  readonly cached: readonly number[];
-  readonly hardware: HostileHardware;
-  readonly locked: boolean;
-}
-
-type Broken = readonly [promise: string, why: string];
-
-/** A page in a frame, with rights. */
-interface Usable {
-  readonly frame: number;
-  readonly rights: number;
 }
 
 export function nestedMisuse(view: View, parts: NestedParts, use: Use): Broken | undefined {
@@ -62,7 +48,7 @@ function misuseByL1(view: View, parts: NestedParts, use: Use): Broken | undefine
       return ['tlb.stale', `may use L1 page ${hex(page)} in frame ${hex(frame)}, not ${hex(now)}`];
     }
     const isWritable = (rights & RIGHT_WRITE) !== 0;
-    if (isWritable && !use.locked && isTracked(view, parts, page)) {
+    if (isWritable && !use.locked && mustTrap(view, parts.vm.shadow, page)) {
       return ['nested.tracked', `may write to L1 page ${hex(page)}, which is shadowed`];
     }
   }
@@ -75,7 +61,7 @@ function misuseByL2(view: View, parts: NestedParts, use: Use): Broken | undefine
   for (const { kind, frame } of mine) {
     if (kind === 'table' && isFree(view, parts, frame)) return freeTable(frame);
   }
-  const eptp12 = view.read(fieldAt(parts.vm.vcpus[use.hart]!.cached, Field.eptp));
+  const eptp12 = view.read(parts.rootWord(parts.vm.vcpus[use.hart]!.cached));
   const promised = parts.spaceOf(Math.floor(eptp12 / FRAME_BYTES));
   for (let page = 0; page < parts.l2Pages; page++) {
     const now = hardware.walk(space, page);
@@ -88,36 +74,6 @@ function misuseByL2(view: View, parts: NestedParts, use: Use): Broken | undefine
     }
   }
   return undefined;
-}
-
-function entriesOf({ cached, hardware, space }: Use): Cached[] {
-  return cached.map((number) => hardware.entry(number)).filter((entry) => entry.space === space);
-}
-
-/** Everything by which a page can be used in a space: its entry now, and what was cached. */
-function usableFor(
-  hardware: HostileHardware,
-  cached: readonly number[],
-  space: number,
-  page: number,
-): Usable[] {
-  const found: Usable[] = [];
-  const add = ({ frame, rights }: Usable): void => {
-    if (frame >= 0 && rights !== 0) found.push({ frame, rights });
-  };
-  add(written(hardware.walk(space, page), space));
-  for (const number of cached) {
-    const entry = hardware.entry(number);
-    if (entry.space !== space || !hardware.covers(entry, page)) continue;
-    if (entry.kind === 'leaf') add(entry);
-    else add(written(hardware.walkBelow(number, page), space));
-  }
-  return found;
-}
-
-/** L1 has not allowed a write that its dirty bit does not tell of; hardware sets its own. */
-function written({ frame, rights, dirty }: Walked, space: number): Usable {
-  return { frame, rights: dirty || space < PROMISED ? rights : rights & ~RIGHT_WRITE };
 }
 
 /** Why L1 has not allowed that a page be used so; undefined if it has. */
@@ -142,18 +98,6 @@ function unpromised(
   return `${what}; since its last flush L1 has mapped ${says}`;
 }
 
-function freeTable(frame: number): Broken {
-  return ['tlb.stale', `may walk the table in frame ${hex(frame)}, which is free`];
-}
-
 function isFree(view: View, { pool }: NestedParts, frame: number): boolean {
   return pool.covers(frame) && pool.isFree(view, frame);
-}
-
-function isTracked(view: View, { vm }: NestedParts, gfn: number): boolean {
-  const { shadow } = vm;
-  if (shadow.peekTracked(view, gfn) === 0) return false;
-  if (shadow.header === 'small') return true;
-  // A leaf table that is out of step is written to without an exit.
-  return shadow.peekPages(view, gfn).some((page) => view.read(page + StateAt.unsync) === 0);
 }

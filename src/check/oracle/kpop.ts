@@ -8,7 +8,7 @@
  * N1-N6). Each MAP, and each page of an UNMAP or PROTECT, has one moment. A fill may always be told
  * to try again, and a MAP may always leave the hardware entry to a later fill.
  */
-import { ALL } from '../../hypervisor/mmu/kpop/leaf.ts';
+import { ALL, PROMOTE } from '../../hypervisor/mmu/kpop/leaf.ts';
 import { hex } from '../invariant/view.ts';
 import type { Call, Specification, Step } from './specification.ts';
 
@@ -37,6 +37,20 @@ export interface KpopState {
 export interface KpopOptions {
   /** Fence that an L2 page's MAP checks and its UNMAP raises. */
   readonly fenceOf: (page: number) => number;
+  /** Pages of a block that hardware may have, or lose, as one; 1 unless given. */
+  readonly block?: number;
+}
+
+/** A MAP as a specification sees it. */
+interface Mapping {
+  readonly page: number;
+  readonly l1gfn: number;
+  readonly prot: number;
+  readonly epoch: number;
+  /** Pages of the intent. */
+  readonly count: number;
+  /** Whether smaller mappings may become one. */
+  readonly promotes: boolean;
 }
 
 type Steps = readonly Step<KpopState>[];
@@ -47,16 +61,20 @@ const STALE = 2 ** 20;
 export class KpopSpecification implements Specification<KpopState> {
   readonly operations = ['map', 'unmap', 'protect', 'fill', 'invalidate', 'access'];
   readonly #fenceOf: (page: number) => number;
+  readonly #block: number;
 
-  constructor({ fenceOf }: KpopOptions) {
+  constructor({ fenceOf, block }: KpopOptions) {
     this.#fenceOf = fenceOf;
+    this.#block = block ?? 1;
   }
 
   steps(state: KpopState, { operation, args }: Call, at: number): Steps {
-    const [a = 0, b = 0, c = 0, d = 0] = args;
+    const [a = 0, b = 0, c = 0, d = 0, count = 1, flags = 0] = args;
     switch (operation) {
-      case 'map':
-        return this.#map(state, { page: a, l1gfn: b, prot: c, epoch: d }, at);
+      case 'map': {
+        const promotes = (flags & PROMOTE) !== 0;
+        return this.#map(state, { page: a, l1gfn: b, prot: c, epoch: d, count, promotes }, at);
+      }
       case 'unmap':
         return this.#unmap(state, { first: a, end: b, epoch: c }, at);
       case 'unmap-more': {
@@ -70,23 +88,22 @@ export class KpopSpecification implements Specification<KpopState> {
       case 'protect':
         return this.#protect(state, { first: a, end: b, prot: c, epoch: d }, at);
       case 'fill':
-        return fill(state, a, b, at);
+        return fill(state, { page: a, needed: b, block: this.#block }, at);
       case 'invalidate':
-        return invalidate(state, a, b, at);
+        return invalidate(state, { first: a, end: b, block: this.#block }, at);
       default:
         return access(state, a, b);
     }
   }
 
   /** First the look-up of the L1 page, then the intent. */
-  #map(
-    state: KpopState,
-    map: { page: number; l1gfn: number; prot: number; epoch: number },
-    at: number,
-  ): Steps {
-    const { page, l1gfn, prot, epoch } = map;
-    if (l1gfn >= state.resident.length) return [{ state, at: 'fault' }];
-    if (at === 0) return [{ state: withResident(state, l1gfn, true), at: 1 }];
+  #map(state: KpopState, map: Mapping, at: number): Steps {
+    const { page, l1gfn, prot, epoch, count } = map;
+    if (l1gfn + count > state.resident.length) return [{ state, at: 'fault' }];
+    if (at === 0) {
+      return made(state, l1gfn, this.#block).map((next) => ({ state: next, at: 1 }));
+    }
+    if (count > 1) return this.#mapHuge(state, map, at);
     const old = state.pages[page]!;
     if (old.l1gfn >= 0) {
       const same = old.l1gfn === l1gfn && old.prot === prot;
@@ -98,11 +115,48 @@ export class KpopSpecification implements Specification<KpopState> {
     return [...this.#install(state, map, at), ...(mayRefuse ? [refused] : [])];
   }
 
-  #install(
-    state: KpopState,
-    { page, l1gfn, prot }: { page: number; l1gfn: number; prot: number },
-    at: number,
-  ): Steps {
+  /**
+   * One intent for several pages: all at once, or none. Where a table of smaller ones stands, even
+   * an empty one, it may be in the way, or the host's page be too small for what is wanted.
+   */
+  #mapHuge(state: KpopState, map: Mapping, at: number): Steps {
+    const { page: first, l1gfn, prot, epoch, count, promotes } = map;
+    const pages = pagesOf(first, first + count);
+    const isSame = pages.map((page, i) => {
+      const { l1gfn: is, prot: has } = state.pages[page]!;
+      return is === l1gfn + i && has === prot;
+    });
+    const isEmpty = pages.map((page) => state.pages[page]!.l1gfn < 0);
+    const steps: Step<KpopState>[] = [{ state, at: 'order' }];
+    if (isSame.every(Boolean)) steps.push({ state, at: 'ok' });
+    if (!isEmpty.every(Boolean)) steps.push({ state, at: 'busy' });
+    if (pages.some((page) => state.fences[this.#fenceOf(page)]! > epoch)) {
+      steps.push({ state, at: 'stale' });
+    }
+    if (pages.some((page) => state.pages[page]!.epoch > epoch)) return steps;
+    if (!pages.every((_, i) => isEmpty[i] === true || (promotes && isSame[i] === true))) {
+      return steps;
+    }
+    if (pages.some((page, i) => isEmpty[i] === true && state.pages[page]!.lingers)) {
+      const ended = pages.reduce(
+        (next, page) => withPage(next, page, finished(next.pages[page]!)),
+        state,
+      );
+      return [...steps, { state: ended, at }];
+    }
+    const wanted = (hardware: number): KpopState =>
+      pages.reduce((next, page, i) => {
+        const old = next.pages[page]!;
+        return withPage(next, page, { ...old, l1gfn: l1gfn + i, prot, hardware });
+      }, state);
+    steps.push({ state: wanted(0), at: 'ok' });
+    if (pages.every((_, i) => state.resident[l1gfn + i])) {
+      steps.push({ state: wanted(prot), at: 'ok' });
+    }
+    return steps;
+  }
+
+  #install(state: KpopState, { page, l1gfn, prot }: Mapping, at: number): Steps {
     const old = state.pages[page]!;
     // Two translations of one page are never live at once: what lingers has to cease first.
     if (old.lingers) return [{ state: withPage(state, page, finished(old)), at }];
@@ -120,7 +174,10 @@ export class KpopSpecification implements Specification<KpopState> {
   ): Steps {
     if (at === 0) return [{ state: this.#withFences(state, first, end, epoch), at: 1 }];
     const count = end - first;
-    if (at <= 2 * count) return removal(state, first + ((at - 1) >> 1), epoch, at);
+    if (at <= 2 * count) {
+      const page = first + ((at - 1) >> 1);
+      return removal(state, { page, epoch, together: blockIn(page, end, this.#block) }, at);
+    }
     const done = at - 2 * count - 1;
     return done === 2 ** count - 1
       ? [{ state, at: 'ok' }]
@@ -147,7 +204,8 @@ export class KpopSpecification implements Specification<KpopState> {
     if (stood <= 2 * count) {
       const page = first + ((stood - 1) >> 1);
       const mayRefuse = state.fences[this.#fenceOf(page)]! > epoch;
-      return change(state, { page, prot, epoch, isRestrictive, mayRefuse }, at);
+      const together = blockIn(page, end, this.#block);
+      return change(state, { page, prot, epoch, isRestrictive, mayRefuse, together }, at);
     }
     const done = stood - 2 * count - 1;
     if (!isRestrictive || done === 2 ** count - 1) {
@@ -185,10 +243,12 @@ export class KpopSpecification implements Specification<KpopState> {
   }
 
   describe({ operation, args }: Call): string {
-    const [a = 0, b = 0, c = 0, d = 0] = args;
+    const [a = 0, b = 0, c = 0, d = 0, count = 1] = args;
     switch (operation) {
-      case 'map':
-        return `map(page ${hex(a)} to L1 page ${hex(b)}, rights ${c}, epoch ${d})`;
+      case 'map': {
+        const size = count > 1 ? `${count} pages from ` : 'page ';
+        return `map(${size}${hex(a)} to L1 page ${hex(b)}, rights ${c}, epoch ${d})`;
+      }
       case 'unmap':
         return `unmap(pages ${hex(a)} to ${hex(b - 1)}, epoch ${c})`;
       case 'protect':
@@ -243,14 +303,56 @@ function finishing(
     });
 }
 
+/** Pages of the block that begins at `page`, if it lies before `end`; else the page alone. */
+function blockIn(page: number, end: number, block: number): readonly number[] {
+  return page % block === 0 && page + block <= end ? pagesOf(page, page + block) : [page];
+}
+
+/** The page alone, and, if they are more, all together: what a huge entry changes at once. */
+function aloneOrTogether(
+  state: KpopState,
+  page: number,
+  together: readonly number[],
+  change: (old: KpopPage) => KpopPage,
+): readonly KpopState[] {
+  const alone = withPage(state, page, change(state.pages[page]!));
+  if (together.length < 2) return [alone];
+  const all = together.reduce(
+    (next, each) => withPage(next, each, change(next.pages[each]!)),
+    state,
+  );
+  return [alone, all];
+}
+
+/** A page gets a frame, or with it the others of the host's huge page. */
+function made(state: KpopState, l1gfn: number, block: number): readonly KpopState[] {
+  const alone = withResident(state, l1gfn, true);
+  if (block < 2 || state.resident[l1gfn]) return [alone];
+  const first = l1gfn - (l1gfn % block);
+  const all = pagesOf(first, first + block).reduce(
+    (next, page) => withResident(next, page, true),
+    state,
+  );
+  return [alone, all];
+}
+
 /** Of one page: hardware's entry first (odd `at`), then the intent (or both at once). */
-function removal(state: KpopState, page: number, epoch: number, at: number): Steps {
+function removal(
+  state: KpopState,
+  {
+    page,
+    epoch,
+    together,
+  }: { readonly page: number; readonly epoch: number; readonly together: readonly number[] },
+  at: number,
+): Steps {
   const old = state.pages[page]!;
   const hasCleared = at % 2 === 0;
   if (old.hardware !== 0) {
     // It was filled again behind the back of who holds its lock: not for any specification.
     if (hasCleared) return [];
-    return [{ state: withPage(state, page, { ...old, hardware: 0 }), at: at + 1 }];
+    const cleared = aloneOrTogether(state, page, together, (p) => ({ ...p, hardware: 0 }));
+    return cleared.map((next) => ({ state: next, at: at + 1 }));
   }
   const next = hasCleared ? at + 1 : at + 2;
   const gone = { ...old, l1gfn: -1, prot: 0, epoch: Math.max(old.epoch, epoch) };
@@ -269,10 +371,11 @@ function change(
     readonly epoch: number;
     readonly isRestrictive: boolean;
     readonly mayRefuse: boolean;
+    readonly together: readonly number[];
   },
   at: number,
 ): Steps {
-  const { page, prot, epoch, isRestrictive, mayRefuse } = call;
+  const { page, prot, epoch, isRestrictive, mayRefuse, together } = call;
   const old = state.pages[page]!;
   const hasNarrowed = at % 2 === 0;
   const next = hasNarrowed ? at + 1 : at + 2;
@@ -280,8 +383,12 @@ function change(
   const going = old.hardware & ~prot;
   if (going !== 0) {
     if (hasNarrowed) return [];
-    const left = { ...old, hardware: old.hardware & prot, withdrawn: old.withdrawn | going };
-    return [{ state: withPage(state, page, left), at: at + 1 }];
+    const left = aloneOrTogether(state, page, together, (p) => ({
+      ...p,
+      hardware: p.hardware & prot,
+      withdrawn: p.withdrawn | (p.hardware & ~prot),
+    }));
+    return left.map((narrowed) => ({ state: narrowed, at: at + 1 }));
   }
   const changed = {
     ...old,
@@ -299,23 +406,40 @@ function change(
  * The intent as it is seen first, without a lock; the look-up of its L1 page, which may by then be
  * wanted no more; and the entry.
  */
-function fill(state: KpopState, page: number, needed: number, at: number): Steps {
+function fill(
+  state: KpopState,
+  { page, needed, block }: { page: number; needed: number; block: number },
+  at: number,
+): Steps {
   const { l1gfn, prot, hardware } = state.pages[page]!;
   if (at === 0) {
     if (l1gfn < 0 || (prot & needed) !== needed) return [{ state, at: 'ask-owner' }];
     return [{ state, at: 1 + 2 * l1gfn }];
   }
   const seen = (at - 1) >> 1;
-  if (at % 2 === 1) return [{ state: withResident(state, seen, true), at: at + 1 }];
+  if (at % 2 === 1) {
+    return made(state, seen, block).map((next) => ({ state: next, at: at + 1 }));
+  }
   const spurious = { state, at: 'retry' };
   const isThere = hardware !== 0 && ((hardware & needed) === needed || (prot & needed) !== needed);
   if (l1gfn !== seen || isThere || !state.resident[seen]) return [spurious];
-  const filled = withPage(state, page, { ...state.pages[page]!, hardware: prot });
-  return [spurious, { state: filled, at: 'filled' }];
+  const first = page - (page % block);
+  const isWhole = pagesOf(first, first + block).every((each) => {
+    const other = state.pages[each]!;
+    const expected = l1gfn + each - page;
+    return other.l1gfn === expected && other.prot === prot && state.resident[expected];
+  });
+  const together = isWhole ? pagesOf(first, first + block) : [page];
+  const filled = aloneOrTogether(state, page, together, (p) => ({ ...p, hardware: prot }));
+  return [spurious, ...filled.map((next) => ({ state: next, at: 'filled' }))];
 }
 
 /** Entries go, then the frames. */
-function invalidate(state: KpopState, first: number, end: number, at: number): Steps {
+function invalidate(
+  state: KpopState,
+  { first, end, block }: { first: number; end: number; block: number },
+  at: number,
+): Steps {
   const count = end - first;
   if (at === 2 * count) return [{ state, at: 'ok' }];
   const l1gfn = first + (at % count);
@@ -326,8 +450,11 @@ function invalidate(state: KpopState, first: number, end: number, at: number): S
     return users.length > 0 ? [] : [{ state: withResident(state, l1gfn, false), at: at + 1 }];
   }
   if (users.length === 0) return [{ state, at: at + 1 }];
-  return users.map((i) => {
-    return { state: withPage(state, i, { ...state.pages[i]!, hardware: 0 }), at };
+  return users.flatMap((i) => {
+    const base = i - (i % block);
+    const together = pagesOf(base, base + block);
+    const dropped = aloneOrTogether(state, i, together, (p) => ({ ...p, hardware: 0 }));
+    return dropped.map((next) => ({ state: next, at }));
   });
 }
 

@@ -10,6 +10,7 @@ import { type Choice, chooseAxes } from '../../design/index.ts';
 import type { Design, KnownBroken } from '../../design/system.ts';
 import { cpusOf, litmusPrograms, needsOf, sizeOf } from '../../litmus/index.ts';
 import type { Litmus } from '../../litmus/litmus.ts';
+import { shadowLitmus } from '../../litmus/shadow.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
@@ -34,6 +35,11 @@ export interface Piece {
   readonly litmus: string;
   readonly memory: MemoryOrder;
   readonly guard: Weakening | undefined;
+  /**
+   * The memory order under which this litmus program is looked at for livelocks and races: the
+   * weakest of those asked for, which has all executions of the others. Its own unless given.
+   */
+  readonly alsoUnder?: MemoryOrder;
   readonly bounds: Bounds;
 }
 
@@ -41,6 +47,8 @@ export interface Piece {
 interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
   /** An axis with a value under which the program is small, and exhausted. */
   readonly unless?: string;
+  /** Entries after which a vCPU is held, where the usual number is one too many. */
+  readonly entries?: number;
 }
 
 /** The fixed budget of a design. */
@@ -60,7 +68,11 @@ export interface Budget {
   readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
   /** Litmus programs that are looked at unless others are named; all unless given. */
   readonly only?: readonly string[];
+<<<<<<< HEAD
   /** Litmus programs that `--deep` looks at, and a check that names them. */
+=======
+  /** Those that are looked at with --deep only, unless they are named. */
+>>>>>>> main
   readonly deep?: readonly string[];
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
@@ -92,6 +104,29 @@ const PROTECTIONS = [
   'write-protect',
   'stay-protect',
   'write-protect-a-while',
+];
+/** Huge intents: the larger ones are looked at by tests, with --deep, and by name. */
+const HUGE_DEEP = [
+  'intent-unmap-unmap',
+  'intent-unmap-protect',
+  'intent-unmap-whole',
+  'intent-write-protect',
+  'intent-write-take',
+  'intent-write-narrow-narrow',
+  'promote-unmap',
+  'promote-fill',
+  'promote-invalidate',
+  'promote-write',
+  'promote-write-map',
+  'intent-unmap-invalidate',
+  'intent-map-map',
+  'huge-write-unmap',
+];
+const HUGE = [
+  'intent-fill-invalidate',
+  'intent-write-unmap',
+  'intent-map-unmap',
+  'intent-small-fills',
 ];
 /** A CPU's log, and the interrupts that empty it, multiply the states. */
 const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
@@ -142,7 +177,6 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     ...USUAL,
     goals: {
       'write-remove-unmap': THREE,
-      'write-write-unmap': THREE,
       'write-invalidate-teardown': THREE_TWICE,
       'yield-fault': { tso: 'all' },
       'yield-unmap': { tso: 1 },
@@ -202,16 +236,23 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'nx-execute-lost',
     ],
   },
+  shadow: {
+    ...USUAL,
+    only: [...shadowLitmus.map(({ id }) => id), 'write-unmap', 'stay-unmap'],
+    goals: { 'pte-move-move': { tso: 2 }, 'link-clear-fault': { tso: 'all' } },
+    covering: {
+      choices: ['unsync=off'],
+      litmus: ['pte-move-flush', 'pte-clear-write', 'link-clear-flush', 'zap-fast-write'],
+    },
+  },
+  'nested-npt': { ...USUAL, only: ['write-unmap', 'write-leave-unmap', 'move-flush'] },
   nested: {
     ...USUAL,
     goals: {
       'write-unmap-invalidate': THREE_TWICE,
       'write-unmap-unmap': THREE,
       'write-invalidate-invalidate': THREE,
-      'write-write-unmap': THREE,
-      'clear-invalidate-tables': THREE,
       'clear-remove-l1-tables': THREE,
-      'write-invalidate-teardown': THREE,
       'write-remove-l1-teardown': THREE,
       'clear-teardown': THREE,
       'zero-table': { tso: 'all' },
@@ -226,8 +267,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'zero-table-teardown': ONCE,
       'zero-table-invalidate-tables': ONCE,
       'zero-root-clear': ONCE,
-      'zero-root': { tso: 3 },
-      'zero-root-fill': { tso: 3 },
+      'zero-root': { tso: 2 },
+      'zero-root-fill': { tso: 2 },
       'root-b-zero-root': { tso: 2 },
       'shared-zero-table': { tso: 2 },
     },
@@ -236,17 +277,19 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   // A guest below a removed table page faults until it is held: more states than time.
   kpop: {
     ...USUAL,
+    deep: HUGE_DEEP,
     goals: {
       'write-unmap-unmap': THREE_TWICE,
       'write-unmap-invalidate': THREE,
-      'write-invalidate-invalidate': THREE,
       'write-map-unmap': THREE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
-      'write-remove-move': ONCE,
-      'write-remove-invalidate': ONCE,
+      'write-remove-move': { sc: 2, tso: 1, entries: 2 },
+      'write-remove-invalidate': { sc: 3, tso: 2, entries: 2 },
       // What PROTECT shares with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
+      ...Object.fromEntries(HUGE.map((id) => [id, { tso: 'all' }])),
+      ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
     },
   },
   'kpop-l1': {
@@ -288,6 +331,8 @@ export interface PlanOptions {
   /** Litmus programs by name; all if undefined. */
   readonly litmus: readonly string[] | undefined;
   readonly deep: boolean;
+  /** Preemptions that are to be exhausted, instead of the fixed budget's. */
+  readonly preemptions?: number | undefined;
   /** Only what is needed to know what guards there are: the defaults, one order, two CPUs. */
   readonly guards?: boolean;
   /** Moves per piece instead of the fixed budget. */
@@ -347,7 +392,11 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     if (wanted !== undefined) return wanted.includes(litmus);
     const { only, deep } = budgetOf(design.id);
+<<<<<<< HEAD
     if (options.deep !== true && deep?.includes(litmus.id) === true) return false;
+=======
+    if (deep?.includes(litmus.id) === true && !options.deep) return false;
+>>>>>>> main
     return only === undefined || only.includes(litmus.id);
   });
   const { memory } = options;
@@ -367,7 +416,8 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     }
     if (isLarge(design.id, litmus, first!)) {
       const goals = budgetOf(design.id).goals[litmus.id];
-      const orders = memory.filter((order) => goals?.[order] !== undefined);
+      const isAsked = options.preemptions !== undefined;
+      const orders = memory.filter((order) => isAsked || goals?.[order] !== undefined);
       add(first!, litmus, orders.length > 0 ? orders : weakest);
       const small = others.filter((choice) => !isLarge(design.id, litmus, choice));
       for (const choice of small) add(choice, litmus, weakest);
@@ -427,20 +477,24 @@ export function pieceOf(
   choice: string,
   litmus: Litmus,
   memory: MemoryOrder,
-  { deep, steps }: PlanOptions,
+  options: PlanOptions,
 ): Piece {
+  const { deep, preemptions, steps } = options;
   const budget = budgetOf(id);
-  const goal = goalOf(id, litmus, choice, memory);
+  const goal = preemptions ?? goalOf(id, litmus, choice, memory);
   const fixed = goal === 'all' ? budget.steps2 : budget.steps3;
+  const isMore = deep || preemptions !== undefined;
+  const { entries = ENTRIES } = goalsOf(id, litmus, choice) ?? {};
   return {
     choice,
     litmus: litmus.id,
     memory,
     guard: undefined,
+    alsoUnder: options.memory.at(-1) ?? memory,
     bounds: {
-      steps: steps ?? fixed * (deep ? DEEP.steps : 1),
+      steps: steps ?? fixed * (isMore ? DEEP.steps : 1),
       goal: goal === 'all' || !deep ? goal : goal + DEEP.preemptions,
-      entries: deep ? DEEP_ENTRIES : ENTRIES,
+      entries: deep ? DEEP_ENTRIES : entries,
       seed: SEED,
     },
   };

@@ -10,7 +10,11 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
+<<<<<<< HEAD
 import { ASKED, type Checked, type Conditions, type Demand } from '../../design/system.ts';
+=======
+import { ASKED, type Checked, type CheckedKernel, type Conditions } from '../../design/system.ts';
+>>>>>>> main
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -28,6 +32,7 @@ import { ept } from '../../machine/format/ept.ts';
 import type { Geometry } from '../../machine/format/format.ts';
 import type { WalkedFormat } from '../../machine/format/judge.ts';
 import { npt } from '../../machine/format/npt.ts';
+import { x86_64 } from '../../machine/format/x86-64.ts';
 import type { GuestContext } from '../../machine/guest.ts';
 import { bell, cpuid, halt, ring, vmcall, work } from '../../machine/instruction.ts';
 import { Machine } from '../../machine/machine.ts';
@@ -86,7 +91,8 @@ export function buildScene(options: SceneOptions): Scene {
   first.memory.show(words);
   const { checked } = first;
   const format = first.machine.translator.secondStage;
-  const oneTag = first.machine.vendor.id === 'amd';
+  const { isFlat = false } = options.choice.design.explored ?? {};
+  const oneTag = first.machine.vendor.id === 'amd' || isFlat;
   const spaces = { ...(checked.spaces ?? fixedSpaces(format, checked.roots)), oneTag };
   const Hardware = options.hardware === 'eager' ? EagerHardware : HostileHardware;
   const hardware = new Hardware(words, spaces);
@@ -176,6 +182,9 @@ export function checkedOf(
   return emptyCopy(choice, nothing, new Int32Array(FRAMES * FRAME_HALVES)).checked;
 }
 
+/** The first stage of guests whose tables are looked at. */
+const FIRST_STAGE = x86_64(MINI);
+
 interface EmptyCopy extends Pick<World, 'machine' | 'memory' | 'notes'> {
   readonly checked: Checked | undefined;
 }
@@ -188,16 +197,17 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
   const freeHanded = new Set<string>();
   const order = { rankOf: (kind: number) => kind, nameOf: (kind: number) => LOCK_CLASSES[kind]! };
   const notes = new Notes(cpus, order, freeHanded);
-  const { secondStage = MINI, vendor = 'intel' } = choice.design.explored ?? {};
+  const { secondStage = MINI, vendor = 'intel', isFlat = false } = choice.design.explored ?? {};
   const machine = new Machine({
     preset: FREE_OF[vendor],
     cpus,
     trace: notes,
     memory,
     lines: FREE_LINES,
-    tlb: () => new ExploredTlb(vendor),
+    tlb: () => new ExploredTlb(vendor, isFlat),
     secondStage: stageOf(secondStage, vendor),
     nestedStage: stageOf(MINI, vendor),
+    firstStage: isFlat ? FIRST_STAGE : undefined,
   });
   const { design, axes } = choice;
   const { checked } = design.build(machine, demandOf(litmus), axes, conditionsOf(litmus));
@@ -234,32 +244,37 @@ function buildCopy({ choice, litmus }: SceneOptions, scratch: Int32Array): Copy 
   checked.begin?.(hosts.map((steps) => steps.map((step) => step.do)));
   guests.forEach((steps, i) => {
     const guest = machine.guests.find((g) => g.homeCpu === i) ?? defect('scene', `no guest ${i}`);
-    guest.push(guestProgram(guest, steps, checked.asked ?? []));
+    guest.push(guestProgram(guest, steps, checked));
   });
   hosts.forEach((steps, i) => {
     machine.hostThread(guests.length + i, `host.${i}`, (me) => hostProgram(me, checked, steps));
   });
   const { privates, roots } = checked;
   const silent = new Set(checked.silent);
-  return { machine, memory, notes, checked, privates, silent, roots };
+  const guestsAtOnce = checked.broadcasts;
+  return { machine, memory, notes, checked, privates, silent, roots, guestsAtOnce };
 }
 
 function* guestProgram(
   cpu: GuestContext,
   steps: readonly GuestStep[],
-  asked: readonly string[],
+  { asked = [], kernel }: Checked,
 ): Routine<void> {
   cpu.vector = function* taken(): Routine<void> {
     yield ring(cpu, TAKEN);
   };
   for (const step of steps) {
     if (step.do === 'leave') yield cpuid(cpu, 0, 'guest.leave');
-    else if (step.do === 'ask') yield vmcall(cpu, callOf(step.what, asked), [], 'guest.ask');
-    else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
+    else if (step.do === 'ask') {
+      if (kernel === undefined) yield vmcall(cpu, callOf(step.what, asked), [], 'guest.ask');
+      else yield* deedOf(step.what, kernel)(cpu);
+    } else if (step.do === 'await') yield cpu.wait([BELL], () => cpu.peek(BELL) > 0, 'guest.await');
     else if (step.do === 'interrupted') {
       yield cpu.wait([TAKEN], () => cpu.peek(TAKEN) > 0, 'guest.interrupted');
     } else if (step.do === 'halt') yield* haltUntilTaken(cpu);
-    else {
+    else if (kernel !== undefined) {
+      if (!(yield* kernel.access(cpu, step.page, step.do))) break; // its kernel ends it
+    } else {
       cpu.began('access', step.page, step.do === 'read' ? 1 : 2);
       if (step.do === 'read') yield cpu.load(step.page * FRAME_BYTES, 'guest.read');
       else yield cpu.store(step.page * FRAME_BYTES, step.value, 'guest.write');
@@ -279,6 +294,10 @@ function* haltUntilTaken(cpu: GuestContext): Routine<void> {
     yield work(cpu, 1, 'guest.woken'); // interrupts are taken here
   }
   cpu.masked = false;
+}
+
+function deedOf(what: string, { asked }: CheckedKernel): CheckedKernel['asked'][string] {
+  return asked[what] ?? badInput(`no kernel can be asked for ${what}`);
 }
 
 function callOf(what: string, asked: readonly string[]): number {

@@ -13,6 +13,7 @@ import {
   LIST_LIMIT,
   ListHeader,
   PROT_ALL,
+  packPage,
   packTarget,
   StatePage,
   Status,
@@ -34,10 +35,17 @@ export type FlushContract = 'visible' | 'request';
 
 type Elements = readonly (readonly [number, number])[];
 
-/** A page of L2 and the page of L1 that is to be there. */
+/** A page of L2 and the page of L1 that is to be there; or a huge page of each, by its number. */
 interface Mapped {
+  /** Number among pages of that order. */
   readonly l2gfn: number;
+  /** First L1 page. */
   readonly l1gfn: number;
+  readonly order: number;
+}
+
+function packed({ l2gfn, order }: Mapped): number {
+  return order === 0 ? l2gfn : packPage(l2gfn * 2 ** order, order);
 }
 
 interface Header {
@@ -57,7 +65,7 @@ export class KpopCalls {
 
   /** MAP as a call of its own; the status of each element. */
   *map(cpu: Context, pages: readonly Mapped[], epoch: number): Routine<readonly number[]> {
-    const elements = pages.map(({ l2gfn, l1gfn }) => [l2gfn, packTarget(l1gfn, PROT_ALL)] as const);
+    const elements = pages.map((page) => [packed(page), packTarget(page.l1gfn, PROT_ALL)] as const);
     const answer = yield* this.#call(cpu, KpopCall.map, elements, { epoch, flags: 0, join: 0 });
     const status = answerStatus(answer);
     const done = status === Status.ok ? elements.length : answerDetail(answer);
@@ -107,11 +115,11 @@ export class KpopCalls {
   /** MAPs that the next RUN applies before it enters L2. */
   fuse(cpu: Context, state: number, pages: readonly Mapped[], epoch: number): void {
     let at = state + StatePage.fused;
-    for (const { l2gfn, l1gfn } of pages) {
+    for (const page of pages) {
       cpu.spend(Unit.listElement, 1);
       cpu.write(at, KpopCall.map);
-      cpu.write(at + 8, l2gfn);
-      cpu.write(at + 16, packTarget(l1gfn, PROT_ALL));
+      cpu.write(at + 8, packed(page));
+      cpu.write(at + 16, packTarget(page.l1gfn, PROT_ALL));
       cpu.write(at + FUSED_RECORD_BYTES - 8, epoch);
       at += FUSED_RECORD_BYTES;
     }

@@ -8,6 +8,7 @@
 import { PROT_EXECUTE, PROT_READ, Status } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
+import { frameOf, levelOf } from '../../hypervisor/backing/huge.ts';
 import { hullOf, type PageRange } from '../../hypervisor/mmu/common.ts';
 import type { Platform } from '../../hypervisor/platform.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
@@ -28,6 +29,7 @@ import {
   slotWord,
   stateOf,
 } from './book/slot.ts';
+import { type HugePages, hugePages, sweepHuge } from './huge-pages.ts';
 import { type FlushContract, KpopCalls } from './kpop-calls.ts';
 
 const L1Words = layout('l1.kpop', {
@@ -55,7 +57,10 @@ export interface KpopGuestOptions {
 /** A MAP or PROTECT that L1 has asked for and not yet seen answered. */
 interface Pending {
   readonly slot: number;
+  /** Number of the L2 page, or of the huge page, among those of its order. */
   readonly l2gfn: number;
+  /** Not 0: a huge page, which is reserved in the book of huge pages. */
+  readonly order: number;
   /** What this vCPU wrote there. */
   readonly word: number;
   readonly l1gfn: number;
@@ -96,6 +101,8 @@ export class KpopGuest {
   readonly platform: Platform;
   readonly backing: AnonymousBacking;
   readonly book: Book;
+  /** L1's huge pages behind L2, if it has any, and the book of them: by number. */
+  readonly huge: HugePages | undefined;
   readonly run: 'fused' | 'separate';
   readonly #batch: number;
   readonly #words: number;
@@ -111,6 +118,7 @@ export class KpopGuest {
     this.run = options.run;
     this.#batch = options.batch;
     this.book = makeBook(platform, memory, book);
+    this.huge = hugePages(options);
     this.#words = platform.arena.place(L1Words);
     this.#lock = spinlock(this.#words + L1Words.at.lock, 'l1.invalidate');
     this.#calls = new KpopCalls(platform, flush);
@@ -133,8 +141,12 @@ export class KpopGuest {
     const epoch = num(yield cpu.load(this.#words + at.epoch, 'l1.fault.epoch')); // F1
     const leaving = num(yield cpu.load(this.#words + at.inProgress, 'l1.fault.leaving')); // F2
     if (leaving !== 0 && (yield* this.#isInHull(cpu, l2gfn))) return;
-    const l1gfn = yield* this.backing.find(cpu, l2gfn); // F3: may sleep, holds nothing
-    if (l1gfn < 0) defect('KpopGuest.fault', `L2 page ${l2gfn} is no memory`);
+    const found = yield* this.backing.find(cpu, l2gfn); // F3: may sleep, holds nothing
+    if (found < 0) defect('KpopGuest.fault', `L2 page ${l2gfn} is no memory`);
+    if (this.huge !== undefined && levelOf(found) > 0) {
+      return yield* this.#faultHuge(cpu, this.huge, l2gfn, frameOf(found), epoch);
+    }
+    const l1gfn = frameOf(found);
     const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
     const { slot, seen } = yield* this.book.insert(cpu, l2gfn, word); // F4
     if (seen !== 0) {
@@ -142,7 +154,7 @@ export class KpopGuest {
       if (isReadOnly(seen)) yield* this.#allowWrite(cpu, { l2gfn, slot }, seen, epoch);
       return;
     }
-    const reserved: Pending[] = [{ slot, l2gfn, word, l1gfn, before: 0 }];
+    const reserved: Pending[] = [{ slot, l2gfn, order: 0, word, l1gfn, before: 0 }];
     // While anything leaves, only what is needed is asked for.
     if (this.#batch > 1 && leaving === 0) yield* this.#reserveAround(cpu, l2gfn, reserved);
     if (this.book.keeps) {
@@ -152,9 +164,39 @@ export class KpopGuest {
         return;
       }
     }
+    yield* this.#ask(cpu, reserved, epoch);
+  }
+
+  /** F6: the reservations are asked for, with the next RUN or by a call. */
+  *#ask(cpu: Context, reserved: readonly Pending[], epoch: number): Routine<void> {
     this.#pending[cpu.seat] = reserved;
     if (this.run === 'fused') this.#calls.fuse(cpu, this.statePage(cpu.seat), reserved, epoch);
-    else yield* this.settle(cpu, yield* this.#calls.map(cpu, reserved, epoch)); // F6
+    else yield* this.settle(cpu, yield* this.#calls.map(cpu, reserved, epoch));
+  }
+
+  /** F4 to F6 for the huge page that backs the faulting one. */
+  *#faultHuge(
+    cpu: Context,
+    { order, book }: HugePages,
+    l2gfn: number,
+    l1gfn: number,
+    epoch: number,
+  ): Routine<void> {
+    const pages = 2 ** order;
+    const number = Math.floor(l2gfn / pages);
+    const first = l1gfn - (l2gfn % pages);
+    const word = slotWord(first, SlotState.pending, cpu.seat);
+    const { slot, seen } = yield* book.insert(cpu, number, word);
+    if (seen !== 0) return; // mapped, or another vCPU is about to
+    const reserved: Pending = { slot, l2gfn: number, order, word, l1gfn: first, before: 0 };
+    if (book.keeps) {
+      yield cpu.fence('l1.fault.barrier');
+      if (num(yield cpu.load(this.#words + L1Words.at.epoch, 'l1.fault.recheck')) !== epoch) {
+        yield this.#withdraw(cpu, reserved);
+        return;
+      }
+    }
+    yield* this.#ask(cpu, [reserved], epoch);
   }
 
   /** F3 and F4 for the rest of the aligned block: populated at once, as a large folio is. */
@@ -162,10 +204,10 @@ export class KpopGuest {
     const first = l2gfn - (l2gfn % this.#batch);
     for (let page = first; page < first + this.#batch; page++) {
       if (page === l2gfn || !this.backing.has(page)) continue;
-      const l1gfn = yield* this.backing.find(cpu, page);
+      const l1gfn = frameOf(yield* this.backing.find(cpu, page));
       const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
       const { slot, seen } = yield* this.book.insert(cpu, page, word);
-      if (seen === 0) reserved.push({ slot, l2gfn: page, word, l1gfn, before: 0 });
+      if (seen === 0) reserved.push({ slot, l2gfn: page, order: 0, word, l1gfn, before: 0 });
     }
   }
 
@@ -177,7 +219,7 @@ export class KpopGuest {
       const valid = slotWord(each.l1gfn, SlotState.valid);
       const isSettled =
         statuses[i] === Status.ok &&
-        won(yield this.book.change(cpu, each, each.word, valid, 'l1.settle.valid'));
+        won(yield this.#bookOf(each).change(cpu, each, each.word, valid, 'l1.settle.valid'));
       // Killed meanwhile: the invalidation has listed the page, its UNMAP removes what MAP
       // installed, and then it empties the slot.
       if (!isSettled) yield this.#withdraw(cpu, each);
@@ -197,11 +239,15 @@ export class KpopGuest {
     const epoch = num(yield cpu.add(this.#words + L1Words.at.epoch, 1, 'l1.invalidate.epoch')) + 1;
     const mapped: PageRange[] = [];
     const killed: Taken[] = [];
+    const taken: Taken[] = []; // huge pages
     for (const range of ranges) {
-      if (yield* this.book.sweep(cpu, range, KILL, killed)) mapped.push(range); // V3
+      let any = yield* this.book.sweep(cpu, range, KILL, killed); // V3
+      if (this.huge !== undefined && (yield* sweepHuge(cpu, this.huge, range, taken))) any = true;
+      if (any) mapped.push(range);
     }
     yield* this.#calls.unmap(cpu, mapped, epoch); // V4
     for (const each of killed) yield this.book.empty(cpu, each);
+    for (const each of taken) yield this.huge!.book.empty(cpu, each);
     for (const range of ranges) {
       for (let gfn = range.first; gfn < range.end; gfn++) yield* this.backing.release(cpu, gfn);
     }
@@ -230,17 +276,22 @@ export class KpopGuest {
     const l1gfn = l1gfnOf(seen);
     const word = slotWord(l1gfn, SlotState.pending, cpu.seat);
     if (!won(yield this.book.change(cpu, place, seen, word, 'l1.allow.reserve'))) return;
-    this.#pending[cpu.seat] = [{ ...place, word, l1gfn, before: seen }];
+    this.#pending[cpu.seat] = [{ ...place, order: 0, word, l1gfn, before: seen }];
     this.#calls.fuseAllow(cpu, this.statePage(cpu.seat), place.l2gfn, epoch);
   }
 
-  /** Whether the invalidations that are under way may cover the page. */
+  /**
+   * Whether the invalidations that are under way may cover the page, or one that would be mapped
+   * with it.
+   */
   *#isInHull(cpu: Context, l2gfn: number): Routine<boolean> {
     yield* lock(cpu, this.#lock, 'l1.fault.hull-lock');
     const first = cpu.read(this.#words + L1Words.at.hullFirst);
     const end = cpu.read(this.#words + L1Words.at.hullEnd);
     yield* unlock(cpu, this.#lock, 'l1.fault.hull-unlock');
-    return l2gfn >= first && l2gfn < end;
+    const pages = this.huge === undefined ? 1 : 2 ** this.huge.order;
+    const page = l2gfn - (l2gfn % pages);
+    return page + pages > first && page < end;
   }
 
   *#open(cpu: Context, ranges: readonly PageRange[]): Routine<void> {
@@ -257,6 +308,16 @@ export class KpopGuest {
 
   /** Unless it was killed: then whoever did empties it. */
   #withdraw(cpu: Context, pending: Pending): Act {
-    return this.book.change(cpu, pending, pending.word, pending.before, 'l1.withdraw.pending');
+    return this.#bookOf(pending).change(
+      cpu,
+      pending,
+      pending.word,
+      pending.before,
+      'l1.withdraw.pending',
+    );
+  }
+
+  #bookOf({ order }: Pending): Book {
+    return order === 0 ? this.book : this.huge!.book;
   }
 }

@@ -139,7 +139,7 @@ export class Blocks {
       }
       const frame = yield* frames.take(cpu);
       yield zeroFrame(cpu, frame, 'backing.zero');
-      if (won(yield cpu.cas(word, GIVEN_BACK, frame + 1, 'backing.install'))) {
+      if (won(yield cpu.cas(word, GIVEN_BACK, frame + 1, 'backing.install-piece'))) {
         cpu.conclude('backing.find', frame + 1);
         return frame;
       }
@@ -164,7 +164,7 @@ export class Blocks {
     if (block === 0) return -1;
     // Whoever loses finds it split: there is no other change.
     if (isHuge(block)) yield cpu.cas(word, block, block + 1, 'backing.block-split');
-    const old = num(yield cpu.exchange(this.#pageWord(gfn), GIVEN_BACK, 'backing.release'));
+    const old = num(yield cpu.exchange(this.#pageWord(gfn), GIVEN_BACK, 'backing.release-piece'));
     return frameIn(old, blockFrame(block) + (gfn % this.size.pages));
   }
 

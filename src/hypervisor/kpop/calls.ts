@@ -20,6 +20,7 @@ import {
   Status,
   targetGfn,
   targetProt,
+  unpackPage,
   unpackVectors,
 } from '../../abi/kpop.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
@@ -28,11 +29,14 @@ import { completeAct } from '../../machine/world-switch.ts';
 import { num, type Routine, won } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
+import { frameOf } from '../backing/huge.ts';
 import { advance, retire } from '../emulate.ts';
 import type { PageRange } from '../mmu/common.ts';
 import { joinFlush } from '../mmu/kpop/flush.ts';
 import { kpopMap, type MapElement } from '../mmu/kpop/map.ts';
+import { type HugeElement, kpopMapHuge } from '../mmu/kpop/map-huge.ts';
 import { kpopProtect, type ProtectElement } from '../mmu/kpop/protect.ts';
+import type { Space } from '../mmu/kpop/space.ts';
 import { loadDying } from '../mmu/kpop/teardown.ts';
 import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -44,6 +48,9 @@ const FIRST_LEGAL_VECTOR = 16;
 const EPOCH_LIMIT = 2 ** 52;
 /** Pages of one UNMAP element: a bound on work that cannot be interrupted. */
 const RANGE_LIMIT = 2 ** 18;
+
+/** Level of the largest leaf that any processor has: 1 GiB. */
+const LARGEST_LEAF = 2;
 
 /** Calls that pass a list. */
 const LISTED: readonly number[] = [KpopCall.map, KpopCall.unmap, KpopCall.protect];
@@ -73,7 +80,7 @@ function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number):
 function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routine<number> {
   if (page % FRAME_BYTES !== 0) return Status.invalid;
   if (num(yield loadDying(cpu, vm.space)) !== 0) return Status.stale;
-  const frame = yield* vm.space.l1Memory.find(cpu, page / FRAME_BYTES);
+  const frame = frameOf(yield* vm.space.l1Memory.find(cpu, page / FRAME_BYTES));
   if (frame < 0) return Status.fault;
   const at = frame * FRAME_BYTES;
   const count = cpu.read(at + ListHeader.count);
@@ -90,7 +97,7 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
   for (let i = 0; i < count; i++) {
     const wanted = mappingOf(vm, elements[i]!, epoch);
     let status: number = Status.invalid;
-    if (wanted !== undefined) status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
+    if (wanted !== undefined) status = num(yield cpu.call(mapOne(cpu, vm.space, wanted)));
     if (status !== Status.ok) return packAnswer(status, i);
   }
   return Status.ok;
@@ -104,12 +111,34 @@ function copyList(cpu: Context, at: number, count: number): Element[] {
   });
 }
 
+function mapOne(cpu: Context, space: Space, wanted: HugeElement): Routine<number> {
+  return wanted.level === 0 ? kpopMap(cpu, space, wanted) : kpopMapHuge(cpu, space, wanted);
+}
+
 /** What an element asks to be mapped; `undefined` if no MAP could ask for that. */
-function mappingOf(vm: KpopVm, element: Element, epoch: number): MapElement | undefined {
-  const l2gfn = element.first;
+function mappingOf(vm: KpopVm, element: Element, epoch: number): HugeElement | undefined {
+  const l1gfn = targetGfn(element.second);
   const prot = targetProt(element.second);
-  if (l2gfn >= vm.l2Pages || (prot & PROT_READ) === 0) return undefined;
-  return { l2gfn, l1gfn: targetGfn(element.second), prot, epoch };
+  if ((prot & PROT_READ) === 0) return undefined;
+  const l2gfn = element.first;
+  if (l2gfn < vm.l2Pages) return { l2gfn, l1gfn, prot, epoch, level: 0, flags: 0 };
+  return hugeMappingOf(vm, l2gfn, { l1gfn, prot, epoch });
+}
+
+/** The same where word 0 says more than a page. */
+function hugeMappingOf(
+  { space, l2Pages }: KpopVm,
+  word: number,
+  rest: Omit<MapElement, 'l2gfn'>,
+): HugeElement | undefined {
+  const page = unpackPage(word);
+  if (page === undefined) return undefined;
+  const level = page.order / space.format.geometry.indexBits;
+  if (!Number.isInteger(level) || level > LARGEST_LEAF) return undefined;
+  const pages = 2 ** page.order;
+  const isAligned = page.gfn % pages === 0 && rest.l1gfn % pages === 0;
+  if (!isAligned || page.gfn + pages > l2Pages) return undefined;
+  return { ...rest, l2gfn: page.gfn, level, flags: page.flags };
 }
 
 function* unmapList(
@@ -234,7 +263,7 @@ function* applyFused(cpu: Context, vm: KpopVm, target: KpopVcpu): Routine<boolea
     const isMap = operation === KpopCall.map;
     const wanted = isMap ? mappingOf(vm, element, epoch) : undefined;
     let status: number = Status.invalid;
-    if (wanted !== undefined) status = num(yield cpu.call(kpopMap(cpu, vm.space, wanted)));
+    if (wanted !== undefined) status = num(yield cpu.call(mapOne(cpu, vm.space, wanted)));
     else if (operation === KpopCall.protect) {
       status = yield* protectList(cpu, vm, [element], epoch);
     }

@@ -1,6 +1,6 @@
 /**
  * L1 stored to one of its EPT12 tables: the page is write-protected in EPT01, so the store exited.
- * L0 performs it on L1's behalf and drops what mirrored the old entry.
+ * L0 drops what mirrors the old entry and performs the store on L1's behalf.
  *
  * The architecture lets stale translations live until L1's INVEPT, so the drop needs no flush of
  * its own for L1's sake (`storeflush=lazy`); but then the host must flush before it takes a page
@@ -14,7 +14,7 @@ import { completeActLike } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
-import { advance } from '../emulate.ts';
+import { advance, willStore } from '../emulate.ts';
 import { flushRemote } from '../flush/request-kick.ts';
 import { isLeaving } from '../mmu/common.ts';
 import { zapWritten } from '../mmu/shadow/zap.ts';
@@ -28,30 +28,30 @@ export function* trackedWrite(cpu: Context, v: Vcpu, gpa: number, vm: ShadowedVm
   if (v.active.guest.top.act.op === Instruction.zeroFrame) return yield* reuse(cpu, v, vm, gfn);
   cpu.spend(Unit.instructionEmulated, 1);
   yield* writeLock(cpu, vm.tdp.lock, 'tracked.lock');
-  const isDone = yield* storeAndDrop(cpu, v, vm, gpa);
+  const isDone = yield* dropAndStore(cpu, v, vm, gpa);
   yield* writeUnlock(cpu, vm.tdp.lock, 'tracked.unlock');
   if (isDone) yield* advance(cpu, v);
 }
 
 /**
- * Under the lock, both: a vCPU that flushes and enters once the new entry can be seen must not find
- * what mirrored the old one, and the page must not leave before it is written. False if it is
- * leaving: L1 tries again.
+ * Under the lock, and the store last: a vCPU that flushes and enters once the new entry can be seen
+ * may need no lock for that (VMRUN), and must not find what mirrored the old one; and the page must
+ * not leave before it is written. False if it is leaving: L1 tries again.
  */
-function* storeAndDrop(cpu: Context, v: Vcpu, vm: ShadowedVm, gpa: number): Routine<boolean> {
+function* dropAndStore(cpu: Context, v: Vcpu, vm: ShadowedVm, gpa: number): Routine<boolean> {
   const gfn = Math.floor(gpa / FRAME_BYTES);
   const offset = gpa % FRAME_BYTES;
   if (yield* isLeaving(cpu, vm.tdp.words, gfn)) return false;
   const frame = yield* vm.tdp.backing.resident(cpu, gfn);
   if (frame < 0) return false;
-  const { act, word } = v.active.guest.top;
+  const { top } = v.active.guest;
   const at = frame * FRAME_BYTES + offset;
-  completeActLike(v.active.guest.top, yield cpu.sameAs(act, at, 'tracked.store'));
-  if (!word.ok) return true; // a compare-and-swap failed: nothing has changed
-  if ((yield* zapWritten(cpu, vm.shadow, gfn, offset / 8)) === 'cached') {
+  const isWrite = willStore(cpu, top.act, at);
+  if (isWrite && (yield* zapWritten(cpu, vm.shadow, gfn, offset / 8)) === 'cached') {
     if (vm.storeFlush === 'now') yield* flushRemote(cpu, v.vm);
     else yield cpu.store(vm.unflushed, 1, 'tracked.unflushed');
   }
+  completeActLike(top, yield cpu.sameAs(top.act, at, 'tracked.store'));
   return true;
 }
 

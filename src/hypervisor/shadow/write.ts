@@ -4,8 +4,8 @@
  * without being used is no longer taken for one.
  *
  * Source: arch/x86/kvm/mmu/mmu.c, kvm_mmu_track_write, detect_write_flooding (facts; primer/x86.md
- * 3.2). The store and the drop are one under the lock here: a vCPU that sees the new entry and
- * flushes must not find what mirrored the old one.
+ * 3.2). Here the store comes last, and under the lock: a vCPU that sees the new entry and flushes
+ * takes no lock where nothing is out of step, and must not find what mirrored the old one.
  */
 import { Instruction } from '../../machine/instruction.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
@@ -14,6 +14,7 @@ import { completeActLike } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
+import { willStore } from '../emulate.ts';
 import { isLeaving } from '../mmu/common.ts';
 import { Role, ShadowPage, StateAt } from '../mmu/shadow/page.ts';
 import { zapEntry } from '../mmu/shadow/zap.ts';
@@ -35,11 +36,11 @@ export function* trackedStore(cpu: Context, v: Vcpu, vm: ShadowVm, gpa: number):
   const frame = (yield* isLeaving(cpu, vm.words, gfn)) ? -1 : yield* vm.backing.resident(cpu, gfn);
   if (frame >= 0) {
     const at = frame * FRAME_BYTES + offset;
+    if (willStore(cpu, top.act, at)) {
+      yield* commitZap(cpu, vm, zapped, yield* written(cpu, vm, gfn, offset / 8, zapped));
+    }
     if (isFill) yield cpu.store(at, 0, 'shadow.write.fill');
     else completeActLike(top, yield cpu.sameAs(top.act, at, 'shadow.write.store'));
-    const isStale =
-      isFill || top.word.ok ? yield* written(cpu, vm, gfn, offset / 8, zapped) : false;
-    yield* commitZap(cpu, vm, zapped, isStale);
   }
   yield* writeUnlock(cpu, vm.lock, 'shadow.write.unlock');
   for (const gone of zapped.frames) vm.mmu.platform.frames.give(cpu, gone);
@@ -55,7 +56,7 @@ function nextWord(v: Vcpu, vm: ShadowVm, gfn: number): number {
   return word;
 }
 
-/** Under the lock: what mirrors the written entry goes; true if TLBs may hold it. */
+/** Under the lock: what mirrors the entry to be written goes; true if TLBs may hold it. */
 function* written(
   cpu: Context,
   vm: ShadowVm,

@@ -34,6 +34,7 @@ export class ExploredActs {
   readonly #cpu: Cpu;
   readonly #tape: Tape;
   readonly #isTso: boolean;
+  readonly #guestsAtOnce: boolean;
   readonly #weak: ReadonlyMap<string, How>;
   /** What each context saw last, by address: only of contexts with a stale label. */
   readonly #lastSeen = new Map<string, { by: number; at: number; lo: number; hi: number }>();
@@ -46,12 +47,17 @@ export class ExploredActs {
     machine: Machine,
     cpu: Cpu,
     tape: Tape,
-    options: { readonly order: MemoryOrder; readonly weaken: readonly Weakening[] },
+    options: {
+      readonly order: MemoryOrder;
+      readonly weaken: readonly Weakening[];
+      readonly guestsAtOnce: boolean;
+    },
   ) {
     this.#tape = tape;
     this.#m = machine;
     this.#cpu = cpu;
     this.#isTso = options.order === 'tso';
+    this.#guestsAtOnce = options.guestsAtOnce;
     this.#weak = new Map(options.weaken.map(({ label, how }) => [label, how]));
   }
 
@@ -91,6 +97,11 @@ export class ExploredActs {
     const { act } = this.#cpu.current!.top;
     if (silent?.has(act.op) !== true || this.#cpu.current !== this.#cpu.host) return false;
     return !this.#weak.has(act.label) && !this.canTakeInterrupt();
+  }
+
+  /** Whether acts of a label do nothing. */
+  isDropped(label: string): boolean {
+    return this.#weak.get(label) === 'drop';
   }
 
   /** Whether the offered wait is over. */
@@ -232,7 +243,7 @@ export class ExploredActs {
   }
 
   #performOrdered(context: Context, frame: Frame): void {
-    if (!this.#isTso) {
+    if (!this.#isTso || (this.#guestsAtOnce && context !== this.#cpu.host)) {
       this.#m.perform(this.#cpu);
       return;
     }

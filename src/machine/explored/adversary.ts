@@ -23,8 +23,7 @@ import {
   type HartView,
   type Translation,
 } from '../../runtime/hart.ts';
-import type { Entry } from '../format/format.ts';
-import { indexAt, pagesAt } from '../format/format.ts';
+import { type Entry, indexAt, pagesAt } from '../format/format.ts';
 import {
   ALL_RIGHTS,
   RIGHT_EXECUTE,
@@ -33,6 +32,7 @@ import {
   RIGHT_WRITE,
   type WalkedFormat,
 } from '../format/judge.ts';
+import { Decoded } from './decoded.ts';
 
 /** Something a CPU may have cached. */
 export interface Cached {
@@ -128,6 +128,7 @@ export class HostileHardware implements Adversary {
   readonly #known: number[] = []; // spaces met so far
   readonly #tables: Uint8Array; // frames that were ever a table, by number
   readonly #upper: Uint8Array; // those that were ever one above the leaf tables
+  readonly #decoded = new Map<WalkedFormat, Decoded>();
   readonly #cached: Cached[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #sets: CachedSet[] = [];
@@ -196,7 +197,16 @@ export class HostileHardware implements Adversary {
     const at = table * FRAME_HALVES + index * 2;
     this.heard?.(at);
     this.heard?.(at + 1);
-    return format.decode({ lo: this.#words[at]!, hi: this.#words[at + 1]! }, level);
+    return this.#decodedBy(format).at(this.#words[at]!, this.#words[at + 1]!, level);
+  }
+
+  #decodedBy(format: WalkedFormat): Decoded {
+    let decoded = this.#decoded.get(format);
+    if (decoded === undefined) {
+      decoded = new Decoded(format);
+      this.#decoded.set(format, decoded);
+    }
+    return decoded;
   }
 
   usable(set: number, wanted: Translation): readonly number[] {
@@ -372,9 +382,15 @@ export class HostileHardware implements Adversary {
     });
   }
 
-  /** A guest hypervisor's own invalidation has taken effect: what its tables said is past. */
-  guestFlush(set: number): number {
-    return this.#without(set, (cached) => cached.space >= PROMISED);
+  /**
+   * A guest's own invalidation has taken effect: what its tables said is past. One of a page drops
+   * every entry of paging-structure caches as well (Intel SDM vol. 3, 4.10.4.1).
+   */
+  guestFlush(set: number, page: number): number {
+    return this.#without(set, (cached) => {
+      if (cached.space < PROMISED) return false;
+      return page < 0 || cached.kind !== 'leaf' || cached.page === page;
+    });
   }
 
   #without(set: number, goes: (cached: Cached) => boolean): number {

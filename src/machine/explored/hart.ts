@@ -9,6 +9,7 @@
  * follows them.
  */
 
+import type { Act } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { Effect, type HartView, Input, type LiveHart, type Tape } from '../../runtime/hart.ts';
 import type { Cpu, InFlight } from '../cpu.ts';
@@ -48,7 +49,8 @@ export class ExploredHart implements LiveHart {
     const tlb = this.#cpu.tlb as ExploredTlb;
     tlb.tape = tape;
     world.memory.attach(tape);
-    this.#acts = new ExploredActs(world.machine, this.#cpu, tape, options);
+    const { guestsAtOnce = false } = world;
+    this.#acts = new ExploredActs(world.machine, this.#cpu, tape, { ...options, guestsAtOnce });
     this.#observer = new Observer(world, this.#cpu, this.#acts, options);
     this.#stale = new StaleWalk(world.machine, options.hardware);
   }
@@ -78,7 +80,7 @@ export class ExploredHart implements LiveHart {
         break;
       case Input.act:
         if (argument !== 0) this.#stale.use(cpu, argument);
-        this.#acts.perform();
+        this.#perform();
         (cpu.tlb as ExploredTlb).use = undefined;
         break;
       case Input.interrupt:
@@ -98,6 +100,36 @@ export class ExploredHart implements LiveHart {
     }
   }
 
+  /** The act that is offered, and what it means beyond this CPU's own words. */
+  #perform(): void {
+    const cpu = this.#cpu;
+    const { current, guest } = cpu;
+    const { act } = current!.top;
+    this.#acts.perform();
+    if (act.op === Instruction.tlbsync && !this.#acts.isDropped(act.label)) this.#synchronise();
+    if (guest !== undefined && current === guest && cpu.guest === undefined) this.#flushed(act);
+  }
+
+  /**
+   * A guest's instruction that flushes has exited: what its tables said before this moment is past
+   * when the instruction retires. What others change from here on is concurrent with it.
+   */
+  #flushed({ op, at, hi }: Act): void {
+    const isAll = op === Instruction.vmrun || (op === Instruction.loadCr3 && hi === 1);
+    if (isAll) this.tape.emit(Effect.guestFlush, -1, 0);
+    else if (op === Instruction.invlpg) this.tape.emit(Effect.guestFlush, at, 0);
+  }
+
+  /** TLBSYNC: broadcast invalidations of this CPU's are over everywhere. */
+  #synchronise(): void {
+    for (const { id, tlb } of this.#world.machine.cpus) {
+      const other = tlb as ExploredTlb;
+      if (!other.isOwed) continue;
+      other.isOwed = false;
+      this.tape.emit(Effect.invalidateAt, id, 0);
+    }
+  }
+
   /** Lets the code run until it offers an act, or all of it has ended. */
   #settle(): void {
     for (;;) {
@@ -109,7 +141,7 @@ export class ExploredHart implements LiveHart {
         continue;
       }
       if (context !== this.#cpu.host && context.top.act.op === Instruction.invept) {
-        this.tape.emit(Effect.guestFlush, 0, 0); // it was emulated, and retires
+        this.tape.emit(Effect.guestFlush, -1, 0); // it was emulated, and retires
       }
       this.#observer.run(context, () => context.advance());
       if (context.finished) this.#world.machine.finished(this.#cpu, context);

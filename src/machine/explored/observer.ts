@@ -21,6 +21,7 @@ import { Instruction } from '../instruction.ts';
 import { FRAME_BYTES } from '../memory.ts';
 import type { ExploredActs } from './acts.ts';
 import type { HostileHardware } from './adversary.ts';
+import type { ExploredTlb } from './tlb.ts';
 import { contextsOf, guestsOf, type World } from './world.ts';
 
 /**
@@ -58,7 +59,7 @@ export class Observer implements Follower {
     this.#hardware = options.hardware;
     this.#forgets = options.forget ?? 'claimed';
     for (const context of contextsOf(world.machine, cpu.id)) context.follower = this;
-    this.#nests = guestsOf(world.machine, cpu.id).some((guest) => guest.level > 1);
+    this.#nests = guestsOf(world.machine, cpu.id).some((guest) => guest.level > 1 || isFlat(guest));
   }
 
   begin(): void {
@@ -184,8 +185,10 @@ export class Observer implements Follower {
 
   #space(): number {
     const { guest } = this.#cpu;
-    if (guest === undefined || !this.#hardware.watches(guest.regime.root)) return -1;
-    return guest.regime.root;
+    if (guest === undefined) return -1;
+    const { root, shadowRoot } = guest.regime;
+    const space = shadowRoot === 0 ? root : shadowRoot;
+    return this.#hardware.watches(space) ? space : -1;
   }
 
   /** The page that the offered act needs, if a guest in a watched space offers one. */
@@ -193,9 +196,10 @@ export class Observer implements Follower {
     const { guest, current } = this.#cpu;
     if (guest === undefined || current !== guest || this.#acts.canTakeInterrupt()) return undefined;
     const { act } = guest.top;
-    if (act.op > Op.and && act.op !== Instruction.zeroFrame) return undefined;
     const space = this.#space();
     if (space < 0) return undefined;
+    if (act.op === Instruction.access) return { space, page: act.at, right: 1 << act.lo };
+    if (act.op > Op.and && act.op !== Instruction.zeroFrame) return undefined;
     const at = act.op === Instruction.zeroFrame ? act.at * FRAME_BYTES : act.at;
     const right = act.op === Op.load ? 1 : 2;
     return { space, page: Math.floor(at / FRAME_BYTES), right };
@@ -212,6 +216,7 @@ export class Observer implements Follower {
     for (const kind of this.#world.notes.held[cpu.id]!) key.add(kind);
     key.add(-4);
     for (const value of this.#acts.state()) key.add(value);
+    for (const { tlb } of this.#world.machine.cpus) key.add((tlb as ExploredTlb).isOwed ? 1 : 0);
     for (const object of this.#world.privates(cpu.id)) addFields(key, object);
   }
 
@@ -229,6 +234,11 @@ export class Observer implements Follower {
     key.add(-5);
     for (const vector of context.apic.inService) key.add(vector);
   }
+}
+
+/** Its own tables are shadowed: what they say may be used until it flushes. */
+function isFlat(guest: GuestContext): boolean {
+  return guest.regime.cr3 !== 0;
 }
 
 /**

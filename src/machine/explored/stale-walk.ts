@@ -6,7 +6,8 @@
 
 import { Op } from '../../runtime/act.ts';
 import type { Cpu } from '../cpu.ts';
-import { OK, READ, USER, type WalkedFormat, WRITE } from '../format/judge.ts';
+import { type Access, OK, READ, USER, type WalkedFormat, WRITE } from '../format/judge.ts';
+import { Instruction } from '../instruction.ts';
 import type { Machine } from '../machine.ts';
 import { FRAME_BYTES, type Memory } from '../memory.ts';
 import { Walker } from '../walk.ts';
@@ -32,9 +33,11 @@ export class StaleWalk {
       return;
     }
     const { act } = cpu.current!.top;
-    const page = Math.floor(act.at / FRAME_BYTES);
+    const isProgram = act.op === Instruction.access;
+    const page = isProgram ? act.at : Math.floor(act.at / FRAME_BYTES);
     const start = { level: cached.level, pfn: cached.frame, rights: cached.rights };
-    const access = act.op === Op.load ? READ : WRITE;
+    const ofWord = act.op === Op.load ? READ : WRITE;
+    const access = isProgram ? (act.lo as Access) : ofWord;
     const walker = this.#walkerOf(this.#hardware.formatOf(cached.space));
     if (walker.walkFrom(start, page, access, USER) !== OK) return;
     tlb.use = { space: cached.space, page, frame: walker.pfn, rights: walker.rights };

@@ -23,6 +23,8 @@ export interface World {
    * touch: they are no moves of their own, but happen with the move before.
    */
   readonly silent?: ReadonlySet<number>;
+  /** Guests' stores do not wait in the store buffer. */
+  readonly guestsAtOnce?: boolean | undefined;
   /** Frames of the second-stage roots whose translations are cached in the most hostile way. */
   readonly roots: readonly number[];
 }

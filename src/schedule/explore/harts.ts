@@ -277,8 +277,12 @@ export class Harts implements Explored {
           this.#touched.queue(a);
           break;
         case Effect.guestFlush:
-          this.#caches[hart] = this.#adversary.guestFlush(this.#caches[hart]!);
+          this.#caches[hart] = this.#adversary.guestFlush(this.#caches[hart]!, a);
           this.#touched.caches(hart, true);
+          break;
+        case Effect.invalidateAt:
+          this.#caches[a] = this.#adversary.invalidate(this.#caches[a]!, -1, -1);
+          this.#touched.caches(a, true);
           break;
         default:
           this.#caches[hart] = this.#adversary.invalidate(this.#caches[hart]!, a, b);

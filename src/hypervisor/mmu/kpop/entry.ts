@@ -14,8 +14,13 @@ import { decodeIntent, type Intent, isDead, isLocked, LOCKED } from './intent.ts
 import { type Space, TableWords } from './space.ts';
 
 const CLASS = lockClass('kpop.entry');
+/** Whether a lock is told to who counts locks: one below another that is held is a part of it. */
+type Told = 'told' | 'part';
 
-/** A place for one page: the words of its intent and its hardware entry, and its table page. */
+/**
+ * A place for one page, or for the pages of one huge intent, by the level of its table page: the
+ * words of its intent and its hardware entry, and its table page.
+ */
 export interface Place {
   readonly table: number;
   readonly index: number;
@@ -43,14 +48,19 @@ export function placeAt(cpu: Context, table: number, index: number): Place {
  * Locks the place and returns its intent as it is under the lock; a dead one is not locked, for it
  * never changes again.
  */
-export function* lockEntry(cpu: Context, space: Space, place: Place): Routine<Intent> {
+export function* lockEntry(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  told: Told = 'told',
+): Routine<Intent> {
   if (space.scope !== 'entry') {
     yield* lock(cpu, space.lock, 'kpop.scope.lock');
     const intent = decodeIntent(num(yield cpu.load(place.intent, 'kpop.entry.look')));
     if (intent.state === 'dead') yield* unlock(cpu, space.lock, 'kpop.scope.unlock');
     return intent;
   }
-  cpu.note(Event.want, CLASS, 0);
+  if (told === 'told') cpu.note(Event.want, CLASS, 0);
   let free = true;
   cpu.attempt('kpop.entry.lock');
   for (;;) {
@@ -63,7 +73,7 @@ export function* lockEntry(cpu: Context, space: Space, place: Place): Routine<In
       continue;
     }
     if (won(yield cpu.cas(place.intent, seen, seen + LOCKED, 'kpop.entry.lock'))) {
-      cpu.note(Event.acquire, CLASS, free ? 0 : 1);
+      if (told === 'told') cpu.note(Event.acquire, CLASS, free ? 0 : 1);
       return decodeIntent(seen);
     }
     cpu.again('kpop.entry.lock');
@@ -76,8 +86,9 @@ export function* unlockEntry(
   space: Space,
   place: Place,
   intent: number,
+  told: Told = 'told',
 ): Routine<void> {
-  if (space.scope === 'entry') cpu.note(Event.release, CLASS, 0);
+  if (space.scope === 'entry' && told === 'told') cpu.note(Event.release, CLASS, 0);
   yield cpu.store(place.intent, intent, 'kpop.entry.unlock');
   if (space.scope !== 'entry') yield* unlock(cpu, space.lock, 'kpop.scope.unlock');
 }
@@ -88,8 +99,61 @@ export function encode(intent: Intent): number {
   return intent.payload * 64 + intent.prot * 8 + states[intent.state] * 2;
 }
 
-/** Takes the hardware entry away; what it was, so that its accessed and dirty bits count. */
-export function* clearHardware(cpu: Context, space: Space, place: Place): Routine<Entry> {
+/**
+ * Takes the hardware entry away and notes what it alone knew: that its pages, the L1 pages from
+ * `l1gfn` on, were written to. What it was.
+ */
+export function* clearHardware(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  l1gfn: number,
+  level = 0,
+): Routine<Entry> {
   const { format } = space;
-  return format.decode(yield cpu.exchangeWord(place.hardware, format.empty, 'kpop.entry.clear'), 0);
+  const old = format.decode(
+    yield cpu.exchangeWord(place.hardware, format.empty, 'kpop.entry.clear'),
+    level,
+  );
+  if (space.notesDirty && old.kind === 'leaf' && old.dirty) {
+    yield* space.l1Memory.markDirty(cpu, l1gfn, level);
+  }
+  return old;
+}
+
+/**
+ * Locks an entry below one that the caller has locked: where one lock serves all entries, it holds
+ * that already. The intent; a dead one is not locked.
+ */
+export function* lockBelow(cpu: Context, space: Space, place: Place): Routine<Intent> {
+  if (space.scope === 'entry') return yield* lockEntry(cpu, space, place, 'part');
+  return decodeIntent(num(yield cpu.load(place.intent, 'kpop.entry.look')));
+}
+
+export function* unlockBelow(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  intent: number,
+): Routine<void> {
+  if (space.scope === 'entry') yield* unlockEntry(cpu, space, place, intent, 'part');
+  else yield cpu.store(place.intent, intent, 'kpop.part.unlock');
+}
+
+/**
+ * The label of a place above the leaf tables that was seen empty, without its lock; -1 if it is
+ * empty no more. Somebody may hold the lock and be about to put a huge intent there, having looked
+ * at the fence before it was raised: then that is waited for.
+ */
+export function* emptyLabel(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  seen: Intent,
+): Routine<number> {
+  if (space.scope === 'entry' && !seen.locked) return seen.payload;
+  const intent = yield* lockEntry(cpu, space, place);
+  if (intent.state === 'dead') return -1;
+  yield* unlockEntry(cpu, space, place, encode(intent));
+  return intent.state === 'empty' ? intent.payload : -1;
 }

@@ -5,7 +5,7 @@
  *
  * Source: primer/x86.md 6.2, epoch fence (proposal; there for MAP only).
  */
-import type { Routine } from '../../../runtime/act.ts';
+import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
 import { raise } from './flush.ts';
@@ -21,6 +21,20 @@ export function* raiseFences(
   for (let gfn = range.first; gfn < range.end; gfn = nextGroup(gfn)) {
     yield* raise(cpu, space.fence(gfn), epoch, label);
   }
+}
+
+/** Whether a call with this epoch comes too late for some page of the range. */
+export function* isFenced(
+  cpu: Context,
+  space: Space,
+  range: PageRange,
+  epoch: number,
+  label: string,
+): Routine<boolean> {
+  for (let gfn = range.first; gfn < range.end; gfn = nextGroup(gfn)) {
+    if (num(yield cpu.load(space.fence(gfn), label)) > epoch) return true;
+  }
+  return false;
 }
 
 /** First page of the next group that shares a fence. */

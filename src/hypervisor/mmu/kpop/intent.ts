@@ -4,6 +4,9 @@
  * be finished before the page may be mapped again (empty), or the child table (table). Dead is
  * terminal and keeps the label of the removal: who meets it walks again from the root.
  *
+ * Above the leaf tables a valid intent is a huge one: it speaks for as many pages as its place
+ * serves, whose L1 pages are consecutive from the payload on.
+ *
  * Source: primer/x86.md 6.1 (proposal). Pure; encodings are numbers below 2^53.
  */
 export const LOCKED = 1;
@@ -22,7 +25,7 @@ export interface Intent {
   readonly locked: boolean;
   /** Rights as PROT_* bits; only of a valid intent. */
   readonly prot: number;
-  /** L1's page, the label (empty, dead), or the address of the child's header divided by 64. */
+  /** L1's (first) page, the label (empty, dead), or the address of the child's header / 64. */
   readonly payload: number;
 }
 

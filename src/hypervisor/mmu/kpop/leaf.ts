@@ -1,10 +1,12 @@
 /** Rights of the ABI as a hardware entry has them. Pure. */
-import { PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE } from '../../../abi/kpop.ts';
+import { MAP_PROMOTE, PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE } from '../../../abi/kpop.ts';
 import type { Entry, Rights, TableFormat } from '../../../machine/format/format.ts';
 
 /** All rights, and the one that PROTECT is for most often: as intents have them. */
 export const ALL = PROT_ALL;
 export const WRITE = PROT_WRITE;
+/** Flag of a MAP that merges smaller intents. */
+export const PROMOTE = MAP_PROMOTE;
 
 export function rightsOf(prot: number): Rights {
   return {
@@ -22,7 +24,7 @@ export function protOf({ kind, read, write, execute }: Entry): number {
 }
 
 /** Accessed and, if it can be, written to: hardware has nothing to add to such an entry. */
-export function leafOf(format: TableFormat, pfn: number, prot: number): Entry {
+export function leafOf(format: TableFormat, pfn: number, prot: number, level = 0): Entry {
   const rights = rightsOf(prot);
-  return format.leaf({ pfn, level: 0, rights, accessed: true, dirty: rights.write });
+  return format.leaf({ pfn, level, rights, accessed: true, dirty: rights.write });
 }

@@ -3,17 +3,22 @@
  * hardware entry of an intent that is already there. Both take one entry lock and no other, and
  * neither ever writes the generation.
  *
- * Steps M1-M5 and the fill of primer/x86.md 6.3 (proposal).
+ * Steps M1-M5 and the fill of primer/x86.md 6.3 (proposal). Huge intents: huge.ts, map-huge.ts.
  */
 import { Status } from '../../../abi/kpop.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
-import { encode, lockEntry, type Place, unlockEntry } from './entry.ts';
+import { frameOf } from '../../backing/huge.ts';
+import { encode, lockEntry, unlockEntry } from './entry.ts';
 import { joinFlush } from './flush.ts';
+import { type FillOutcome, fillHuge, partOf } from './huge.ts';
+import { allows, install } from './install.ts';
 import { decodeIntent, type Intent, validIntent } from './intent.ts';
 import { leafOf, protOf } from './leaf.ts';
 import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
+
+export type { FillOutcome };
 
 export interface MapElement {
   readonly l2gfn: number;
@@ -23,25 +28,24 @@ export interface MapElement {
   readonly epoch: number;
 }
 
-/** What an entry is to say, and what was known of the L1 page before the lock. */
-interface Plan {
-  readonly l1gfn: number;
-  readonly prot: number;
-  readonly pfn: number;
-  /** Of its bucket, to be checked again. */
-  readonly seq: number;
-}
-
 /** Installs one intent; idempotent, and never over a different one. */
 export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routine<number> {
   if (!space.reverse.has(element.l1gfn)) return Status.fault;
   const { l2gfn, l1gfn, prot } = element;
   const page = { first: l2gfn, end: l2gfn + 1 };
+  cpu.attempt('kpop.place');
   const stop = yield* walk(cpu, space, page);
+  if (stop.seen?.state === 'valid') {
+    const status = partOf(space, stop.seen, stop.level, element);
+    cpu.conclude('kpop.place', status);
+    return status;
+  }
   const place = stop.level === 0 ? stop.place : yield* makePlace(cpu, space, page, stop);
+  cpu.conclude('kpop.place', place?.intent ?? 0);
+  if (place === undefined) return yield* kpopMap(cpu, space, element); // a huge intent came
   // M1: the frame with a snapshot of its bucket's sequence; may sleep, holds nothing.
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
-  const pfn = yield* space.l1Memory.find(cpu, l1gfn);
+  const pfn = frameOf(yield* space.l1Memory.find(cpu, l1gfn));
   if (pfn < 0) return Status.fault;
   cpu.attempt('kpop.map');
   for (;;) {
@@ -70,37 +74,12 @@ export function* kpopMap(cpu: Context, space: Space, element: MapElement): Routi
 }
 
 /** The status with which MAP ends at this intent without changing it. */
-function refuse(intent: Intent, element: MapElement): number | undefined {
+export function refuse(intent: Intent, element: MapElement): number | undefined {
   if (intent.state === 'empty') return undefined;
   const same =
     intent.state === 'valid' && intent.payload === element.l1gfn && intent.prot === element.prot;
   return same ? Status.ok : Status.busy;
 }
-
-/**
- * M4: the item first, then the look at the counters. An invalidation either is seen here, or sees
- * the item and then waits for this entry's lock. No barrier stands between the two: the list's bit
- * is taken by a locked operation, after the look of which nothing here is performed earlier, and an
- * invalidation that takes the bit before this one has raised its counter before that.
- */
-function* install(cpu: Context, space: Space, place: Place, plan: Plan): Routine<boolean> {
-  const { reverse } = space;
-  const { l1gfn, prot, pfn, seq } = plan;
-  yield* reverse.add(cpu, l1gfn, place);
-  const moved =
-    num(yield cpu.load(reverse.inProgress(l1gfn), 'kpop.map.in-progress')) !== 0 ||
-    num(yield cpu.load(reverse.seq(l1gfn), 'kpop.map.seq-recheck')) !== seq;
-  if (moved) {
-    yield* reverse.remove(cpu, l1gfn, place, 0);
-    return false;
-  }
-  const leaf = leafOf(space.format, pfn, prot);
-  yield cpu.storeWord(place.hardware, leaf, 'kpop.map.hardware');
-  return true;
-}
-
-/** What a fault of L2 finds: filled from the intent, or L1 must decide. */
-export type FillOutcome = 'filled' | 'retry' | 'ask-owner';
 
 /** Fills the hardware entry of an existing intent: L1 is not involved. */
 export function* kpopFill(
@@ -109,16 +88,21 @@ export function* kpopFill(
   l2gfn: number,
   needed: number,
 ): Routine<FillOutcome> {
-  const { place, level } = yield* walk(cpu, space, { first: l2gfn, end: l2gfn + 1 });
-  if (level > 0) return 'ask-owner';
+  const stop = yield* walk(cpu, space, { first: l2gfn, end: l2gfn + 1 });
+  if (stop.level > 0) {
+    const outcome = yield* fillHuge(cpu, space, l2gfn, needed, stop);
+    return outcome === 'split' ? yield* kpopFill(cpu, space, l2gfn, needed) : outcome;
+  }
+  const { place } = stop;
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
+  if (seen.state === 'dead') return 'retry'; // its table page was removed, or became a huge leaf
   if (seen.state !== 'valid' || !allows(seen, needed)) return 'ask-owner';
   const l1gfn = seen.payload;
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
-  const pfn = yield* space.l1Memory.find(cpu, l1gfn);
+  const pfn = frameOf(yield* space.l1Memory.find(cpu, l1gfn));
   const intent = yield* lockEntry(cpu, space, place);
-  if (intent.state === 'dead') return 'retry'; // its table page was removed
+  if (intent.state === 'dead') return 'retry';
   const hardware = space.format.decode(yield cpu.load(place.hardware, 'kpop.fill.look'), 0);
   const unchanged = intent.state === 'valid' && intent.payload === l1gfn && pfn >= 0;
   const lacking = needed & ~protOf(hardware);
@@ -136,8 +120,4 @@ export function* kpopFill(
   const installed = yield* install(cpu, space, place, { l1gfn, prot: intent.prot, pfn, seq });
   yield* unlockEntry(cpu, space, place, encode(intent));
   return installed ? 'filled' : 'retry';
-}
-
-function allows({ prot }: Intent, needed: number): boolean {
-  return (prot & needed) === needed;
 }

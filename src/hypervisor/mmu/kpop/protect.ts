@@ -15,9 +15,10 @@ import { pagesAt } from '../../../machine/format/format.ts';
 import { num, type Routine, won } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
-import { encode, lockEntry, type Place, unlockEntry } from './entry.ts';
-import { raiseFences } from './fence.ts';
+import { emptyLabel, encode, lockEntry, type Place, unlockEntry } from './entry.ts';
+import { isFenced, raiseFences } from './fence.ts';
 import { nextLabel, raise } from './flush.ts';
+import { splitIntent } from './huge.ts';
 import { type Intent, validIntent } from './intent.ts';
 import { protOf, rightsOf } from './leaf.ts';
 import { type Space, TableWords } from './space.ts';
@@ -49,11 +50,16 @@ export function* kpopProtect(
   if (takesAway(element)) yield* raiseFences(cpu, space, element, epoch, 'kpop.protect.fence');
   for (let gfn = element.first; gfn < end; ) {
     const stop = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
-    if (stop.level > 0) {
+    const next = nextAt(space, gfn, stop);
+    if (stop.level > 0 && stop.seen!.state === 'empty') {
       // Nothing is mapped here; what was, a moment ago, may still be used until its flush is over.
-      joinAt(done, element, stop.seen!.payload);
-      gfn = nextAt(space, gfn, stop);
-    } else if (yield* protectPage(cpu, space, stop.place, gfn, element, done)) gfn++;
+      const label = yield* emptyLabel(cpu, space, stop.place, stop.seen!);
+      if (label < 0) continue;
+      joinAt(done, element, label);
+      gfn = next;
+    } else if (stop.level > 0 && (next > end || gfn !== firstAt(space, gfn, stop))) {
+      yield* splitIntent(cpu, space, stop.place, stop.level); // the range covers a part of it
+    } else if (yield* protectPage(cpu, space, stop, gfn, element, done)) gfn = next;
   }
 }
 
@@ -66,30 +72,38 @@ function joinAt(done: Protected, element: ProtectElement, label: number): void {
   if (takesAway(element)) done.label = Math.max(done.label, label);
 }
 
-/** First page past what a place serves. */
-function nextAt(space: Space, gfn: number, { level }: Stop): number {
-  const span = pagesAt(space.format.geometry, level);
-  return (Math.floor(gfn / span) + 1) * span;
+/** First page of what a place serves, and the first past it. */
+function firstAt(space: Space, gfn: number, { level }: Stop): number {
+  return gfn - (gfn % pagesAt(space.format.geometry, level));
 }
 
-/** False if its table page was removed: walk again. */
+function nextAt(space: Space, gfn: number, stop: Stop): number {
+  return firstAt(space, gfn, stop) + pagesAt(space.format.geometry, stop.level);
+}
+
+/** A page, or all pages of a huge intent. False: walk again. */
 function* protectPage(
   cpu: Context,
   space: Space,
-  place: Place,
+  { place, level }: Stop,
   gfn: number,
   element: ProtectElement,
   done: Protected,
 ): Routine<boolean> {
   const intent = yield* lockEntry(cpu, space, place);
   if (intent.state === 'dead') return false;
+  if (intent.state === 'table') {
+    yield* unlockEntry(cpu, space, place, encode(intent)); // it was split
+    return false;
+  }
   if (intent.state !== 'valid') {
     joinAt(done, element, intent.payload);
     yield* unlockEntry(cpu, space, place, encode(intent));
     return true;
   }
-  const prot = yield* allowed(cpu, space, gfn, element, intent, done);
-  const own = (yield* narrow(cpu, space, place, prot)) ? yield* nextLabel(cpu, space) : 0;
+  const range = { first: gfn, end: gfn + pagesAt(space.format.geometry, level) };
+  const prot = yield* allowed(cpu, space, range, element, intent, done);
+  const own = (yield* narrow(cpu, space, place, prot, level)) ? yield* nextLabel(cpu, space) : 0;
   const tableLabel = place.table + TableWords.at.label;
   // Gone already: perhaps a moment ago, by somebody who is still flushing.
   const label = Math.max(own, num(yield cpu.load(tableLabel, 'kpop.protect.label')));
@@ -99,17 +113,17 @@ function* protectPage(
   return true;
 }
 
-/** The rights that the page gets, its entry locked: none that the fence does not let be added. */
+/** The rights that the pages get, their entry locked: none that a fence does not let be added. */
 function* allowed(
   cpu: Context,
   space: Space,
-  gfn: number,
+  range: PageRange,
   { prot, epoch }: ProtectElement,
   intent: Intent,
   done: Protected,
 ): Routine<number> {
   if ((prot & ~intent.prot) === 0) return prot;
-  if (num(yield cpu.load(space.fence(gfn), 'kpop.protect.epoch')) <= epoch) return prot;
+  if (!(yield* isFenced(cpu, space, range, epoch, 'kpop.protect.epoch'))) return prot;
   done.isStale = true;
   return prot & intent.prot;
 }
@@ -118,15 +132,21 @@ function* allowed(
  * Takes rights from the hardware entry; true if it had any of them. Hardware may set A and D
  * meanwhile: the whole entry is compared.
  */
-function* narrow(cpu: Context, space: Space, place: Place, prot: number): Routine<boolean> {
+function* narrow(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  prot: number,
+  level: number,
+): Routine<boolean> {
   const { format } = space;
   cpu.attempt('kpop.protect.narrow');
   for (;;) {
-    const seen = format.decode(yield cpu.load(place.hardware, 'kpop.protect.look'), 0);
+    const seen = format.decode(yield cpu.load(place.hardware, 'kpop.protect.look'), level);
     const kept = protOf(seen) & prot;
     if (seen.kind !== 'leaf' || kept === protOf(seen)) return false;
     const { pfn, accessed, dirty } = seen;
-    const next = format.leaf({ pfn, level: 0, rights: rightsOf(kept), accessed, dirty });
+    const next = format.leaf({ pfn, level, rights: rightsOf(kept), accessed, dirty });
     if (won(yield cpu.casWord(place.hardware, seen, next, 'kpop.protect.narrow'))) return true;
     cpu.again('kpop.protect.narrow');
   }

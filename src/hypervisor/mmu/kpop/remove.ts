@@ -17,7 +17,7 @@ import type { Stop } from './walk.ts';
 
 /**
  * Unlinks the table page at a place and lists the headers of what was removed; the label that
- * finishes it, -1 if the place itself is dead.
+ * finishes it, -1 if the place itself is dead, or a huge intent's by now.
  */
 export function* removeTable(
   cpu: Context,
@@ -27,10 +27,10 @@ export function* removeTable(
 ): Routine<number> {
   const intent = yield* lockEntry(cpu, space, place);
   if (intent.state === 'dead') return -1;
-  if (intent.state === 'empty') {
-    // Somebody else removed it, and is perhaps still flushing.
+  if (intent.state !== 'table') {
     yield* unlockEntry(cpu, space, place, encode(intent));
-    return intent.payload;
+    // Somebody else removed it, and is perhaps still flushing; or has put it together again.
+    return intent.state === 'empty' ? intent.payload : -1;
   }
   yield cpu.exchangeWord(place.hardware, space.format.empty, 'kpop.remove.unlink');
   const label = yield* nextLabel(cpu, space);
@@ -52,8 +52,8 @@ function* dismantle(
   for (let index = 0; index < 1 << space.format.geometry.indexBits; index++) {
     const place = placeAt(cpu, header, index);
     const intent = yield* lockEntry(cpu, space, place);
-    if (level === 0) {
-      const old = yield* clearHardware(cpu, space, place);
+    if (level === 0 || intent.state === 'valid') {
+      const old = yield* clearHardware(cpu, space, place, intent.payload, level);
       if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place, label);
     }
     yield* unlockEntry(cpu, space, place, deadIntent(label));

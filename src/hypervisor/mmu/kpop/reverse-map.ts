@@ -13,6 +13,10 @@
  *
  * The counters and the list form a store/load pair: the mapper adds its item and then reads the
  * counters, the invalidator raises a counter and then reads the lists (primer/x86.md 6.3, M4/N1).
+ *
+ * A huge entry is in the list of its first L1 page. Where the host has huge pages an invalidation
+ * therefore looks into the list of each block that a huge entry could serve, the largest first, and
+ * the page's own last (`kpopInvalidate`). What is larger than a bucket has counters of its own.
  */
 import { type Act, num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
@@ -23,6 +27,8 @@ import type { Platform } from '../../platform.ts';
 import type { Place } from './entry.ts';
 
 const BUCKET_PAGES = 512;
+/** L1 pages that share counters where huge entries are larger than a bucket. */
+const WIDE_PAGES = BUCKET_PAGES * BUCKET_PAGES;
 /** Headers start cache lines, so a link has room for an index below a header's address. */
 const HEADER_BYTES = 64;
 const INDEXES = 512;
@@ -43,17 +49,22 @@ export class ReverseMap {
   readonly #heads: number;
   readonly #labels: number; // per page: largest label of an entry that was taken off its list
   readonly #pages: number;
+  readonly #wide: number; // buckets of WIDE_PAGES; 0 where there are none
   /** Where the item of an entry lies. */
   readonly #itemOf: (cpu: Context, mapping: Mapping) => number;
 
+  /** `largest`: pages of the largest huge entry that there can be; 1 if none. */
   constructor(
     platform: Platform,
     l1Pages: number,
+    largest: number,
     itemOf: (cpu: Context, mapping: Mapping) => number,
   ) {
     const { arena } = platform;
     this.#pages = l1Pages;
     this.#itemOf = itemOf;
+    const wide = largest > BUCKET_PAGES ? Math.ceil(l1Pages / WIDE_PAGES) : 0;
+    this.#wide = wide === 0 ? 0 : arena.take(wide * BucketWords.bytes);
     this.#buckets = arena.take(Math.ceil(l1Pages / BUCKET_PAGES) * BucketWords.bytes);
     this.#heads = arena.take(l1Pages * 8);
     this.#labels = arena.take(l1Pages * 8);
@@ -110,17 +121,36 @@ export class ReverseMap {
     return { mappings: found, label };
   }
 
-  inProgress(l1gfn: number): number {
-    return this.#bucket(l1gfn) + BucketWords.at.inProgress;
+  /** `pages`: of the entry that is to be installed. */
+  inProgress(l1gfn: number, pages = 1): number {
+    return this.#bucket(l1gfn, pages) + BucketWords.at.inProgress;
   }
 
-  seq(l1gfn: number): number {
-    return this.#bucket(l1gfn) + BucketWords.at.seq;
+  seq(l1gfn: number, pages = 1): number {
+    return this.#bucket(l1gfn, pages) + BucketWords.at.seq;
+  }
+
+  /** An invalidation of a page is to be seen by whoever installs an entry that maps it. */
+  *begin(cpu: Context, l1gfn: number): Routine<void> {
+    if (this.#wide > 0) {
+      yield cpu.add(this.inProgress(l1gfn, WIDE_PAGES), 1, 'kpop.notify.begin-wide');
+    }
+    yield cpu.add(this.inProgress(l1gfn), 1, 'kpop.notify.begin');
+  }
+
+  /** It is over: whoever has looked the page up before looks again. */
+  *end(cpu: Context, l1gfn: number): Routine<void> {
+    yield cpu.add(this.seq(l1gfn), 1, 'kpop.notify.seq');
+    yield cpu.add(this.inProgress(l1gfn), -1, 'kpop.notify.end');
+    if (this.#wide === 0) return;
+    yield cpu.add(this.seq(l1gfn, WIDE_PAGES), 1, 'kpop.notify.seq-wide');
+    yield cpu.add(this.inProgress(l1gfn, WIDE_PAGES), -1, 'kpop.notify.end-wide');
   }
 
   /** Bytes of the fixed arrays; items are part of their table pages. */
   get bytes(): number {
-    return this.#pages * 16 + Math.ceil(this.#pages / BUCKET_PAGES) * BucketWords.bytes;
+    const wide = this.#wide === 0 ? 0 : Math.ceil(this.#pages / WIDE_PAGES);
+    return this.#pages * 16 + (Math.ceil(this.#pages / BUCKET_PAGES) + wide) * BucketWords.bytes;
   }
 
   /** Takes the list's bit; the list's first link. */
@@ -147,7 +177,9 @@ export class ReverseMap {
     return cpu.store(this.#heads + l1gfn * 8, first * 2, 'kpop.rmap.unlock');
   }
 
-  #bucket(l1gfn: number): number {
+  #bucket(l1gfn: number, pages: number): number {
+    if (pages > BUCKET_PAGES)
+      return this.#wide + Math.floor(l1gfn / WIDE_PAGES) * BucketWords.bytes;
     return this.#buckets + Math.floor(l1gfn / BUCKET_PAGES) * BucketWords.bytes;
   }
 }

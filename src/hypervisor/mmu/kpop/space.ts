@@ -2,13 +2,13 @@
  * An address space (AS) of KPOP in L0: the tree of table pages, each with hardware entries beside
  * intents; flush generations; epoch fences; and the words by which CPUs say which AS they run.
  *
- * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: huge intents, windows, AS_RESET,
- * quotas and donated memory.
+ * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: windows, AS_RESET, quotas and donated
+ * memory.
  */
 import type { Arena } from '../../../alloc/arena.ts';
 import { Slab } from '../../../alloc/slab.ts';
 import { defect } from '../../../base/assert.ts';
-import type { TableFormat } from '../../../machine/format/format.ts';
+import { pagesAt, type TableFormat } from '../../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../../machine/memory.ts';
 import { atomic, atomicLine, layout, plain, plainLine } from '../../../runtime/layout.ts';
 import type { Rcu } from '../../../sync/rcu.ts';
@@ -66,6 +66,11 @@ export interface SpaceOptions {
   /** Number of L1 pages. */
   readonly l1Pages: number;
   readonly scope: LockScope;
+  /**
+   * Whether a dirty entry that is taken away is noted in the host's books of L1's pages: where
+   * somebody reads them. Not unless given.
+   */
+  readonly notesDirty?: boolean;
 }
 
 export class Space {
@@ -73,6 +78,9 @@ export class Space {
   readonly format: TableFormat;
   readonly l1Memory: AnonymousBacking;
   readonly scope: LockScope;
+  readonly notesDirty: boolean;
+  /** Highest level at which hardware may have leaves: that of the host's pages behind L1's. */
+  readonly top: number;
   readonly lock: Spinlock;
   readonly words: number;
   readonly cpuWords: number;
@@ -94,13 +102,16 @@ export class Space {
     this.format = options.format;
     this.l1Memory = options.l1Memory;
     this.scope = options.scope;
+    this.notesDirty = options.notesDirty ?? false;
+    this.top = options.l1Memory.huge?.level ?? 0;
     this.words = arena.place(SpaceWords);
     const lockAt = options.scope === 'global' ? arena.take(64) : this.words + SpaceWords.at.lock;
     this.lock = spinlock(lockAt, options.scope === 'global' ? 'kpop.global' : 'kpop.vm');
     this.cpuWords = arena.take(platform.cpus * CpuWords.bytes);
     for (let id = 0; id < platform.cpus; id++) boot.write(this.cpu(id).section, 1);
     this.headers = new Slab(arena, platform.frames, TableWords.bytes, platform.cpus);
-    this.reverse = new ReverseMap(platform, options.l1Pages, (cpu, { table, index }) => {
+    const largest = pagesAt(this.format.geometry, this.top);
+    this.reverse = new ReverseMap(platform, options.l1Pages, largest, (cpu, { table, index }) => {
       return cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8;
     });
     this.#fences = arena.take(FENCES * 8);

@@ -9,9 +9,18 @@ import { pagesAt } from '../../../machine/format/format.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
-import { clearHardware, encode, lockEntry, type Place, placeAt, unlockEntry } from './entry.ts';
+import {
+  clearHardware,
+  emptyLabel,
+  encode,
+  lockEntry,
+  type Place,
+  placeAt,
+  unlockEntry,
+} from './entry.ts';
 import { raiseFences } from './fence.ts';
 import { joinFlush, nextLabel, raise } from './flush.ts';
+import { splitIntent } from './huge.ts';
 import { emptyIntent, type Intent } from './intent.ts';
 import { removeTable } from './remove.ts';
 import { beginSection, endSection } from './section.ts';
@@ -41,10 +50,11 @@ export function* kpopUnmap(
     let first = range.first;
     while (first < range.end) {
       const stop = yield* walk(cpu, space, { first, end: range.end });
-      const label = yield* unmapAt(cpu, space, stop, tables);
-      if (label < 0) continue; // its table page was removed: walk again
-      target = Math.max(target, label);
       const span = pagesAt(space.format.geometry, stop.level);
+      const isWhole = first % span === 0 && first + span <= range.end;
+      const label = yield* unmapAt(cpu, space, stop, isWhole, tables);
+      if (label < 0) continue; // its table page was removed, or there is one now: walk again
+      target = Math.max(target, label);
       first = (Math.floor(first / span) + 1) * span;
     }
   }
@@ -62,19 +72,45 @@ export function* finishUnmap(
   for (const header of tables) yield* space.grace.defer(cpu, header);
 }
 
-/** The label that finishes it; -1 if the place is dead. */
-function* unmapAt(cpu: Context, space: Space, stop: Stop, tables: number[]): Routine<number> {
-  if (stop.level === 0) return yield* unmapPage(cpu, space, stop.place);
-  // A table that is not there may have been removed a moment ago, and that one still be flushing.
-  if (stop.seen!.state === 'empty') return stop.seen!.payload;
-  return yield* removeTable(cpu, space, stop, tables);
+/**
+ * The label that finishes it; -1: walk again. `isWhole`: the range covers all that the place
+ * serves.
+ */
+function* unmapAt(
+  cpu: Context,
+  space: Space,
+  stop: Stop,
+  isWhole: boolean,
+  tables: number[],
+): Routine<number> {
+  const { place, level, seen } = stop;
+  if (level === 0) return yield* unmapPage(cpu, space, place, 0);
+  switch (seen!.state) {
+    case 'table':
+      return yield* removeTable(cpu, space, stop, tables);
+    case 'valid':
+      if (isWhole) return yield* unmapPage(cpu, space, place, level);
+      yield* splitIntent(cpu, space, place, level);
+      return -1;
+    default:
+      // A table that is not there may have been removed a moment ago, and that one still be
+      // flushing.
+      return yield* emptyLabel(cpu, space, place, seen!);
+  }
 }
 
-/** The label whose flush finishes this page's removal; 0 if nothing can be cached. */
-function* unmapPage(cpu: Context, space: Space, place: Place): Routine<number> {
+/**
+ * The label whose flush finishes the removal of a page, or of all pages of a huge intent; 0 if
+ * nothing can be cached, -1: walk again.
+ */
+function* unmapPage(cpu: Context, space: Space, place: Place, level: number): Routine<number> {
   const intent = yield* lockEntry(cpu, space, place);
   if (intent.state === 'dead') return -1;
-  const old = yield* clearHardware(cpu, space, place);
+  if (intent.state === 'table') {
+    yield* unlockEntry(cpu, space, place, encode(intent)); // it was split
+    return -1;
+  }
+  const old = yield* clearHardware(cpu, space, place, intent.payload, level);
   const own = old.kind === 'leaf' ? yield* nextLabel(cpu, space) : 0;
   if (old.kind === 'leaf') yield* space.reverse.remove(cpu, intent.payload, place, own);
   // The entry may be empty because somebody emptied it a moment ago and is still flushing:
@@ -101,31 +137,53 @@ export function* kpopInvalidate(
   body: Routine<void>,
 ): Routine<void> {
   const { reverse } = space;
-  for (const l1gfn of l1gfns) yield cpu.add(reverse.inProgress(l1gfn), 1, 'kpop.notify.begin');
+  for (const l1gfn of l1gfns) yield* reverse.begin(cpu, l1gfn);
   let target = 0;
   yield* beginSection(cpu, space); // the thread may be no vCPU's
   for (const l1gfn of l1gfns) {
-    const { mappings, label } = yield* reverse.collect(cpu, l1gfn);
-    target = Math.max(target, label); // an UNMAP may have emptied an entry and still be flushing
-    for (const mapping of mappings) {
-      const place = placeAt(cpu, mapping.table, mapping.index);
-      target = Math.max(target, yield* dropHardware(cpu, space, place, l1gfn));
+    // The larger first: what is split meanwhile is found below; nothing is promoted any more.
+    for (let level = space.top; level >= 0; level--) {
+      target = Math.max(target, yield* dropAll(cpu, space, l1gfn, level));
     }
   }
   yield* endSection(cpu, space);
   if (target > 0) yield* joinFlush(cpu, space, target);
   yield* body;
-  for (const l1gfn of l1gfns) {
-    yield cpu.add(reverse.seq(l1gfn), 1, 'kpop.notify.seq');
-    yield cpu.add(reverse.inProgress(l1gfn), -1, 'kpop.notify.end');
-  }
+  for (const l1gfn of l1gfns) yield* reverse.end(cpu, l1gfn);
 }
 
-/** Empties the entry if it still maps the L1 page; the label that finishes what emptied it. */
-function* dropHardware(cpu: Context, space: Space, place: Place, l1gfn: number): Routine<number> {
+/**
+ * Empties the entries of a level that map the L1 page; the label that finishes it, and what others
+ * have taken from the list before.
+ */
+function* dropAll(cpu: Context, space: Space, l1gfn: number, level: number): Routine<number> {
+  const span = level === 0 ? 1 : pagesAt(space.format.geometry, level);
+  const first = l1gfn - (l1gfn % span);
+  const { mappings, label } = yield* space.reverse.collect(cpu, first);
+  let target = label; // an UNMAP may have emptied an entry and still be flushing
+  for (const mapping of mappings) {
+    // A huge entry and a small one may be in the same list: each is looked at for its own level.
+    if (space.top > 0 && cpu.read(mapping.table + TableWords.at.level) !== level) continue;
+    const place = placeAt(cpu, mapping.table, mapping.index);
+    target = Math.max(target, yield* dropHardware(cpu, space, place, first, level));
+  }
+  return target;
+}
+
+/**
+ * Empties the entry if it still maps the L1 pages from `l1gfn` on; the label that finishes what
+ * emptied it.
+ */
+function* dropHardware(
+  cpu: Context,
+  space: Space,
+  place: Place,
+  l1gfn: number,
+  level: number,
+): Routine<number> {
   const intent = yield* lockEntry(cpu, space, place);
   if (intent.state === 'dead') return intent.payload; // whoever removed it may still be flushing
-  const label = yield* dropLocked(cpu, space, place, intent, l1gfn);
+  const label = yield* dropLocked(cpu, space, place, intent, l1gfn, level);
   yield* unlockEntry(cpu, space, place, encode(intent));
   return label;
 }
@@ -136,10 +194,11 @@ function* dropLocked(
   place: Place,
   intent: Intent,
   l1gfn: number,
+  level: number,
 ): Routine<number> {
   const tableLabel = place.table + TableWords.at.label;
   if (intent.state === 'valid' && intent.payload === l1gfn) {
-    const old = yield* clearHardware(cpu, space, place);
+    const old = yield* clearHardware(cpu, space, place, l1gfn, level);
     if (old.kind !== 'leaf') return num(yield cpu.load(tableLabel, 'kpop.notify.emptied'));
     const label = yield* nextLabel(cpu, space);
     yield* space.reverse.remove(cpu, l1gfn, place, label);

@@ -21,37 +21,40 @@ export interface Stop {
   readonly seen: Intent | undefined;
 }
 
+/** What `linkTable` answers where it links nothing: the place is dead, or a huge intent's. */
+const DEAD = -1;
+const HUGE = -2;
+
 /** Words of a header that name a frame of the table page. */
 const FRAMES = [TableWords.at.hardware, TableWords.at.intents, TableWords.at.items];
 
 /**
- * The place of the range's first page: of a leaf; above it where no table is linked; or of the
- * largest table that serves nothing but pages of the range.
+ * The place of the range's first page: of a leaf; above it where no table is linked, or where a
+ * huge intent stands; or of the largest table that serves nothing but pages of the range.
  */
 export function walk(cpu: Context, space: Space, range: PageRange): Routine<Stop> {
   return descend(cpu, space, range, space.root, space.format.geometry.levels - 1);
 }
 
-/** The leaf place of a page; `undefined` if a table above it is missing. */
-export function* findPlace(cpu: Context, space: Space, gfn: number): Routine<Place | undefined> {
-  const { place, level } = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
-  return level === 0 ? place : undefined;
-}
-
-/** The leaf place of a page whose walk ended above it: missing tables are linked. */
+/**
+ * The place of level `goal` for a range, of a leaf unless given, whose walk ended above it: missing
+ * tables are linked; `undefined` if a huge intent was there first.
+ */
 export function* makePlace(
   cpu: Context,
   space: Space,
-  page: PageRange,
+  range: PageRange,
   stop: Stop,
-): Routine<Place> {
+  goal = 0,
+): Routine<Place | undefined> {
   let { place, level } = stop;
-  while (level > 0) {
+  while (level > goal) {
     const table = yield* linkTable(cpu, space, place, level - 1);
+    if (table === HUGE) return undefined;
     const next: Stop =
-      table < 0
-        ? yield* walk(cpu, space, page)
-        : yield* descend(cpu, space, page, table, level - 1);
+      table === DEAD
+        ? yield* walk(cpu, space, range)
+        : yield* descend(cpu, space, range, table, level - 1);
     ({ place, level } = next);
   }
   return place;
@@ -85,23 +88,22 @@ function* descend(
   }
 }
 
-/**
- * Links a new table page at an empty place, or finds the one that somebody else linked; -1 if the
- * place is dead.
- */
+/** Links a new table page at an empty place, or finds the one that somebody else linked. */
 function* linkTable(cpu: Context, space: Space, place: Place, level: number): Routine<number> {
+  cpu.attempt('kpop.new-table');
   const table = yield* newTable(cpu, space, level); // allocation comes before the lock
+  cpu.conclude('kpop.new-table', table);
   cpu.attempt('kpop.link');
   for (;;) {
     const intent = yield* lockEntry(cpu, space, place);
     if (intent.state === 'dead') {
       discardTable(cpu, space, table);
-      return -1;
+      return DEAD;
     }
-    if (intent.state === 'table') {
+    if (intent.state !== 'empty') {
       yield* unlockEntry(cpu, space, place, encode(intent));
       discardTable(cpu, space, table);
-      return intent.payload * 64;
+      return intent.state === 'table' ? intent.payload * 64 : HUGE;
     }
     // An earlier change here may still be cached by a CPU: join its flush before anything is
     // linked.
@@ -118,7 +120,8 @@ function* linkTable(cpu: Context, space: Space, place: Place, level: number): Ro
   }
 }
 
-function* newTable(cpu: Context, space: Space, level: number): Routine<number> {
+/** A table page that nothing links yet; its words are zero. */
+export function* newTable(cpu: Context, space: Space, level: number): Routine<number> {
   if (space.rcu?.hasWaiting(cpu)) yield* space.rcu.advance(cpu, 'try');
   const header = yield* space.headers.take(cpu);
   for (const frameAt of FRAMES) {

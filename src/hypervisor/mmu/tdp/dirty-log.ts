@@ -56,7 +56,7 @@ export function* startLogging(cpu: Context, mmu: TdpMmu, gfn: number): Routine<v
   if (by === 'pml') yield* requestAll(cpu, mmu.vm, REQUEST_LOGGING);
   if (split === 'eager') yield* tdpSplit(cpu, mmu, slot);
   yield* protectRange(cpu, mmu, slot);
-  yield* flushRemote(cpu, mmu.vm);
+  yield* flushRemote(cpu, mmu.vm, 'log.start.wait');
   yield* unlock(cpu, slots.lock, 'log.start.unlock');
 }
 
@@ -74,7 +74,7 @@ export function* harvestLog(cpu: Context, mmu: TdpMmu, gfn: number): Routine<rea
     pages.push(...taken);
   }
   yield* writeUnlock(cpu, mmu.lock, 'log.harvest-mmu.unlock');
-  if (pages.length > 0) yield* flushRemote(cpu, mmu.vm);
+  if (pages.length > 0) yield* flushRemote(cpu, mmu.vm, 'log.harvest.wait');
   yield* unlock(cpu, slots.lock, 'log.harvest.unlock');
   return pages;
 }

@@ -196,7 +196,7 @@ function* promote(
   const first = firstBelow(mmu.format.geometry, gfn, goal);
   const below = { table: seen.pfn, level: goal - 1, first };
   yield* sweep(cpu, mmu, below, freezeShared, removed);
-  yield* flushRemote(cpu, mmu.vm);
+  yield* flushRemote(cpu, mmu.vm, 'tdp.promote.wait');
   return 'mapped';
 }
 

@@ -40,8 +40,15 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
       const below = { table: old.pfn, level: level - 1, first: range.first };
       yield* sweep(cpu, mmu, below, freezeUsed, removed);
     }
+<<<<<<< HEAD
     if (old.kind === 'leaf' && old.dirty) yield* mmu.markDirty(cpu, range.first, level);
     if (old.kind === 'leaf' || removed.length > 0) yield* flushRemote(cpu, mmu.vm);
+=======
+    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, range.first, level);
+    if (old.kind === 'leaf' || removed.length > 0) {
+      yield* flushRemote(cpu, mmu.vm, 'tdp.remove.wait');
+    }
+>>>>>>> main
     yield cpu.storeWord(at, format.empty, 'tdp.remove.emptied');
   }
   yield* writeUnlock(cpu, mmu.lock, 'tdp.remove.unlock');
@@ -154,7 +161,7 @@ export function* tdpCollapse(cpu: Context, mmu: TdpMmu, range: PageRange): Routi
     if (!won(yield cpu.casWord(at, seen, format.frozen, 'tdp.collapse.freeze'))) continue;
     const below = { table: seen.pfn, level: level - 1, first: gfn };
     yield* sweep(cpu, mmu, below, freezeShared, removed);
-    yield* flushRemote(cpu, mmu.vm);
+    yield* flushRemote(cpu, mmu.vm, 'tdp.collapse.wait');
     yield cpu.storeWord(at, format.empty, 'tdp.collapse.emptied');
   }
   yield* readUnlock(cpu, mmu.lock, 'tdp.collapse.unlock');
