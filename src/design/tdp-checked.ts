@@ -72,7 +72,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     },
     exclusive: true,
     broadcasts: isBroadcast,
-    lacks: isBroadcast ? OF_KICKS : [],
+    lacks: [...(isBroadcast ? OF_KICKS : []), ...(mmu.nx === undefined ? OF_FETCHES : [])],
     freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
     promises: [
@@ -82,18 +82,14 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       ...tdpLogged(mmu, copies),
       ...nxPromises(mmu, fetches, pages),
     ],
-<<<<<<< HEAD
-    lacks: mmu.nx === undefined ? NX_LABELS : [],
-=======
     silent: FRESH,
->>>>>>> main
     structures: platform.arena.placed,
     oracle: tdpOracle(mmu, pages),
   };
 }
 
 /** What a fetch and the worker do only where huge pages are not executable. */
-const NX_LABELS = ['nx.track.lock', 'nx.untrack.lock', 'nx.recover.unlink'];
+const OF_FETCHES = ['nx.track.lock', 'nx.untrack.lock', 'nx.recover.unlink'];
 
 /** Offered by the same design for a guest whose slots change (tdp-slots-checked.ts). */
 const CHANGES_OF_SLOTS: Readonly<Record<string, Operation>> = Object.fromEntries(

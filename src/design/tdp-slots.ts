@@ -62,7 +62,8 @@ export function buildWithSlots(site: SlotSite): System {
   sets.onWrap = (cpu) => roots.zapAll(cpu);
   const { fault, misconfig } = slotExits(mmu, owned);
   const exits = hostExits(fault, answerOwnerCalls(ownerOf(mmu)), misconfig);
-  const options = blocksOf(mmu, FIRST_TAG, conditions.apicv === 'on');
+  const shared = vm.sharedTag !== undefined;
+  const options = { ...blocksOf(mmu, FIRST_TAG, conditions.apicv === 'on'), shared };
   addVcpus(vm, guest.contexts, options, exits, (cpu, v) => reload(cpu, v, roots));
   for (const v of vm.vcpus) {
     v.root = root;

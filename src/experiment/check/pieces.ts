@@ -68,11 +68,7 @@ export interface Budget {
   readonly covering?: { readonly choices: readonly string[]; readonly litmus: readonly string[] };
   /** Litmus programs that are looked at unless others are named; all unless given. */
   readonly only?: readonly string[];
-<<<<<<< HEAD
-  /** Litmus programs that `--deep` looks at, and a check that names them. */
-=======
   /** Those that are looked at with --deep only, unless they are named. */
->>>>>>> main
   readonly deep?: readonly string[];
   /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
   readonly hasSmallThree?: boolean;
@@ -392,11 +388,7 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     if (wanted !== undefined) return wanted.includes(litmus);
     const { only, deep } = budgetOf(design.id);
-<<<<<<< HEAD
-    if (options.deep !== true && deep?.includes(litmus.id) === true) return false;
-=======
     if (deep?.includes(litmus.id) === true && !options.deep) return false;
->>>>>>> main
     return only === undefined || only.includes(litmus.id);
   });
   const { memory } = options;

@@ -10,11 +10,13 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
-<<<<<<< HEAD
-import { ASKED, type Checked, type Conditions, type Demand } from '../../design/system.ts';
-=======
-import { ASKED, type Checked, type CheckedKernel, type Conditions } from '../../design/system.ts';
->>>>>>> main
+import {
+  ASKED,
+  type Checked,
+  type CheckedKernel,
+  type Conditions,
+  type Demand,
+} from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';

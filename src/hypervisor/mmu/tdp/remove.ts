@@ -40,15 +40,10 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
       const below = { table: old.pfn, level: level - 1, first: range.first };
       yield* sweep(cpu, mmu, below, freezeUsed, removed);
     }
-<<<<<<< HEAD
     if (old.kind === 'leaf' && old.dirty) yield* mmu.markDirty(cpu, range.first, level);
-    if (old.kind === 'leaf' || removed.length > 0) yield* flushRemote(cpu, mmu.vm);
-=======
-    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, range.first, level);
     if (old.kind === 'leaf' || removed.length > 0) {
       yield* flushRemote(cpu, mmu.vm, 'tdp.remove.wait');
     }
->>>>>>> main
     yield cpu.storeWord(at, format.empty, 'tdp.remove.emptied');
   }
   yield* writeUnlock(cpu, mmu.lock, 'tdp.remove.unlock');

@@ -76,13 +76,8 @@ export function* zapInstead(
 ): Routine<void> {
   const { format } = mmu;
   if (!won(yield cpu.casWord(at, seen, format.frozen, 'tdp.split.freeze'))) return;
-<<<<<<< HEAD
   if (seen.dirty) yield* mmu.markDirty(cpu, gfn, level);
-  yield* flushRemote(cpu, mmu.vm);
-=======
-  if (seen.dirty) yield* mmu.backing.markDirty(cpu, gfn, level);
   yield* flushRemote(cpu, mmu.vm, 'tdp.split.wait');
->>>>>>> main
   yield cpu.storeWord(at, format.empty, 'tdp.split.emptied');
 }
 
