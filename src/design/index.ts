@@ -4,6 +4,7 @@ import { suggestion } from '../base/nearest.ts';
 import { kpop } from './kpop.ts';
 import { kpopL1 } from './kpop-l1-checked.ts';
 import { kpopPoc } from './kpop-poc.ts';
+import { kpopPolicy } from './kpop-policy-checked.ts';
 import { kpopStack } from './kpop-stack.ts';
 import { nested } from './nested.ts';
 import { kpopOverNpt, nestedOverNpt, tdpOverNpt } from './over-npt.ts';
@@ -17,7 +18,7 @@ export const designs: readonly Design[] = [tdp, shadow, nested, kpopPoc, kpop];
 const PARTS: Readonly<Record<string, readonly Design[]>> = {
   [tdp.id]: [tdpOverNpt],
   [nested.id]: [nestedOverNpt],
-  [kpop.id]: [kpopL1, kpopStack, kpopOverNpt],
+  [kpop.id]: [kpopL1, kpopStack, kpopPolicy, kpopOverNpt],
 };
 
 export function partsOf(id: string): readonly Design[] {

@@ -9,9 +9,12 @@ import { KpopGuest, type KpopGuestOptions } from '../guest/l1/kpop.ts';
 import { kpopVcpuThread } from '../guest/l1/kpop-loop.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { retire } from '../hypervisor/emulate.ts';
+import { postVector } from '../hypervisor/interrupt.ts';
+import { type Answering, expired, L2Words } from '../hypervisor/kpop/answers.ts';
 import { answerKpopCall } from '../hypervisor/kpop/calls.ts';
+import { Policy } from '../hypervisor/kpop/policy.ts';
 import { runningL2 } from '../hypervisor/kpop/run.ts';
-import type { KpopVm } from '../hypervisor/kpop/vm.ts';
+import type { KpopVcpu, KpopVm } from '../hypervisor/kpop/vm.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopInvalidate } from '../hypervisor/mmu/kpop/unmap.ts';
@@ -20,6 +23,7 @@ import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import { answerCall, type Owner } from '../hypervisor/owner.ts';
 import type { ExitHandler, Vcpu, Vm } from '../hypervisor/vcpu.ts';
 import type { GuestContext } from '../machine/guest.ts';
+import { VECTOR_TIMER } from '../machine/instruction.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import type { Routine } from '../runtime/act.ts';
@@ -33,6 +37,7 @@ import { hostExits, slotsOf, tdpOwner, widened } from './tdp.ts';
 
 /** VPIDs or ASIDs of L2 vCPUs start here; L1's are below. */
 const L2_TAGS = 1024;
+const LINE_BYTES = 64;
 
 /** L0's part and L1's part of a KPOP stack. */
 export interface KpopStack {
@@ -64,6 +69,7 @@ export function composeKpop(
     vcpus: [],
     pinned: [],
     l2Pages: last.end,
+    answering: axes['policy'] === 'tables' ? answeringOf(l1, (i) => vm.vcpus[i]) : undefined,
   };
   const hypervisor = new KpopGuest({
     platform: l1.platform,
@@ -74,14 +80,32 @@ export function composeKpop(
   return { machine, l1, vm, hypervisor };
 }
 
+/** Where L0 answers for L1: its table, and what it knows of the L2 vCPUs. */
+function answeringOf(
+  { vm, contexts }: L1,
+  vcpu: (index: number) => KpopVcpu | undefined,
+): Answering {
+  const { platform } = vm;
+  const armed = platform.arena.take(contexts.length * LINE_BYTES);
+  return {
+    policy: new Policy(platform),
+    sibling: (index) => vcpu(index)?.answered,
+    runners: vm.vcpus,
+    armed: (v) => armed + v.index * LINE_BYTES,
+  };
+}
+
 /** What the axes say of L1. */
-export function l1Options(axes: Axes): Pick<KpopGuestOptions, 'book' | 'run' | 'flush' | 'batch'> {
+export function l1Options(
+  axes: Axes,
+): Pick<KpopGuestOptions, 'book' | 'run' | 'flush' | 'batch' | 'policy'> {
   const kind = BOOK_KINDS.find((each) => each === axes['book']) ?? 'xarray';
   return {
     book: { kind, shards: axes['shards'] === '1' ? '1' : 'gib' },
     run: axes['run'] === 'separate' ? 'separate' : 'fused',
     flush: axes['flush'] === 'request' ? 'request' : 'visible',
     batch: Number(axes['batch'] ?? 1),
+    policy: axes['policy'] === 'tables',
   };
 }
 
@@ -107,6 +131,16 @@ export function startL0(
   l1.mmu.rcu = attachRcu(l1.vm.platform, [l1.vm]);
   attachGrace(vm.space, l1.vm); // L2 faults and calls of L1 are served by the same threads
   startVcpus(machine, l1.vm, threads?.(l1.vm));
+  if (vm.answering !== undefined) answerTimers(machine, l1, vm.answering);
+}
+
+/** A CPU's timer is L2's where L0 has armed it by L1's policy; else L1's. */
+function answerTimers(machine: Machine, { vm, mmu }: L1, answering: Answering): void {
+  answering.policy.rcu = mmu.rcu;
+  machine.hostVectors.set(VECTOR_TIMER, function* timer(cpu, host): Routine<void> {
+    const v = vm.vcpus[cpu.id] ?? defect('answerTimers', `CPU ${cpu.id} runs no vCPU`);
+    if (!(yield* expired(host, answering, v))) yield* postVector(host, v, VECTOR_TIMER);
+  });
 }
 
 function isIn(page: number, range: PageRange): boolean {
@@ -137,9 +171,13 @@ export function startL2(
     const { levels } = format.geometry;
     const options = { root, levels, vpid: L2_TAGS, virtualIpis: false };
     const block = makeBlock(vm.space.platform, i, options);
-    const running = runningL2(vm, l2, block);
-    const claim = vm.space.platform.arena.take(64);
-    vm.vcpus.push({ claim, state: l1.toHost(hypervisor.statePage(i)), guest: l2, running });
+    const state = l1.toHost(hypervisor.statePage(i));
+    const { arena } = vm.space.platform;
+    const answered =
+      vm.answering === undefined ? undefined : { index: i, state, words: arena.place(L2Words) };
+    const running = runningL2(vm, l2, block, answered);
+    const claim = arena.take(64);
+    vm.vcpus.push({ claim, state, guest: l2, running, answered });
     vm.pinned.push(hypervisor.statePage(i) / FRAME_BYTES);
     l2.homeCpu = i;
     const context = l1.contexts[i]!;

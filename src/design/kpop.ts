@@ -55,6 +55,11 @@ export const kpop: Design = {
       default: 'gib',
       describe: "parts of L1's book with locks of their own: one, or one per GiB of L2 memory",
     },
+    policy: {
+      values: ['off', 'tables'],
+      default: 'off',
+      describe: 'whether L0 answers CPUID, MSRs and HLT of L2 by tables that L1 publishes',
+    },
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
@@ -62,7 +67,7 @@ export const kpop: Design = {
     'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
-    'policy tables: CPUID goes to L1',
+    'policy=tables: leaves and registers that guests here use; L1 publishes once, at its boot',
   ],
   pages: ['4k', '2m', '1g'],
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',

@@ -3,6 +3,7 @@
 import { kpopLitmus } from './kpop.ts';
 import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
@@ -24,6 +25,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopPolicyLitmus,
   ...kpopHugeLitmus,
   ...kpopL1Litmus,
   ...stackLitmus,

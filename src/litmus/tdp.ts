@@ -8,6 +8,9 @@ import { awaitRing, halted, host, interrupted, type Litmus, leave, ring, write }
 const KICK = 'flush.kick|kpop.kick.send';
 const WAIT = 'flush.wait|kpop.kick.wait';
 const FLUSH = 'run.flush|kpop.enter.flush';
+/** A virtual interrupt: whoever runs is kicked; it is taken. */
+const POST = 'post.kick|policy.post.kick';
+const ACCEPT = 'accept.vectors|policy.take';
 const UNLINK = 'tdp.remove.freeze|kpop.remove.unlink';
 
 const PAGES = 4;
@@ -226,7 +229,7 @@ const posts: readonly Litmus[] = [
     pages: PAGES,
     guests: [[interrupted]],
     hosts: [[host('post', 0)]],
-    sometimes: ['post.kick', 'accept.vectors'],
+    sometimes: [POST, ACCEPT],
   },
   {
     id: 'post-leave',
@@ -235,7 +238,7 @@ const posts: readonly Litmus[] = [
     pages: PAGES,
     guests: [[leave, interrupted]],
     hosts: [[host('post', 0)]],
-    sometimes: ['post.kick', 'accept.vectors'],
+    sometimes: [POST, ACCEPT],
   },
   {
     id: 'post-halt',
@@ -244,7 +247,7 @@ const posts: readonly Litmus[] = [
     pages: PAGES,
     guests: [[halted]],
     hosts: [[host('post', 0)]],
-    sometimes: ['halt.wait', 'accept.vectors'],
+    sometimes: ['halt.wait|policy.halt', ACCEPT],
   },
 ];
 

@@ -157,10 +157,11 @@ describe('refault: second-stage entries absent, host pages resident', () => {
 describe('cpuid, decided by the owner', () => {
   const C = 10;
 
-  it('tdp 1, nested 2, kpop 2 (no policy table yet)', () => {
+  it('tdp 1, nested 2, kpop 2 without policy tables, 1 with', () => {
     expect(exits('tdp', `cpuid:count=${C}`)).toBe(C);
     expect(exits('nested', `cpuid:count=${C}`)).toBe(2 * C);
     expect(exits('kpop', `cpuid:count=${C}`)).toBe(2 * C);
+    expect(exits('kpop:policy=tables', `cpuid:count=${C}`)).toBe(C);
   });
 
   it('nested without VMCS shadowing: 2 + the VMREADs and VMWRITEs that L1 executed', () => {

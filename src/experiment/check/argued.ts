@@ -129,6 +129,29 @@ const argued: readonly Argued[] = [
     label: 'xarray.insert.nomem',
     why: 'four pages fit into the root of the book: no node is ever missing',
   },
+  unposted('kpop-policy', 'accept.vectors'),
+  {
+    design: 'kpop-policy',
+    label: 'kpop.enter.fence',
+    why: 'no page is unmapped there; shown necessary for kpop',
+  },
+  {
+    design: 'kpop-policy',
+    label: 'policy.halt',
+    why: 'who does not wait lets the guest out of HLT early, and it looks and halts again',
+  },
+  {
+    design: 'kpop-policy',
+    label: 'run.ended',
+    why: 'no thread waits there for the end of another',
+  },
+  {
+    design: 'kpop-policy',
+    label: 'run.take-requests',
+    why:
+      'the vector is posted before the request, and whoever clears a request late has looked for ' +
+      'vectors since; with requests of two kinds one is lost (shown for tdp)',
+  },
   { design: '*', label: 'rcu.rest', why: 'only a batch of 512 frames waits for its grace period' },
   { design: '*', label: 'rcu.wait', why: 'only a batch of 512 frames waits for its grace period' },
 ];

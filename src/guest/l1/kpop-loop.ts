@@ -34,6 +34,7 @@ import { vectorBit, vectorsOf } from '../../machine/virtual-apic.ts';
 import { completeAct } from '../../machine/world-switch.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { KpopGuest } from './kpop.ts';
+import { publishPolicy } from './kpop-policy.ts';
 
 /** Body of an L1 vCPU that runs one L2 vCPU. */
 export function* kpopVcpuThread(
@@ -46,6 +47,7 @@ export function* kpopVcpuThread(
   const inbox: number[] = [];
   cpu.vector = (vector) => takeInterrupt(cpu, state, inbox, vector);
   const thread = { l1, owner, l2, state, inbox };
+  if (l1.policyPage !== 0 && cpu.seat === 0) yield* publishPolicy(cpu, l1.policyPage, 1);
   while (!l2.finished) {
     cpu.rest(0, 0); // what is pending is the thread's, not the loop's
     cpu.masked = true; // an interrupt from here on ends the RUN

@@ -52,6 +52,8 @@ export interface KpopGuestOptions {
   readonly flush: FlushContract;
   /** Pages of the aligned block that a fault resolves and maps together. */
   readonly batch: number;
+  /** Whether L0 answers what L1's policy says; it does not unless given. */
+  readonly policy?: boolean;
 }
 
 /** A MAP or PROTECT that L1 has asked for and not yet seen answered. */
@@ -104,6 +106,8 @@ export class KpopGuest {
   /** L1's huge pages behind L2, if it has any, and the book of them: by number. */
   readonly huge: HugePages | undefined;
   readonly run: 'fused' | 'separate';
+  /** Address of the page that the policy is published by; 0: L1 has none. */
+  readonly policyPage: number;
   readonly #batch: number;
   readonly #words: number;
   readonly #lock: Spinlock;
@@ -123,6 +127,7 @@ export class KpopGuest {
     this.#lock = spinlock(this.#words + L1Words.at.lock, 'l1.invalidate');
     this.#calls = new KpopCalls(platform, flush);
     this.#states = platform.arena.frames(platform.cpus) * FRAME_BYTES;
+    this.policyPage = options.policy === true ? platform.arena.frames(1) * FRAME_BYTES : 0;
     this.#pending = new Array<readonly Pending[]>(platform.cpus).fill(NONE);
   }
 

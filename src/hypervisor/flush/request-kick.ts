@@ -43,8 +43,13 @@ export function* requestAll(
   cpu.conclude('flush', 0);
 }
 
-/** Interrupt handler of a function call: answers all calls made so far. */
+/**
+ * Interrupt handler of a function call: answers all calls made so far. With interrupts off, as an
+ * interrupt gate has them: a second one on top of it would answer more, and then this one less.
+ */
 export function* answerCalls(cpu: Context, v: Vcpu): Routine<void> {
+  cpu.masked = true;
   const calls = num(yield cpu.load(v.called, 'call.look'));
   yield cpu.store(v.answered, calls, 'call.answer');
+  cpu.masked = false;
 }

@@ -23,6 +23,7 @@ import {
   unpackPage,
   unpackVectors,
 } from '../../abi/kpop.ts';
+import { POLICY_CALL } from '../../abi/kpop-policy.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
@@ -40,6 +41,7 @@ import type { Space } from '../mmu/kpop/space.ts';
 import { loadDying } from '../mmu/kpop/teardown.ts';
 import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
+import { type Answering, beginRun } from './answers.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
 /** Those below are the processor's own. */
@@ -67,8 +69,28 @@ export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void>
   const call = registers[0]!;
   if (call === KpopCall.run) return run(cpu, v, vm);
   if (call === KpopCall.flush) return flush(cpu, v, vm, registers[1]!);
+  if (call === POLICY_CALL && vm.answering !== undefined) {
+    return policy(cpu, v, vm, vm.answering, registers[1]!);
+  }
   if (!LISTED.includes(call)) return undefined;
   return listed(cpu, v, vm, call, registers[1]!);
+}
+
+/** POLICY: the table in the page at guest-physical address `page` of L1 is in force. */
+function* policy(
+  cpu: Context,
+  v: Vcpu,
+  { space }: KpopVm,
+  answering: Answering,
+  page: number,
+): Routine<void> {
+  cpu.note(Event.hypercall, POLICY_CALL, 0);
+  let status: number = Status.invalid;
+  if (num(yield loadDying(cpu, space)) !== 0) status = Status.stale;
+  else if (page % FRAME_BYTES === 0) {
+    status = yield* answering.policy.publish(cpu, space.l1Memory, page / FRAME_BYTES);
+  }
+  yield* retire(cpu, v, status);
 }
 
 function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number): Routine<void> {
@@ -219,6 +241,7 @@ function* run(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
     loadRegisters(cpu, target);
     const dirty = cpu.read(target.state + StatePage.dirty);
     if (dirty !== 0) yield* loadDirty(cpu, v, target, dirty);
+    if (target.answered !== undefined) yield beginRun(cpu, target.answered, v);
     v.active = target.running;
     return;
   }

@@ -24,18 +24,24 @@ import { Event } from '../../runtime/trace.ts';
 import { enterSpace, leaveSpace } from '../mmu/kpop/flush.ts';
 import { kpopFill } from '../mmu/kpop/map.ts';
 import type { ExitHandler, ExitTable, Running, Vcpu } from '../vcpu.ts';
+import { type Answered, answersOf, endRun, prepareAnswered } from './answers.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 
 /** How an L2 vCPU is run on behalf of L1. */
-export function runningL2(vm: KpopVm, guest: GuestContext, block: number): Running {
+export function runningL2(
+  vm: KpopVm,
+  guest: GuestContext,
+  block: number,
+  answered?: Answered,
+): Running {
   const space = vm.space;
   return {
     guest,
     block,
-    exits: l2Exits(vm),
-    prepare: undefined,
+    exits: l2Exits(vm, answered),
+    prepare: answered === undefined ? undefined : (cpu, v) => prepareAnswered(cpu, v, answered),
     beforeEntry: (cpu, v) => {
       const { posted, apic } = v.own.guest;
       if (posted !== 0) return lookFirst(cpu, v, vm);
@@ -59,7 +65,7 @@ function* interrupted(cpu: Context, v: Vcpu, vm: KpopVm): Routine<boolean> {
   return true;
 }
 
-function l2Exits(vm: KpopVm): ExitTable {
+function l2Exits(vm: KpopVm, answered: Answered | undefined): ExitTable {
   const { exits } = vm.space.platform.virt;
   const told = new Map([
     [exits.cpuid, KpopExit.cpuid],
@@ -76,7 +82,24 @@ function l2Exits(vm: KpopVm): ExitTable {
     [exits.fault, (cpu, v) => violation(cpu, v, vm)],
     [exits.interrupt, afterInterrupt],
     ...[...told.keys()].map((reason) => [reason, toL1] as const),
+    ...(answered === undefined ? [] : answersTo(vm, answered, toL1)),
   ]);
+}
+
+/** Exits that L0 answers where L1's policy says so. */
+function answersTo(
+  { space, answering }: KpopVm,
+  answered: Answered,
+  toL1: ExitHandler,
+): (readonly [number, ExitHandler])[] {
+  const { exits } = space.platform.virt;
+  const { cpuid, msr, halt } = answersOf(answering!, answered, toL1);
+  return [
+    [exits.cpuid, cpuid],
+    [exits.msrRead, msr],
+    [exits.msrWrite, msr],
+    [exits.halt, halt],
+  ];
 }
 
 function* afterInterrupt(): Routine<void> {
@@ -94,13 +117,14 @@ function* violation(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void> {
 
 /** Ends L1's RUN with an exit record. */
 export function* returnToL1(cpu: Context, v: Vcpu, vm: KpopVm, reason: number): Routine<void> {
-  const { state, claim } = ofGuest(vm, v.active.guest);
+  const { state, claim, answered } = ofGuest(vm, v.active.guest);
   cpu.write(state + StatePage.exitReason, reason);
   if (reason !== RUN_INTERRUPTED) {
     yield v.virt.recordExit(cpu, v.active.block, state, 'kpop.return.record');
   }
   cpu.spend(Unit.fieldCopied, StatePage.registerCount);
   cpu.writeRun(state + StatePage.registers, v.active.guest.registers);
+  if (answered !== undefined) yield endRun(cpu, answered);
   yield cpu.store(claim, 0, 'kpop.return.unclaim');
   v.active = v.own;
   cpu.note(Event.nested, reason, v.own.guest.level);

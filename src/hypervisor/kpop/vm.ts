@@ -5,6 +5,7 @@
 import type { GuestContext } from '../../machine/guest.ts';
 import type { Space } from '../mmu/kpop/space.ts';
 import type { Running } from '../vcpu.ts';
+import type { Answered, Answering } from './answers.ts';
 
 export interface KpopVcpu {
   /** Word: 1 while some L1 vCPU runs this one, as KVM's vcpu mutex; atomic. */
@@ -13,6 +14,8 @@ export interface KpopVcpu {
   readonly state: number;
   readonly guest: GuestContext;
   readonly running: Running;
+  /** Where L0 answers for L1 (POLICY). */
+  readonly answered?: Answered | undefined;
 }
 
 export interface KpopVm {
@@ -23,4 +26,6 @@ export interface KpopVm {
   readonly pinned: number[];
   /** Largest L2 page that MAP accepts, plus one. */
   readonly l2Pages: number;
+  /** Where L0 answers for L1 (POLICY). */
+  readonly answering?: Answering | undefined;
 }
