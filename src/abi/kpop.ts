@@ -35,6 +35,12 @@ export const Status = {
    * (EXACT_ORDER), or that would merge smaller mappings to no end. Nothing is changed.
    */
   order: 5,
+  /**
+   * UNMAP, PROTECT: the budget of one call is used up. What the detail counts (`unpackProgress`) is
+   * done and visible; L1 calls again with that in the header's count. L0 keeps nothing between the
+   * calls: one that is lost or made twice does no harm.
+   */
+  continue: 6,
 } as const;
 
 /** Why a RUN returned, when it is no exit of L2: an interrupt is pending for L1. */
@@ -49,6 +55,7 @@ export const LIST_ELEMENT_BYTES = 16;
 
 /** Word offsets in bytes of the argument page's header. */
 export const ListHeader = {
+  /** Elements, and what earlier calls have done of them (`packCount`). */
   count: 0,
   epoch: 8,
   flags: 16,
@@ -63,6 +70,36 @@ export const ListHeader = {
  * calls and one flush, and L0 keeps nothing between the calls.
  */
 export const FLAG_MORE = 1;
+
+const COUNT_SPAN = 256;
+
+/** How far a list is done: whole elements, and pages of the one that follows. */
+export interface Progress {
+  readonly elements: number;
+  readonly pages: number;
+  /** Whether some of what is done was stale: the last call of the series says so. */
+  readonly isStale: boolean;
+}
+
+export const NO_PROGRESS: Progress = { elements: 0, pages: 0, isStale: false };
+
+export function packProgress({ elements, pages, isStale }: Progress): number {
+  return (pages * 2 + (isStale ? 1 : 0)) * COUNT_SPAN + elements;
+}
+
+export function unpackProgress(word: number): Progress {
+  const rest = Math.floor(word / COUNT_SPAN);
+  return { elements: word % COUNT_SPAN, pages: Math.floor(rest / 2), isStale: rest % 2 === 1 };
+}
+
+/** The header's count; of a list that nothing is done of the number of elements alone. */
+export function packCount(count: number, progress: Progress = NO_PROGRESS): number {
+  return packProgress(progress) * COUNT_SPAN + count;
+}
+
+export function unpackCount(word: number): { readonly count: number; readonly done: Progress } {
+  return { count: word % COUNT_SPAN, done: unpackProgress(Math.floor(word / COUNT_SPAN)) };
+}
 
 const STATUS_SPAN = 256;
 

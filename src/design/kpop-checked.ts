@@ -16,7 +16,7 @@ import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
 import { kpopMapHuge } from '../hypervisor/mmu/kpop/map-huge.ts';
-import { kpopProtect } from '../hypervisor/mmu/kpop/protect.ts';
+import { kpopProtect, nothingProtected } from '../hypervisor/mmu/kpop/protect.ts';
 import { beginSection, endSection } from '../hypervisor/mmu/kpop/section.ts';
 import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
@@ -203,6 +203,19 @@ function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   }
 }
 
+/** The same in pieces, as L1 makes the call again while the budget ends it. */
+function* unmapPieces(cpu: Context, { space, revoked }: Parts, range: PageRange): Routine<void> {
+  for (let { first } = range; first < range.end; ) {
+    if (num(yield loadDying(cpu, space)) !== 0) return;
+    const piece = { first, end: range.end };
+    const unmapped = yield* kpopUnmap(cpu, space, [piece], 1, 1);
+    yield* finishUnmap(cpu, space, unmapped);
+    const end = unmapped.left?.first ?? range.end;
+    // What the answer counts is done: L1 may use those pages for something else.
+    for (; first < end; first++) yield cpu.store(revoked.at(first), 1, 'l1.revoked');
+  }
+}
+
 /** PROTECT of a range as its caller sees it: over when the flush is. */
 function* protectRange(
   cpu: Context,
@@ -212,7 +225,7 @@ function* protectRange(
   epoch: number,
 ): Routine<boolean> {
   if (num(yield loadDying(cpu, space)) !== 0) return false;
-  const done = { label: 0, isStale: false };
+  const done = nothingProtected();
   cpu.began('protect', first, end, prot, epoch);
   yield* kpopProtect(cpu, space, { first, end, prot, epoch }, done);
   yield* joinFlush(cpu, space, done.label);
@@ -298,6 +311,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
       'map-huge': called(space, (cpu, range) => mapHuge(cpu, parts, range, 0)),
       promote: called(space, (cpu, range) => mapHuge(cpu, parts, range, MAP_PROMOTE)),
       unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
+      'unmap-pieces': called(space, (cpu, range) => unmapPieces(cpu, parts, range)),
       move: called(space, (cpu, range) => move(cpu, parts, range)),
       fill: called(space, (cpu, range) => fill(cpu, parts, range)),
       protect: called(space, (cpu, range) => protect(cpu, parts, range)),
@@ -345,10 +359,17 @@ function* eachPage(range: PageRange, act: (page: number) => Routine<void>): Rout
   for (let page = range.first; page < range.end; page++) yield* act(page);
 }
 
+function* mapBlocks(cpu: Context, parts: Parts, { first, end }: PageRange): Routine<void> {
+  const pages = pagesAt(parts.space.format.geometry, 1);
+  for (let at = first; at < end; at += pages) {
+    yield* mapHuge(cpu, parts, { first: at, end: at + pages }, 0);
+  }
+}
+
 /** Runs the product's MAP before anybody else runs; of a block where the host has huge pages. */
 function premapKpop(machine: Machine, parts: Parts, range: PageRange): void {
   runAtBoot(machine, (me) => {
-    if (parts.space.top > 0) return mapHuge(me, parts, range, 0);
+    if (parts.space.top > 0) return mapBlocks(me, parts, range);
     return eachPage(range, (page) => mapPage(me, parts, page, 0));
   });
 }

@@ -101,6 +101,19 @@ const splits: readonly Litmus[] = [
   ),
 ];
 
+const pieces: readonly Litmus[] = [
+  {
+    id: 'write-unmap-pieces',
+    title: 'a guest writes to a page while a long UNMAP is made in pieces',
+    source: 'K11; K2 of what a CONTINUE counts',
+    pages: PAGES,
+    mapped: { first: 0, end: PAGES },
+    guests: [[write(0)]],
+    hosts: [[host('unmap-pieces', 0, PAGES)]],
+    sometimes: ['kpop.remove.unlink', KICK],
+  },
+];
+
 /** Three CPUs. */
 const threes: readonly Litmus[] = [
   {
@@ -180,14 +193,24 @@ const merges: readonly Litmus[] = [
     [part, merge],
     [MERGE, KICK],
   ),
-  written(
-    'promote-write-map',
-    'a guest writes while smaller intents become one, and the frames of their table are wanted',
-    'R6, K7: the flush and a grace period come before the table page is given back',
-    1,
-    [part, merge, host('map', 2), host('map', 3)],
-    [MERGE, KICK],
-  ),
+  {
+    id: 'promote-write-free',
+    title:
+      'a guest writes while smaller intents become one, and the frames of their table are freed',
+    source: 'R6, K7: the flush and a grace period come before the table page is given back',
+    ...HUGE,
+    mapped: { first: 0, end: PAGES },
+    needs: NEEDS,
+    guests: [[write(1)]],
+    hosts: [[part, host('protect-a-while', 2), merge, host('promote', 2, PAGES)]],
+    sometimes: [MERGE, KICK],
+  },
 ];
 
-export const kpopHugeLitmus: readonly Litmus[] = [...splits, ...maps, ...merges, ...threes];
+export const kpopHugeLitmus: readonly Litmus[] = [
+  ...splits,
+  ...maps,
+  ...merges,
+  ...pieces,
+  ...threes,
+];

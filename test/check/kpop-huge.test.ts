@@ -43,8 +43,10 @@ test.each([
 test.each([
   // Who narrows a part finds it narrow already, and the flush for the whole is not over.
   ['intent-write-narrow-narrow', 'kpop.split.relabel', 'drop', 'tlb.stale'],
+  // What a CONTINUE counts is not over.
+  ['write-unmap-pieces', 'kpop.kick.wait', 'drop', 'tlb.stale'],
   // The table page is given back while CPUs walk it.
-  ['promote-write-map', 'kpop.kick.wait', 'drop', 'tlb.stale'],
+  ['promote-write-free', 'kpop.kick.wait', 'drop', 'tlb.stale'],
 ])('%s: %s made %s breaks %s with two preemptions', (id, label, how, promise) => {
   const weaken = [{ label, how: how as 'drop' }];
   const litmus = findLitmus(id);

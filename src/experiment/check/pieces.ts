@@ -113,10 +113,11 @@ const HUGE_DEEP = [
   'promote-fill',
   'promote-invalidate',
   'promote-write',
-  'promote-write-map',
+  'promote-write-free',
   'intent-unmap-invalidate',
   'intent-map-map',
   'huge-write-unmap',
+  'write-unmap-pieces',
 ];
 const HUGE = [
   'intent-fill-invalidate',

@@ -13,10 +13,13 @@ import {
   LIST_LIMIT,
   ListHeader,
   PROT_ALL,
+  type Progress,
+  packCount,
   packPage,
   packTarget,
   StatePage,
   Status,
+  unpackProgress,
 } from '../../abi/kpop.ts';
 import { defect } from '../../base/assert.ts';
 import type { PageRange } from '../../hypervisor/mmu/common.ts';
@@ -82,7 +85,8 @@ export class KpopCalls {
         .map((r): [number, number] => [r.first, r.end - r.first]);
       const isLast = from + LIST_LIMIT >= ranges.length;
       const flags = isVisible && isLast ? 0 : FLAG_MORE;
-      const answer = yield* this.#call(cpu, KpopCall.unmap, elements, { epoch, flags, join });
+      const header = { epoch, flags, join };
+      const answer = yield* this.#callOn(cpu, KpopCall.unmap, elements, header);
       mustBeOk(answerStatus(answer), 'UNMAP');
       join = Math.max(join, answerDetail(answer));
     }
@@ -97,7 +101,7 @@ export class KpopCalls {
         .slice(from, from + LIST_LIMIT)
         .map((r): [number, number] => [packTarget(r.first, prot), r.end - r.first]);
       const header = { epoch: 0, flags: 0, join: 0 }; // it opposes nothing that L1 has asked for
-      mustBeOk(yield* this.#call(cpu, KpopCall.protect, elements, header), 'PROTECT');
+      mustBeOk(yield* this.#callOn(cpu, KpopCall.protect, elements, header), 'PROTECT');
     }
   }
 
@@ -138,9 +142,25 @@ export class KpopCalls {
     return statuses;
   }
 
-  *#call(cpu: Context, call: number, elements: Elements, header: Header): Routine<number> {
+  /** The same call again and again until nothing of its list is left over. */
+  *#callOn(cpu: Context, call: number, elements: Elements, header: Header): Routine<number> {
+    let answer = yield* this.#call(cpu, call, elements, header);
+    while (answerStatus(answer) === Status.continue) {
+      const progress = unpackProgress(answerDetail(answer));
+      answer = yield* this.#call(cpu, call, elements, header, progress);
+    }
+    return answer;
+  }
+
+  *#call(
+    cpu: Context,
+    call: number,
+    elements: Elements,
+    header: Header,
+    progress?: Progress,
+  ): Routine<number> {
     const page = this.#lists + cpu.seat * FRAME_BYTES;
-    cpu.write(page + ListHeader.count, elements.length);
+    cpu.write(page + ListHeader.count, packCount(elements.length, progress));
     cpu.write(page + ListHeader.epoch, header.epoch);
     cpu.write(page + ListHeader.flags, header.flags);
     cpu.write(page + ListHeader.join, header.join);

@@ -13,13 +13,17 @@ import {
   LIST_HEADER_BYTES,
   LIST_LIMIT,
   ListHeader,
+  NO_PROGRESS,
   PROT_READ,
+  type Progress,
   packAnswer,
+  packProgress,
   RUN_REFUSED,
   StatePage,
   Status,
   targetGfn,
   targetProt,
+  unpackCount,
   unpackPage,
   unpackVectors,
 } from '../../abi/kpop.ts';
@@ -36,7 +40,7 @@ import type { PageRange } from '../mmu/common.ts';
 import { joinFlush } from '../mmu/kpop/flush.ts';
 import { kpopMap, type MapElement } from '../mmu/kpop/map.ts';
 import { type HugeElement, kpopMapHuge } from '../mmu/kpop/map-huge.ts';
-import { kpopProtect, type ProtectElement } from '../mmu/kpop/protect.ts';
+import { kpopProtect, nothingProtected, type ProtectElement } from '../mmu/kpop/protect.ts';
 import type { Space } from '../mmu/kpop/space.ts';
 import { loadDying } from '../mmu/kpop/teardown.ts';
 import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
@@ -48,8 +52,10 @@ import type { KpopVcpu, KpopVm } from './vm.ts';
 const FIRST_LEGAL_VECTOR = 16;
 /** Words are read as numbers: an epoch beyond this would not be exact. */
 const EPOCH_LIMIT = 2 ** 52;
-/** Pages of one UNMAP element: a bound on work that cannot be interrupted. */
+/** Pages of one UNMAP element. */
 const RANGE_LIMIT = 2 ** 18;
+/** Entries that one call looks at: a bound on work that cannot be interrupted. */
+const BUDGET = 4096;
 
 /** Level of the largest leaf that any processor has: 1 GiB. */
 const LARGEST_LEAF = 2;
@@ -105,17 +111,20 @@ function* listCall(cpu: Context, vm: KpopVm, call: number, page: number): Routin
   const frame = frameOf(yield* vm.space.l1Memory.find(cpu, page / FRAME_BYTES));
   if (frame < 0) return Status.fault;
   const at = frame * FRAME_BYTES;
-  const count = cpu.read(at + ListHeader.count);
-  if (count > LIST_LIMIT) return Status.invalid;
+  const { count, done } = unpackCount(cpu.read(at + ListHeader.count));
+  if (count > LIST_LIMIT || done.elements > count || done.pages >= RANGE_LIMIT) {
+    return Status.invalid;
+  }
+  if (call === KpopCall.map && packProgress(done) !== 0) return Status.invalid;
   const epoch = cpu.read(at + ListHeader.epoch);
   if (epoch > EPOCH_LIMIT) return Status.invalid;
   const isLast = (cpu.read(at + ListHeader.flags) & FLAG_MORE) === 0;
   const join = cpu.read(at + ListHeader.join);
   const elements = copyList(cpu, at + LIST_HEADER_BYTES, count);
   if (call === KpopCall.unmap) {
-    return yield* unmapList(cpu, vm, elements, { epoch, join, isLast });
+    return yield* unmapList(cpu, vm, elements, { epoch, join, isLast, done });
   }
-  if (call === KpopCall.protect) return yield* protectList(cpu, vm, elements, epoch);
+  if (call === KpopCall.protect) return yield* protectList(cpu, vm, elements, { epoch, done });
   for (let i = 0; i < count; i++) {
     const wanted = mappingOf(vm, elements[i]!, epoch);
     let status: number = Status.invalid;
@@ -167,17 +176,46 @@ function* unmapList(
   cpu: Context,
   vm: KpopVm,
   elements: readonly Element[],
-  series: { readonly epoch: number; readonly join: number; readonly isLast: boolean },
+  series: {
+    readonly epoch: number;
+    readonly join: number;
+    readonly isLast: boolean;
+    readonly done: Progress;
+  },
 ): Routine<number> {
-  const ranges = elements.map(({ first, second }) => rangeOf(vm, first, second));
-  if (!ranges.every((range) => range !== undefined)) return Status.invalid;
+  const whole = elements.map(({ first, second }) => rangeOf(vm, first, second));
+  if (!whole.every((range) => range !== undefined)) return Status.invalid;
   if (yield* isFuture(cpu, vm, series.join)) return Status.invalid;
-  const unmapped = yield* kpopUnmap(cpu, vm.space, ranges, series.epoch);
+  const ranges = leftOf(whole, series.done);
+  const unmapped = yield* kpopUnmap(cpu, vm.space, ranges, series.epoch, BUDGET);
   const label = Math.max(unmapped.label, series.join);
+  if (unmapped.left !== undefined) {
+    yield* finishUnmap(cpu, vm.space, { ...unmapped, label });
+    const { range, first } = unmapped.left;
+    return continued(whole, series.done.elements + range, first, false);
+  }
   // Table pages cannot wait for the end of the series: nothing here remembers them.
   const isOver = series.isLast || unmapped.tables.length > 0;
   if (isOver) yield* finishUnmap(cpu, vm.space, { ...unmapped, label });
   return series.isLast ? Status.ok : packAnswer(Status.ok, label);
+}
+
+/** Ranges of which nothing is done yet: the first of them perhaps only in part. */
+function leftOf<R extends PageRange>(ranges: readonly R[], done: Progress): readonly R[] {
+  const [next, ...rest] = ranges.slice(done.elements);
+  if (next === undefined) return [];
+  return [{ ...next, first: Math.min(next.end, next.first + done.pages) }, ...rest];
+}
+
+/** The answer where the budget has left page `first` of an element over. */
+function continued(
+  ranges: readonly PageRange[],
+  elements: number,
+  first: number,
+  isStale: boolean,
+): number {
+  const pages = first - ranges[elements]!.first;
+  return packAnswer(Status.continue, packProgress({ elements, pages, isStale }));
 }
 
 /** A label from the future would make the generation jump; such a call is none of a series. */
@@ -206,14 +244,20 @@ function* protectList(
   cpu: Context,
   vm: KpopVm,
   elements: readonly Element[],
-  epoch: number,
+  { epoch, done: before }: { readonly epoch: number; readonly done: Progress },
 ): Routine<number> {
   const wanted = elements.map((element) => protectionOf(vm, element, epoch));
   if (!wanted.every((each) => each !== undefined)) return Status.invalid;
-  const done = { label: 0, isStale: false };
-  for (const each of wanted) yield* kpopProtect(cpu, vm.space, each, done);
+  const done = nothingProtected(BUDGET);
+  for (const [i, each] of leftOf(wanted, before).entries()) {
+    const first = yield* kpopProtect(cpu, vm.space, each, done);
+    if (first === each.end) continue;
+    yield* joinFlush(cpu, vm.space, done.label);
+    const isStale = before.isStale || done.isStale;
+    return continued(wanted, before.elements + i, first, isStale);
+  }
   yield* joinFlush(cpu, vm.space, done.label);
-  return done.isStale ? Status.stale : Status.ok;
+  return before.isStale || done.isStale ? Status.stale : Status.ok;
 }
 
 /** What an element asks to be protected; `undefined` if no PROTECT could ask for that. */
@@ -288,7 +332,7 @@ function* applyFused(cpu: Context, vm: KpopVm, target: KpopVcpu): Routine<boolea
     let status: number = Status.invalid;
     if (wanted !== undefined) status = num(yield cpu.call(mapOne(cpu, vm.space, wanted)));
     else if (operation === KpopCall.protect) {
-      status = yield* protectList(cpu, vm, [element], epoch);
+      status = yield* protectList(cpu, vm, [element], { epoch, done: NO_PROGRESS });
     }
     cpu.write(at, status);
     if (status !== Status.ok) return false;

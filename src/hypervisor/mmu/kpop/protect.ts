@@ -37,18 +37,29 @@ export interface Protected {
   label: number;
   /** Somewhere rights were not added, because the call was older than a restriction there. */
   isStale: boolean;
+  /** Entries that may still be looked at before the call ends. */
+  budget: number;
 }
 
-/** Gives the pages of a range the rights; those that are not mapped are passed over. */
+/** Before anything is done. */
+export function nothingProtected(budget = Number.POSITIVE_INFINITY): Protected {
+  return { label: 0, isStale: false, budget };
+}
+
+/**
+ * Gives the pages of a range the rights; those that are not mapped are passed over. The first page
+ * that the budget has left over, else the range's end.
+ */
 export function* kpopProtect(
   cpu: Context,
   space: Space,
   element: ProtectElement,
   done: Protected,
-): Routine<void> {
+): Routine<number> {
   const { end, epoch } = element;
   if (takesAway(element)) yield* raiseFences(cpu, space, element, epoch, 'kpop.protect.fence');
-  for (let gfn = element.first; gfn < end; ) {
+  let gfn = element.first;
+  for (; gfn < end && done.budget > 0; done.budget--) {
     const stop = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
     const next = nextAt(space, gfn, stop);
     if (stop.level > 0 && stop.seen!.state === 'empty') {
@@ -61,6 +72,7 @@ export function* kpopProtect(
       yield* splitIntent(cpu, space, stop.place, stop.level); // the range covers a part of it
     } else if (yield* protectPage(cpu, space, stop, gfn, element, done)) gfn = next;
   }
+  return Math.min(gfn, end);
 }
 
 function takesAway({ prot }: ProtectElement): boolean {

@@ -33,24 +33,36 @@ export interface Unmapped {
   readonly label: number;
   /** Headers of table pages that nothing links any more. */
   readonly tables: readonly number[];
+  /** Where the budget ended it: the number of the range, and its first page that is left. */
+  readonly left?: { readonly range: number; readonly first: number };
 }
 
-/** Removes the intents of ranges, and the table pages that serve nothing else. */
+/**
+ * Removes the intents of ranges, and the table pages that serve nothing else. With a budget it ends
+ * after about as many entries, and removes no table page but those of leaves: each is a bounded
+ * piece of work. It always does at least one step.
+ */
 export function* kpopUnmap(
   cpu: Context,
   space: Space,
   ranges: readonly PageRange[],
   epoch: number,
+  budget = Number.POSITIVE_INFINITY,
 ): Routine<Unmapped> {
   // The fence first: a MAP with an older epoch that comes later is refused under the entry lock.
   for (const range of ranges) yield* raiseFences(cpu, space, range, epoch, 'kpop.unmap.fence');
+  const { geometry } = space.format;
+  const most = Number.isFinite(budget) ? pagesAt(geometry, 1) : budget;
   let target = 0;
+  let entries = 0;
   const tables: number[] = [];
-  for (const range of ranges) {
+  for (const [i, range] of ranges.entries()) {
     let first = range.first;
     while (first < range.end) {
-      const stop = yield* walk(cpu, space, { first, end: range.end });
-      const span = pagesAt(space.format.geometry, stop.level);
+      if (entries >= budget) return { label: target, tables, left: { range: i, first } };
+      const stop = yield* walk(cpu, space, { first, end: Math.min(range.end, first + most) });
+      const span = pagesAt(geometry, stop.level);
+      entries += stop.seen?.state === 'table' ? 1 << geometry.indexBits : 1;
       const isWhole = first % span === 0 && first + span <= range.end;
       const label = yield* unmapAt(cpu, space, stop, isWhole, tables);
       if (label < 0) continue; // its table page was removed, or there is one now: walk again
