@@ -14,6 +14,7 @@ import { shadowLitmus } from '../../litmus/shadow.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
+import { TDP_DEEP, TDP_GOALS } from './tdp-goals.ts';
 
 /** What is exhausted: all with so many preemptions, or everything. */
 type Goal = number | 'all';
@@ -44,7 +45,7 @@ export interface Piece {
 }
 
 /** How far a litmus program is looked at, by the memory orders it is run in. */
-interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
+export interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
   /** An axis with a value under which the program is small, and exhausted. */
   readonly unless?: string;
   /** Entries after which a vCPU is held, where the usual number is one too many. */
@@ -125,13 +126,7 @@ const HUGE = [
   'intent-map-unmap',
   'intent-small-fills',
 ];
-/** A CPU's log, and the interrupts that empty it, multiply the states. */
-const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
-/** A new root for the whole VM takes every vCPU more moves than all the rest. */
-const NEW_ROOT: Goals = { tso: 1, unless: 'slot=range' };
-/** Little happens where huge pages may be executed. */
-const SMALL_PAGES: Goals = { tso: 'all', unless: 'nxhuge=on' };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
 /** Where L1's tables out of step, or a flush at each store, may make a difference. */
@@ -189,59 +184,9 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'yield-unmap': { tso: 1 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
-      'log-start-write': { tso: 'all', unless: 'tdp:log=protect' },
-      'log-unmap': ONCE,
-      'log-start-fault': LOGGED,
-      'log-harvest-write': LOGGED,
-      'log-harvest-fault': ONCE,
-      'log-harvest-pages': LOGGED,
-      'log-stop-write': ONCE,
-      'log-huge-start': LOGGED,
-      'log-huge-harvest': ONCE,
-      'log-huge-stop': ONCE,
-      'log-two-writers': ONCE,
-      'log-invalidate': ONCE,
-      'slot-delete-write': NEW_ROOT,
-      'slot-delete-fault': NEW_ROOT,
-      'slot-delete-stay': NEW_ROOT,
-      'slot-delete-leave': NEW_ROOT,
-      'slot-delete-keep': NEW_ROOT,
-      'slot-move-write': NEW_ROOT,
-      'slot-wrap': ONCE,
-      'slot-add-write': { tso: 'all' },
-      'slot-delete-unmap': { tso: 'all' },
-      'slot-delete-two': ONCE,
-      'slot-delete-unmap-write': ONCE,
-      'nx-execute-execute': SMALL_PAGES,
-      'nx-execute-fault': SMALL_PAGES,
-      'nx-execute-write': SMALL_PAGES,
-      'nx-recover-write': SMALL_PAGES,
-      'nx-recover-execute': SMALL_PAGES,
-      'nx-recover-remove': SMALL_PAGES,
-      'nx-collapse-execute': SMALL_PAGES,
-      'nx-recover-free': ONCE,
-      'nx-execute-lost': ONCE,
+      ...TDP_GOALS,
     },
-    deep: [
-      'slot-delete-stay',
-      'slot-delete-leave',
-      'slot-delete-keep',
-      'slot-move-write',
-      'slot-move-invalidate',
-      'slot-add-delete',
-      'slot-delete-fault',
-      'slot-wrap',
-      'slot-delete-two',
-      'slot-delete-unmap-write',
-      'nx-execute-execute',
-      'nx-execute-fault',
-      'nx-execute-write',
-      'nx-collapse-execute',
-      'nx-recover-write',
-      'nx-recover-free',
-      'nx-recover-remove',
-      'nx-execute-lost',
-    ],
+    deep: TDP_DEEP,
   },
   shadow: {
     ...USUAL,
