@@ -109,6 +109,22 @@ const argued: readonly Argued[] = [
     label: 'tdp.sweep.wait',
     why: 'tables of the litmus programs have one level below the root: no entry is frozen twice',
   },
+  ...[
+    ['root.get', 'a root that may be taken is valid, and who lets one go has found it invalid'],
+    ['root.load.lock', 'two fast zaps would have to fall into one load: not in a litmus program'],
+    ['root.pages.lock', 'needs two vCPUs: shown on three CPUs (test/check/tdp-slots.test.ts)'],
+    ['root.unlink.lock', 'a record is free once its frame is gone, in one store'],
+    ['root.yield.lock', 'taken again by a zap that others wait for; who drops it zaps on'],
+    ['root.flush', 'under VMX the frame of a root has to come back as one: shown for tdp-npt'],
+    ['slots.switch.wait', 'who does not wait looks again at once: the wait spares the turns'],
+    ['notifier.end', 'nobody makes another set active meanwhile: the switch is never let through'],
+    ['notifier.end.lock', 'the count falls by one locked operation; who waits looks at it again'],
+    ['slots.zap.lock', 'taken with slot=range only (test/check/tdp-slots.test.ts)'],
+    ...['recover', 'track', 'untrack', 'oldest'].map((name): [string, string] => [
+      `nx.${name}.lock`,
+      'taken with nxhuge=on only (test/check/tdp-nx.test.ts)',
+    ]),
+  ].map(([label, why]) => ({ design: 'tdp', label: label!, why: why! })),
   ...['halt.announce', 'l1.post', 'l1.accept', 'l1.ipi'].map((label) => unposted('*', label)),
   ...['nested', 'kpop', 'kpop-stack'].flatMap((design) =>
     ['post.vector', 'post.request', 'post.kick', 'accept.vectors'].map((label) =>

@@ -14,6 +14,7 @@ import { shadowLitmus } from '../../litmus/shadow.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
+import { TDP_DEEP, TDP_GOALS } from './tdp-goals.ts';
 
 /** What is exhausted: all with so many preemptions, or everything. */
 type Goal = number | 'all';
@@ -44,7 +45,7 @@ export interface Piece {
 }
 
 /** How far a litmus program is looked at, by the memory orders it is run in. */
-interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
+export interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
   /** An axis with a value under which the program is small, and exhausted. */
   readonly unless?: string;
   /** Entries after which a vCPU is held, where the usual number is one too many. */
@@ -125,8 +126,6 @@ const HUGE = [
   'intent-map-unmap',
   'intent-small-fills',
 ];
-/** A CPU's log, and the interrupts that empty it, multiply the states. */
-const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
@@ -192,19 +191,9 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'log-start-remove': { tso: 2 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
-      'log-start-write': { tso: 'all', unless: 'tdp:log=protect' },
-      'log-unmap': ONCE,
-      'log-start-fault': LOGGED,
-      'log-harvest-write': LOGGED,
-      'log-harvest-fault': ONCE,
-      'log-harvest-pages': LOGGED,
-      'log-stop-write': ONCE,
-      'log-huge-start': LOGGED,
-      'log-huge-harvest': ONCE,
-      'log-huge-stop': ONCE,
-      'log-two-writers': ONCE,
-      'log-invalidate': ONCE,
+      ...TDP_GOALS,
     },
+    deep: TDP_DEEP,
   },
   shadow: {
     ...USUAL,
