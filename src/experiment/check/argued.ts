@@ -82,6 +82,28 @@ const argued: readonly Argued[] = [
     label: 'nested.invlpga.flush',
     why: 'every VMRUN and #VMEXIT drops what L1 and L2 have cached, for they have one ASID',
   },
+  ...['log.harvest.lock', 'log.stop.lock'].map((label) => ({
+    design: '*',
+    label,
+    why:
+      'one thread of user space changes a slot in the litmus programs; the lock keeps two from ' +
+      'counting and waiting past each other (shown for log.start.lock)',
+  })),
+  {
+    design: '*',
+    label: 'log.take',
+    why: 'shown under log-harvest-pages with three preemptions (--deep), and with log=protect',
+  },
+  {
+    design: '*',
+    label: 'tdp.fast.commit',
+    why: 'reached where writes are noticed by protection: shown with log=protect (log-unmap)',
+  },
+  {
+    design: '*',
+    label: 'tdp.split.freeze',
+    why: 'of split=zap, which is no default: there it is what tdp.collapse.freeze is here',
+  },
   {
     design: '*',
     label: 'tdp.sweep.wait',
