@@ -15,6 +15,7 @@ export const KpopCall = {
   run: 0x102,
   protect: 0x103,
   flush: 0x104,
+  age: 0x105,
 } as const;
 
 export const Status = {
@@ -70,6 +71,16 @@ export const ListHeader = {
  * calls and one flush, and L0 keeps nothing between the calls.
  */
 export const FLAG_MORE = 1;
+
+/**
+ * AGE: the list is one element, first page and page count. The call says for each page whether L2
+ * has used it, as bits in the place of the elements: word n holds the pages from n * AGE_PER_WORD
+ * on, the lowest bit the first. No flush is promised: a page in use may look unused for a while.
+ */
+export const AGE_LIMIT = 4096;
+export const AGE_PER_WORD = 32;
+/** AGE flag: the pages look unused afterwards; without it nothing is changed. */
+export const AGE_CLEAR = 2;
 
 const COUNT_SPAN = 256;
 

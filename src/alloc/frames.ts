@@ -131,6 +131,11 @@ export class Frames {
     cpu.write(list, pfn);
   }
 
+  /** First and last frame number + 1. */
+  get region(): { readonly base: number; readonly limit: number } {
+    return { base: this.#base, limit: this.#limit };
+  }
+
   /** Whether a frame belongs to this pool. */
   covers(pfn: number): boolean {
     return pfn >= this.#base && pfn < this.#limit;

@@ -13,7 +13,7 @@ import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import type { Demand } from './system.ts';
 
-const GIB_PAGES = 2 ** 18;
+export const GIB_PAGES = 2 ** 18;
 
 export interface DataPages extends PageSource {
   /** The guest page ranges that data pages come from, ascending. */

@@ -18,7 +18,7 @@ import type { PageRange } from '../hypervisor/mmu/common.ts';
 import type { GuestContext } from '../machine/guest.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
-import { dataPages, dataWords } from './guest-memory.ts';
+import { dataPages, dataWords, GIB_PAGES } from './guest-memory.ts';
 import type { Demand } from './system.ts';
 
 const LINE_BYTES = 64;
@@ -32,7 +32,12 @@ export interface GuestVm {
   readonly environments: readonly Environment[];
   /** Guest page ranges that are memory, ascending. */
   readonly memory: readonly PageRange[];
+  /** Guest pages of devices, and then where more memory may come: in no slot. */
+  readonly devices: PageRange;
+  readonly spare: PageRange;
 }
+
+const NOWHERE: PageRange = { first: 0, end: 0 };
 
 /** `reach`: by what the kernel's own code reaches its memory; EPT needs no map of it. */
 export function buildGuestVm(
@@ -86,15 +91,31 @@ export function buildGuestVm(
     context.apic.signalsEnd = demand.interrupts?.signalsEnd === true;
     context.vector = (vector) => handleInterrupt(kernel, interrupts, context, vector);
   });
+  const memory = [{ first: 0, end: region.limit }, ...data.ranges];
+  const { devices, spare } = beyond(memory, demand);
   const environments = contexts.map((cpu, index) => ({
     cpu,
     kernel: services,
     index,
     vcpus,
     hostThreads: demand.hostThreads,
+    device: devices.first,
   }));
-  const kernelMemory = { first: 0, end: region.limit };
-  return { contexts, environments, memory: [kernelMemory, ...data.ranges] };
+  return { contexts, environments, memory, devices, spare };
+}
+
+/** Beyond all memory, each in a GiB of its own. */
+function beyond(
+  memory: readonly PageRange[],
+  { slots }: Demand,
+): { readonly devices: PageRange; readonly spare: PageRange } {
+  if (slots === undefined) return { devices: NOWHERE, spare: NOWHERE };
+  const first = Math.ceil(memory.at(-1)!.end / GIB_PAGES) * GIB_PAGES;
+  const above = (Math.floor((first + slots.devices) / GIB_PAGES) + 1) * GIB_PAGES;
+  return {
+    devices: { first, end: first + slots.devices },
+    spare: { first: above, end: above + slots.spare },
+  };
 }
 
 /** A guest that brings everything along: its contexts and where its memory is. */
@@ -111,5 +132,6 @@ function bareGuest(machine: Machine, demand: Demand, level: number, pages: numbe
     return context;
   });
   for (const context of contexts) context.siblings = contexts;
-  return { contexts, environments: [], memory: [{ first: 0, end: pages }] };
+  const memory = [{ first: 0, end: pages }];
+  return { contexts, environments: [], memory, devices: NOWHERE, spare: NOWHERE };
 }

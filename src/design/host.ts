@@ -16,6 +16,9 @@ import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import { Rcu } from '../sync/rcu.ts';
 
+/** VPID or ASID of the first vCPU. */
+export const FIRST_TAG = 1;
+
 /** Control blocks of vCPUs whose memory is what `mmu` maps; `vpid`: of the first vCPU. */
 export function blocksOf(mmu: TdpMmu, vpid: number, virtualIpis: boolean): BlockOptions {
   return { root: mmu.root, levels: mmu.format.geometry.levels, vpid, virtualIpis };

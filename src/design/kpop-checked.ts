@@ -13,6 +13,7 @@ import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpo
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
+import { kpopAge } from '../hypervisor/mmu/kpop/age.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
 import { type FillOutcome, kpopFill, kpopMap } from '../hypervisor/mmu/kpop/map.ts';
 import { kpopMapHuge } from '../hypervisor/mmu/kpop/map-huge.ts';
@@ -203,6 +204,11 @@ function* unmap(cpu: Context, parts: Parts, range: PageRange): Routine<void> {
   }
 }
 
+/** L1 asks twice which pages are in use, and has them look unused. */
+function* age(cpu: Context, { space }: Parts, range: PageRange): Routine<void> {
+  for (let i = 0; i < 2; i++) yield* kpopAge(cpu, space, range, true);
+}
+
 /** The same in pieces, as L1 makes the call again while the budget ends it. */
 function* unmapPieces(cpu: Context, { space, revoked }: Parts, range: PageRange): Routine<void> {
   for (let { first } = range; first < range.end; ) {
@@ -311,6 +317,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
       'map-huge': called(space, (cpu, range) => mapHuge(cpu, parts, range, 0)),
       promote: called(space, (cpu, range) => mapHuge(cpu, parts, range, MAP_PROMOTE)),
       unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
+      'age-pages': called(space, (cpu, range) => age(cpu, parts, range)),
       'unmap-pieces': called(space, (cpu, range) => unmapPieces(cpu, parts, range)),
       move: called(space, (cpu, range) => move(cpu, parts, range)),
       fill: called(space, (cpu, range) => fill(cpu, parts, range)),

@@ -63,7 +63,7 @@ export const kpop: Design = {
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'WINDOW, AGE, DIRTY, quotas, donated table memory, the call that ends a VM',
+    'WINDOW, DIRTY, quotas, donated table memory, the call that ends a VM',
     'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",

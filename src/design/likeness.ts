@@ -45,7 +45,7 @@ function modeOf(v: Vcpu, snapshots: readonly number[]): Likeness {
 }
 
 /** Calls that were answered leave no trace: whoever waited for one of them waits no more. */
-function callsOf(v: Vcpu): Likeness {
+export function callsOf(v: Vcpu): Likeness {
   return {
     halves: [...halvesAt(v.called), ...halvesAt(v.answered)],
     meaning: (all) => (all[0] === all[2] && all[1] === all[3] ? [] : all),

@@ -42,8 +42,17 @@ export interface Demand {
   readonly barePages?: number;
   /** Whether slots may be logged while the guest runs; never unless given. */
   readonly logs?: boolean;
+  /** Slots that come and go while the guest runs, and pages in none of them; never unless given. */
+  readonly slots?: SlotDemand | undefined;
   /** A guest that is one program with tables of its own, instead of a kernel with processes. */
   readonly image?: GuestImage;
+}
+
+export interface SlotDemand {
+  /** Pages of devices, in no slot. */
+  readonly devices: number;
+  /** Pages of user space's memory of which a slot may be made later. */
+  readonly spare: number;
 }
 
 export interface InterruptDemand {
@@ -84,10 +93,23 @@ export interface System {
   hostInvalidate(cpu: Context, gfns: readonly number[]): Routine<void>;
   /** What user space of the host does to learn what is written to; not of every design. */
   readonly log?: DirtyLog;
+  /** What user space of the host does to the guest's memory slots, where they change. */
+  readonly slots?: SlotChanges;
+  /**
+   * One turn of the worker that makes pages huge again which a fetch has split: takes one in
+   * `ratio` of them away; how many.
+   */
+  recoverHuge?(cpu: Context, ratio: number): Routine<number>;
   /** Bytes of second-stage tables of all levels, and of other books that track guest memory. */
   memory(): { tableBytes: number; bookBytes: number };
   /** What a checker may ask of the system and do with it; nothing is checked without. */
   readonly checked?: Checked;
+}
+
+/** One more memory slot, beside all those of the guest that is measured. */
+export interface SlotChanges {
+  add(cpu: Context): Routine<void>;
+  delete(cpu: Context): Routine<void>;
 }
 
 /** Dirty logging of all memory of the guest that is measured. */
@@ -215,6 +237,10 @@ export interface Design {
   readonly leavesOut: readonly string[];
   /** Whether guest memory can be logged (`System.log`). */
   readonly logs?: true;
+  /** Whether a guest may have devices, and slots that come and go (`System.slots`). */
+  readonly changesSlots?: true;
+  /** Whether it may keep huge pages from being executed (`System.recoverHuge`). */
+  readonly recoversHuge?: true;
   /** What a comparison with the other designs isolates. */
   readonly isolates: string;
   /** Sizes of the host's pages that it can map; 4 KiB only unless given. */

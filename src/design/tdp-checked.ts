@@ -1,17 +1,20 @@
 /** What may be done to a TDP MMU by threads of its host, and what it promises. */
 
 import type { Frames } from '../alloc/frames.ts';
+import { defect } from '../base/assert.ts';
 import { tdpFrames } from '../check/invariant/mmu-frames.ts';
 import { backedBy, tdpDirty, tdpPromises } from '../check/invariant/tdp-backing.ts';
 import { tdpLogged } from '../check/invariant/tdp-log.ts';
+import { Fetches, nxPromises } from '../check/invariant/tdp-nx.ts';
 import { tdpOracle } from '../check/oracle/tdp-words.ts';
 import type { FramePool } from '../check/promise.ts';
 import { postVector } from '../hypervisor/interrupt.ts';
-import type { PageRange } from '../hypervisor/mmu/common.ts';
+import type { PageRange, Stage2Fault } from '../hypervisor/mmu/common.ts';
 import { tdpAge } from '../hypervisor/mmu/tdp/age.ts';
 import { harvestLog, startLogging, stopLogging } from '../hypervisor/mmu/tdp/dirty-log.ts';
 import { tdpFault } from '../hypervisor/mmu/tdp/fault.ts';
 import type { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { tdpRecover } from '../hypervisor/mmu/tdp/nx.ts';
 import { premap } from '../hypervisor/mmu/tdp/premap.ts';
 import { tdpCollapse, tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
 import { tdpSplit } from '../hypervisor/mmu/tdp/split.ts';
@@ -32,11 +35,20 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
   const isBroadcast = mmu.vm.sharedTag !== undefined;
   const pages = memory.reduce((most, { end }) => Math.max(most, end), 0);
   const copies = mmu.logging === undefined ? 0 : platform.arena.take(pages * 8);
+  const fetches = mmu.nx === undefined ? undefined : new Fetches(platform, pages);
+  const takes = (operation: Operation): Operation => fetches?.taking(operation) ?? operation;
   return {
     roots: [mmu.root],
     operations: {
-      fault: (cpu, range) => faultAll(cpu, mmu, range),
-      unmap: told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free')),
+      fault: (cpu, range) => faultAll(cpu, mmu, range, 'write'),
+      'fault-execute': (cpu, range) => {
+        const fault = faultAll(cpu, mmu, range, 'execute');
+        return fetches === undefined ? fault : fetches.fetch(cpu, range.first, fault);
+      },
+      'nx-recover': takes(function* recover(cpu): Routine<void> {
+        yield* tdpRecover(cpu, mmu, 1);
+      }),
+      unmap: takes(told('unmap', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free'))),
       'unmap-yield': (cpu, range) => tdpUnmap(cpu, mmu, [range], 'free', true),
       *age(cpu, range): Routine<void> {
         yield* tdpAge(cpu, mmu, range);
@@ -44,10 +56,13 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       invalidate: told('invalidate', (cpu, range) => tdpUnmap(cpu, mmu, [range], 'keep')),
       post: (cpu) => postVector(cpu, mmu.vm.vcpus[0]!, VECTOR_RESCHEDULE),
       teardown: told('teardown', (cpu) => tdpTeardown(cpu, mmu)),
-      'remove-tables': told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
+      'remove-tables': takes(
+        told('remove-tables', (cpu, range) => tdpRemoveTables(cpu, mmu, range)),
+      ),
       ...logOperations(mmu, copies),
+      ...CHANGES_OF_SLOTS,
       split: (cpu, range) => tdpSplit(cpu, mmu, range),
-      collapse: (cpu, range) => tdpCollapse(cpu, mmu, range),
+      collapse: takes((cpu, range) => tdpCollapse(cpu, mmu, range)),
     },
     premap: (range) => premap(machine.memory, mmu, range, 'clean'),
     pools: [{ name: platform.name, ...poolOf(platform.frames) }],
@@ -57,7 +72,7 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
     },
     exclusive: true,
     broadcasts: isBroadcast,
-    lacks: isBroadcast ? OF_KICKS : [],
+    lacks: [...(isBroadcast ? OF_KICKS : []), ...(mmu.nx === undefined ? OF_FETCHES : [])],
     freeHanded: [],
     privates: (hart) => mmu.vm.vcpus.filter((v) => v.seat === hart),
     promises: [
@@ -65,12 +80,24 @@ export function checkedTdp(machine: Machine, mmu: TdpMmu, memory: readonly PageR
       tdpDirty(mmu, memory),
       tdpFrames(mmu, memory),
       ...tdpLogged(mmu, copies),
+      ...nxPromises(mmu, fetches, pages),
     ],
     silent: FRESH,
     structures: platform.arena.placed,
     oracle: tdpOracle(mmu, pages),
   };
 }
+
+/** What a fetch and the worker do only where huge pages are not executable. */
+const OF_FETCHES = ['nx.track.lock', 'nx.untrack.lock', 'nx.recover.unlink'];
+
+/** Offered by the same design for a guest whose slots change (tdp-slots-checked.ts). */
+const CHANGES_OF_SLOTS: Readonly<Record<string, Operation>> = Object.fromEntries(
+  ['slot-add', 'slot-delete', 'slot-move'].map((name): [string, Operation] => [
+    name,
+    () => defect('checkedTdp', `${name}: the slots of this guest never change`),
+  ]),
+);
 
 /** An operation that says when it begins and ends. */
 function told(name: string, operation: Operation): Operation {
@@ -82,11 +109,16 @@ function told(name: string, operation: Operation): Operation {
 }
 
 /** Resolves faults as the exit handler of a guest would, again until each page is there. */
-function* faultAll(cpu: Context, mmu: TdpMmu, range: PageRange): Routine<void> {
+function* faultAll(
+  cpu: Context,
+  mmu: TdpMmu,
+  range: PageRange,
+  access: Stage2Fault['access'],
+): Routine<void> {
   for (let gfn = range.first; gfn < range.end; gfn++) {
     for (;;) {
       cpu.began('fault', gfn);
-      const outcome = yield* tdpFault(cpu, mmu, { gfn, access: 'write' });
+      const outcome = yield* tdpFault(cpu, mmu, { gfn, access });
       cpu.ended('fault', outcome);
       if (outcome !== 'retry') break;
       cpu.rest(gfn, 1);

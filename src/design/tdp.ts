@@ -4,9 +4,6 @@
 
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import type { HugeSize } from '../hypervisor/backing/huge.ts';
-import { emulateCpuid, ignoreInterrupt } from '../hypervisor/emulate.ts';
-import { emulateMsr } from '../hypervisor/emulate-msr.ts';
-import { emulateHalt } from '../hypervisor/interrupt.ts';
 import { Memslots } from '../hypervisor/memslots.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import {
@@ -16,22 +13,20 @@ import {
   type TdpLogging,
 } from '../hypervisor/mmu/tdp/dirty-log.ts';
 import { TdpMmu } from '../hypervisor/mmu/tdp/mmu.ts';
+import { NxHuge, tdpRecover } from '../hypervisor/mmu/tdp/nx.ts';
 import { tdpRemoveTables } from '../hypervisor/mmu/tdp/remove.ts';
 import { handleViolation } from '../hypervisor/mmu/tdp/violation.ts';
 import { tdpUnmap } from '../hypervisor/mmu/tdp/zap.ts';
 import type { Owner } from '../hypervisor/owner.ts';
 import { answerOwnerCalls } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
-import { ignorePmlFull, pmlLogging } from '../hypervisor/pml.ts';
-import type { ExitHandler, ExitTable, Vm } from '../hypervisor/vcpu.ts';
-import { VIRTUALISATIONS } from '../hypervisor/virt/index.ts';
-import type { Virtualisation } from '../hypervisor/virt/virt.ts';
+import { pmlLogging } from '../hypervisor/pml.ts';
+import type { Vm } from '../hypervisor/vcpu.ts';
 import { type Geometry, pagesAt } from '../machine/format/format.ts';
-import type { Machine } from '../machine/machine.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { addVcpus, attachRcu, blocksOf, startVcpus } from './host.ts';
+import { addVcpus, attachRcu, blocksOf, FIRST_TAG, startVcpus } from './host.ts';
 import {
   type Axes,
   type Demand,
@@ -42,11 +37,11 @@ import {
   type System,
 } from './system.ts';
 import { checkedTdp } from './tdp-checked.ts';
+import { hostExits, rangesOf, tableBytes } from './tdp-parts.ts';
+import { buildWithSlots } from './tdp-slots.ts';
 
 export { checkedTdp, poolOf } from './tdp-checked.ts';
-
-/** VPID or ASID of the first vCPU. */
-const FIRST_TAG = 1;
+export { hostExits, rangesOf, tableBytes } from './tdp-parts.ts';
 
 export const tdp: Design = {
   id: 'tdp',
@@ -92,25 +87,47 @@ export const tdp: Design = {
         'taken away by it, as before Linux 5.20',
       concerns: ['log-start', 'pages:2m'],
     },
+    slot: {
+      values: ['all', 'range'],
+      default: 'all',
+      describe:
+        'what the deletion of a memory slot zaps: everything, by a new root (as KVM does unless ' +
+        'told otherwise), or the slot’s own pages',
+      concerns: ['slot-delete'],
+    },
+    nxhuge: {
+      values: ['off', 'on'],
+      default: 'off',
+      describe:
+        'whether no huge page is executable, because of iTLB multihit: a fetch splits it, and a ' +
+        'worker makes it huge again',
+      concerns: ['fault-execute'],
+    },
   },
   source: 'Linux 6.12 arch/x86/kvm/mmu/tdp_mmu.c; primer/x86.md section 2',
   leavesOut: [
-    'memslots that come and go, several roots, NX huge page recovery; the dirty ring and manual ' +
-      'protection of logs',
+    'the dirty ring and manual protection of logs',
+    'a VM whose memory slots change has pages of 4 KiB, is not logged and not torn down, and its ' +
+      'guest gives no pages back; the way to user space and back is counted and has no price',
     'a read of a logged slot leaves its page clean or read-only, where KVM marks it dirty',
-    'MMIO entries; ageing is checked and not timed',
+    'ageing is checked and not timed',
     'khugepaged: a huge page of which a part was given back stays split',
     'the page allocator and mmap_lock, which bound real hosts before the mmu_lock does',
   ],
   isolates: 'the price of one second-stage fault without nesting',
   pages: ['4k', '2m', '1g'],
   logs: true,
+  changesSlots: true,
+  recoversHuge: true,
   build(machine, demand, axes, conditions): System {
     const platform = hostPlatform(machine);
     const isBroadcast = axes['flush'] === 'broadcast';
     const sharedTag = isBroadcast ? FIRST_TAG : undefined;
     const vm: Vm = { name: 'guest', platform, vcpus: [], sharedTag };
     const guest = buildGuestVm(machine, demand, 1);
+    if (demand.slots !== undefined) {
+      return buildWithSlots({ machine, demand, axes, conditions, platform, vm, guest });
+    }
     const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
     const memory = widened(guest.memory, huge);
     const backing = new AnonymousBacking(platform, slotsOf(memory), huge);
@@ -124,6 +141,7 @@ export const tdp: Design = {
       yields: axes['zap'] === 'yield',
       split: axes['split'] === 'zap' ? 'zap' : 'in-place',
       logging: loggingOf(platform, demand, axes, memory),
+      nx: axes['nxhuge'] === 'on' && huge !== undefined ? new NxHuge(platform) : undefined,
     });
     const exits = hostExits(handleViolation(mmu), answerOwnerCalls(tdpOwner(mmu)));
     const virtualIpis = conditions.apicv === 'on';
@@ -144,6 +162,7 @@ export const tdp: Design = {
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) => tdpUnmap(cpu, mmu, rangesOf(gfns), 'keep'),
       log: logOf(mmu),
+      recoverHuge: (cpu, ratio) => tdpRecover(cpu, mmu, ratio),
       memory: () => ({ tableBytes: tableBytes(machine, mmu), bookBytes: 0 }),
       checked: checkedTdp(machine, mmu, memory),
     };
@@ -207,11 +226,6 @@ export function widened(memory: readonly PageRange[], huge: HugeSize | undefined
   });
 }
 
-/** Single pages as ranges, ascending. */
-export function rangesOf(gfns: readonly number[]): PageRange[] {
-  return [...gfns].sort((a, b) => a - b).map((gfn) => ({ first: gfn, end: gfn + 1 }));
-}
-
 export function tdpOwner(mmu: TdpMmu): Owner {
   return {
     unmap: (cpu, ranges) => tdpUnmap(cpu, mmu, ranges, 'free'),
@@ -219,40 +233,4 @@ export function tdpOwner(mmu: TdpMmu): Owner {
     owns: (range) => mmu.backing.covers(range),
     frameOf: (cpu, gfn) => mmu.backing.resident(cpu, gfn),
   };
-}
-
-/** What any owner does about its guest's exits, whichever vendor's numbers they have. */
-export function hostExits(violation: ExitHandler, hypercall: ExitHandler): ExitTable {
-  const of = ({ exits }: Virtualisation): (readonly [number, ExitHandler])[] => [
-    [exits.interrupt, ignoreInterrupt],
-    [exits.fault, violation],
-    [exits.cpuid, emulateCpuid],
-    [exits.msrWrite, emulateMsr],
-    [exits.msrRead, emulateMsr],
-    [exits.halt, emulateHalt],
-    [exits.hypercall, hypercall],
-    ...(exits.logFull === undefined ? [] : [[exits.logFull, ignorePmlFull] as const]),
-  ];
-  return new Map(VIRTUALISATIONS.flatMap(of));
-}
-
-/** Bytes of the tables reachable from the root; `toHost` says where the MMU's memory lies. */
-export function tableBytes(
-  machine: Machine,
-  mmu: TdpMmu,
-  toHost: (at: number) => number = (at) => at,
-): number {
-  const { memory } = machine;
-  const { format } = mmu;
-  const count = (table: number, level: number): number => {
-    if (level === 0) return 1;
-    let tables = 1;
-    for (let index = 0; index < 1 << format.geometry.indexBits; index++) {
-      const at = memory.indexOf(toHost(table * 4096 + index * 8));
-      const entry = format.decode({ lo: memory.words[at]!, hi: memory.words[at + 1]! }, level);
-      if (entry.kind === 'table') tables += count(entry.pfn, level - 1);
-    }
-    return tables;
-  };
-  return count(mmu.root, format.geometry.levels - 1) * 4096;
 }

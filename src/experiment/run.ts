@@ -13,10 +13,12 @@ import { Counters } from '../measure/counters.ts';
 import { Digest } from '../measure/digest.ts';
 import type { Run } from '../measure/result.ts';
 import type { Charges } from '../measure/sensitivity.ts';
+import type { Routine } from '../runtime/act.ts';
+import type { Context } from '../runtime/context.ts';
 import { fanOut, type TraceSink } from '../runtime/trace.ts';
 import { runTimed } from '../schedule/timed.ts';
-import { hostPart, logPart, seatPrograms, type Work } from '../workload/index.ts';
-import type { Plan, Recordings } from '../workload/workload.ts';
+import { hostPart, logPart, seatPrograms, turnsPart, type Work } from '../workload/index.ts';
+import type { Plan, Recordings, Turns } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
 export const MODEL_VERSION = 2;
@@ -24,6 +26,9 @@ export const MODEL_VERSION = 2;
 export const MOST_CPUS = 512;
 /** Instructions, at most, by which vCPUs are put out of step: about one fault's worth of time. */
 const SKEW_INSTRUCTIONS = 4096;
+
+/** Of a memory slot that comes and goes: 256 MiB. */
+const SPARE_SLOT_PAGES = 1 << 16;
 
 const LOCKS_NOT_MODELLED = [
   'page allocator: zone lock and memory cgroup charge behind the per-CPU lists',
@@ -68,6 +73,7 @@ export function planOf(task: Task): Plan {
   if (plan.logged !== undefined && choice.design.logs !== true) {
     badInput(`workload ${work.workload.id}: ${choice.design.id} does not log guest memory`);
   }
+  checkTurns(task, plan);
   const needed = cpusFor(demandOf(task, plan));
   if (needed > MOST_CPUS) badInput(`${vcpus} vCPUs and a CPU for a thread of the host are ${most}`);
   if (cpus !== undefined && cpus > MOST_CPUS) badInput(`${cpus} CPUs are ${most}`);
@@ -78,6 +84,18 @@ export function planOf(task: Task): Plan {
     );
   }
   return plan;
+}
+
+/** Refuses what happens to a guest's memory under designs that do not do it. */
+function checkTurns({ work, choice: { design } }: Task, { devices, turns }: Plan): void {
+  const where = `workload ${work.workload.id}: ${design.id}`;
+  if (devices !== undefined && design.changesSlots !== true) {
+    badInput(`${where} has no devices, and memory slots that never change`);
+  }
+  const needsWorker = turns?.does === 'recover-huge' && turns.rounds > 0;
+  if (needsWorker && design.recoversHuge !== true) {
+    badInput(`${where} has no worker that makes pages huge again; turns=0 needs none`);
+  }
 }
 
 function checkPages({ design }: Choice, { pages = '4k' }: Conditions): void {
@@ -180,12 +198,13 @@ function deeperThan(preset: Preset, { levels, guestLevels }: Conditions): string
 }
 
 function demandOf(task: Task, plan: Plan): Demand {
-  const { pagesPerVcpu, stride, spaces, withdrawn, logged } = plan;
+  const { pagesPerVcpu, stride, spaces, withdrawn, logged, turns, devices } = plan;
   const { vcpus } = task;
   const logs = logged !== undefined;
-  const hostThreads = withdrawn === undefined && !logs ? 0 : 1;
+  const hostThreads = withdrawn === undefined && turns === undefined && !logs ? 0 : 1;
   const interrupts = interruptsOf(task, plan);
-  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces, interrupts, logs };
+  const slots = devices === undefined ? undefined : { devices, spare: SPARE_SLOT_PAGES };
+  const demand = { vcpus, pagesPerVcpu, stride, hostThreads, spaces, interrupts, logs, slots };
   return plan.image === undefined ? demand : { ...demand, image: plan.image };
 }
 
@@ -212,8 +231,13 @@ function seat(task: Task, plan: Plan, system: System): void {
   const { vcpus, seed } = task;
   const skew = (vcpu: number): number => new Random(seed, vcpu).below(SKEW_INSTRUCTIONS);
   seatPrograms(system.environments, plan, skew);
-  const { withdrawn, logged } = plan;
+  const { withdrawn, logged, turns } = plan;
   const { log } = system;
+  if (turns !== undefined) {
+    system.machine.hostThread(vcpus, 'host', (me) =>
+      turnsPart(me, vcpus, turns.rounds, turnOf(system, turns)),
+    );
+  }
   if (logged !== undefined && log !== undefined) {
     system.machine.hostThread(vcpus, 'host', (me) => logPart(me, vcpus, logged, log));
   }
@@ -221,6 +245,17 @@ function seat(task: Task, plan: Plan, system: System): void {
   system.machine.hostThread(vcpus, 'host', (me) =>
     hostPart(me, vcpus, (cpu) => system.hostInvalidate(cpu, withdrawn)),
   );
+}
+
+function turnOf(system: System, turns: Turns): (cpu: Context) => Routine<void> {
+  return function* turn(cpu): Routine<void> {
+    if (turns.does === 'recover-huge') {
+      yield* system.recoverHuge!(cpu, turns.ratio);
+      return;
+    }
+    yield* system.slots!.add(cpu);
+    yield* system.slots!.delete(cpu);
+  };
 }
 
 /** The counting conditions of DESIGN.md section 5, as they held. */

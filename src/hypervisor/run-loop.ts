@@ -16,6 +16,7 @@ import {
   REQUEST_EVENT,
   REQUEST_FLUSH,
   REQUEST_LOGGING,
+  REQUEST_ROOT,
   type Vcpu,
 } from './vcpu.ts';
 
@@ -69,6 +70,7 @@ function* serviceRequests(cpu: Context, v: Vcpu): Routine<void> {
   if ((requests & REQUEST_FLUSH) !== 0) yield v.virt.flushAll(cpu, v, 'run.flush');
   if ((requests & REQUEST_EVENT) !== 0) yield* acceptVectors(cpu, v);
   if ((requests & REQUEST_LOGGING) !== 0) yield* v.vm.logging!.update(cpu, v);
+  if ((requests & REQUEST_ROOT) !== 0) yield* v.vm.roots!.refresh(cpu, v);
   if ((requests & REQUEST_DEAD) === 0) return;
   v.active.guest.kill();
   v.own.guest.kill();

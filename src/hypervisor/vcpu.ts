@@ -26,6 +26,8 @@ export const VcpuWords = layout('vcpu', {
   outstanding: atomic,
   /** Whether its thread has gone idle and is to be woken. */
   halted: atomic,
+  /** Where roots come and go: number of the record of the one that it holds, + 1; 0 = none. */
+  root: plain,
 });
 
 export const REQUEST_FLUSH = 1;
@@ -35,6 +37,8 @@ export const REQUEST_DEAD = 2;
 export const REQUEST_LOGGING = 4;
 /** Somebody posted a virtual interrupt. */
 export const REQUEST_EVENT = 8;
+/** The root of the second stage that the vCPU uses may be obsolete. */
+export const REQUEST_ROOT = 16;
 
 const TWO32 = 4294967296;
 
@@ -73,6 +77,14 @@ export interface Vm {
   readonly sharedTag?: number | undefined;
   /** What its vCPUs do about logs of modified pages; none if it never has any. */
   logging?: VcpuLogging;
+  /** The roots of its second stage, where they come and go. */
+  roots?: VcpuRoots;
+}
+
+/** A vCPU's hold on one of several roots, as its own thread changes it. */
+export interface VcpuRoots {
+  /** Before an entry, once asked: lets the root go if it is obsolete. */
+  refresh(cpu: Context, v: Vcpu): Routine<void>;
 }
 
 /** The part of dirty logging that each vCPU's thread does for itself. */
@@ -98,6 +110,8 @@ export class Vcpu {
   loaded = 0;
   /** Whether hardware logs modified pages for it. */
   logs = false;
+  /** Where roots come and go: frame of the one that it holds, 0 = none. */
+  root = 0;
 
   constructor(vm: Vm, index: number, seat: number, own: Running) {
     if (vm.vcpus.length !== index) defect('Vcpu', 'vCPUs are created in order');
@@ -137,6 +151,10 @@ export class Vcpu {
 
   get outstanding(): number {
     return this.words + VcpuWords.at.outstanding;
+  }
+
+  get rootRecord(): number {
+    return this.words + VcpuWords.at.root;
   }
 
   get halted(): number {

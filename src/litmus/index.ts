@@ -12,11 +12,15 @@ import { stackLitmus } from './stack.ts';
 import { tdpLitmus } from './tdp.ts';
 import { tdpHugeLitmus } from './tdp-huge.ts';
 import { tdpLogLitmus } from './tdp-log.ts';
+import { tdpNxLitmus } from './tdp-nx.ts';
+import { tdpSlotsLitmus } from './tdp-slots.ts';
 
 export const litmusPrograms: readonly Litmus[] = [
   ...tdpLitmus,
   ...tdpHugeLitmus,
   ...tdpLogLitmus,
+  ...tdpNxLitmus,
+  ...tdpSlotsLitmus,
   ...nestedLitmus,
   ...shadowLitmus,
   ...kpopLitmus,

@@ -173,6 +173,24 @@ const threes: readonly Litmus[] = [
   ),
 ];
 
+/** Which pages are in use is asked, without a lock, while entries change. */
+const ages: readonly Litmus[] = [
+  pair(
+    'used-invalidate',
+    'AGE of two pages while the host takes one of them',
+    'primer/x86.md 6.3, A/D clearing: the whole entry is compared',
+    [host('age-pages', 0, 2), host('invalidate', 0)],
+    { mapped: TWO, sometimes: ['kpop.age.clear', 'kpop.entry.clear'] },
+  ),
+  pair(
+    'used-remove',
+    'AGE below a table page that an UNMAP removes',
+    'R5, K12',
+    [host('age-pages', 0, 2), host('remove-tables', 0, 2)],
+    { mapped: TWO, sometimes: ['kpop.age.clear', 'kpop.remove.unlink'] },
+  ),
+];
+
 /** An UNMAP that covers all that a table page serves removes the table page. */
 const removals: readonly Litmus[] = [
   pair(
@@ -262,6 +280,7 @@ const ends: readonly Litmus[] = [
 
 export const kpopLitmus: readonly Litmus[] = [
   ...pairs,
+  ...ages,
   ...removals,
   ...reuse,
   ...ends,

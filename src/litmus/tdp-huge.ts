@@ -137,4 +137,48 @@ const merges: readonly Litmus[] = [
   },
 ];
 
-export const tdpHugeLitmus: readonly Litmus[] = [...maps, ...splits, ...merges];
+/** What goes first is given back with what goes second: its flush must be over by then. */
+const twice: readonly Litmus[] = [
+  {
+    id: 'huge-collapse-twice',
+    title: 'a guest writes through small leaves while two tables go so that huge ones can come',
+    source: 'R4: a removed table is given back after its flush',
+    ...HUGE,
+    mapped: { first: 0, end: PAGES },
+    guests: [[write(0)]],
+    hosts: [[host('split', 0, PAGES), host('collapse', 0, PAGES)]],
+    sometimes: ['tdp.collapse.freeze', ...FLUSH],
+  },
+  {
+    id: 'huge-promote-twice',
+    title: 'a guest writes through small leaves while two faults put huge ones in their place',
+    source: 'R4, with a fault that promotes',
+    ...HUGE,
+    mapped: { first: 0, end: PAGES },
+    guests: [[write(0)]],
+    hosts: [[host('split', 0, PAGES), host('fault', 1), host('fault', 3)]],
+    sometimes: ['tdp.map.promote', ...FLUSH],
+  },
+  {
+    id: 'huge-collapse-unmap-2',
+    title: 'two tables go under the read lock while another thread unmaps below the first',
+    source: 'R6: a zap walks tables under the lock, and is no reader of RCU',
+    ...HUGE,
+    mapped: { first: 0, end: PAGES },
+    guests: [],
+    hosts: [[host('split', 0, PAGES), host('collapse', 0, PAGES)], [host('unmap', 0)]],
+    sometimes: ['tdp.collapse.freeze'],
+  },
+  {
+    id: 'huge-unmap-refault',
+    title: 'two faults on a page of a huge one that was given back',
+    source: 'mm/huge_memory.c, __split_huge_pmd: a page of a split block is a page like others',
+    ...HUGE,
+    mapped: BLOCK,
+    guests: [],
+    hosts: [[host('unmap', 0), host('fault', 0)], [host('fault', 0)]],
+    sometimes: ['backing.install-piece'],
+  },
+];
+
+export const tdpHugeLitmus: readonly Litmus[] = [...maps, ...splits, ...merges, ...twice];

@@ -120,6 +120,23 @@ const huge: readonly Litmus[] = [
   },
 ];
 
+/** Threads that read tables under the lock alone, and one that gives tables back. */
+const readers: readonly Litmus[] = [
+  {
+    id: 'log-start-remove',
+    title: 'tables are removed while all leaves of their slot lose the right to be written to',
+    source: 'R6: who protects walks tables under the lock, and is no reader of RCU',
+    pages: 2 * PAGES,
+    mapped: { first: 0, end: 2 * PAGES },
+    guests: [],
+    hosts: [
+      [host('log-start', 0, 2 * PAGES)],
+      [host('remove-tables', 0, 2), host('remove-tables', 2, 4)],
+    ],
+    sometimes: ['tdp.remove.freeze'],
+  },
+];
+
 /** Three CPUs. */
 const three: readonly Litmus[] = [
   {
@@ -144,4 +161,4 @@ const three: readonly Litmus[] = [
   },
 ];
 
-export const tdpLogLitmus: readonly Litmus[] = [...small, ...huge, ...three];
+export const tdpLogLitmus: readonly Litmus[] = [...small, ...huge, ...readers, ...three];

@@ -92,6 +92,16 @@ const removals: readonly Litmus[] = [
     sometimes: [KICK, FLUSH, UNLINK],
   },
   {
+    id: 'remove-write-twice',
+    title: 'two tables are removed one after the other while a guest writes through the first',
+    source: 'R4: the first is given back with the second, after its flush',
+    pages: PAGES,
+    mapped: { first: 0, end: PAGES },
+    guests: [[write(0)]],
+    hosts: [[host('remove-tables', 0, 2), host('remove-tables', 2, PAGES)]],
+    sometimes: [KICK, UNLINK],
+  },
+  {
     id: 'remove-remove',
     title: 'two CPUs remove the same tables',
     source: 'R5, I6',
@@ -286,6 +296,19 @@ const others: readonly Litmus[] = [
     guests: [],
     hosts: [[host('unmap-yield', 0, PAGES)], [host('fault', 0)]],
     sometimes: ['tdp.yield.unlock', 'tdp.zap.clear'],
+  },
+  {
+    id: 'yield-remove',
+    title: 'a zap that lets the lock go goes on while tables are removed and given back',
+    source: 'R6, R22: after the pause the lock is held again',
+    pages: PAGES,
+    mapped: { first: 0, end: PAGES },
+    guests: [],
+    hosts: [
+      [host('unmap-yield', 0, PAGES)],
+      [host('remove-tables', 2, PAGES), host('remove-tables', 0, 2)],
+    ],
+    sometimes: ['tdp.yield.unlock', UNLINK],
   },
   {
     id: 'yield-unmap',

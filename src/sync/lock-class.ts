@@ -16,6 +16,8 @@ export const LOCK_CLASSES = [
   'l0.slots',
   'l0.mmu',
   'l0.unsync',
+  'l0.pages',
+  'l0.notifier',
 ] as const;
 
 export type LockClass = (typeof LOCK_CLASSES)[number];

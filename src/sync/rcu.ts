@@ -93,12 +93,14 @@ export class Rcu {
 
   /**
    * Returns when every reader has passed a quiescent state since the call. The caller must be none:
-   * two that waited for each other here would never return.
+   * two that waited for each other here would never return. `wait`: label of the waiting.
    */
-  *synchronize(cpu: Context): Routine<void> {
+  *synchronize(cpu: Context, wait = 'rcu.sync.wait'): Routine<void> {
     for (const { mode } of this.#readers) {
+      cpu.attempt('rcu.sync');
       const then = num(yield cpu.load(mode, 'rcu.sync.look'));
-      yield cpu.wait([mode], () => isPast(then, cpu.peek(mode)), 'rcu.sync.wait');
+      yield cpu.wait([mode], () => isPast(then, cpu.peek(mode)), wait);
+      cpu.conclude('rcu.sync', 0); // the reader is past it, whatever it was then
     }
   }
 

@@ -2,6 +2,7 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { awaitBell, type Environment, guestBody, hostBody } from '../guest/program/environment.ts';
+import { answer, PASSED } from '../guest/program/turns.ts';
 import type { Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { cpuid, munmap, refault, touch, unmap } from './basic.ts';
@@ -11,6 +12,7 @@ import { churn, exec, fork, remap, syscall } from './processes.ts';
 import { programs, trace } from './recorded.ts';
 import { shadowGuestWorkload } from './shadow-guest.ts';
 import { reclaim, touchShared } from './sharing.ts';
+import { execute, hotplug, mmio } from './slots.ts';
 import { type Logged, type Plan, readSettings, type Settings, type Workload } from './workload.ts';
 
 export const workloads: readonly Workload[] = [
@@ -31,6 +33,9 @@ export const workloads: readonly Workload[] = [
   tick,
   msr,
   bootLike,
+  mmio,
+  hotplug,
+  execute,
   trace,
   programs,
   shadowGuestWorkload,
@@ -87,6 +92,26 @@ export function logPart(
     yield* awaitBell(me, bell, (rounds + 1) * vcpus);
     yield* log.stop(me);
   });
+}
+
+/** Body of the thread of the host that takes turns with the vCPUs. */
+export function turnsPart(
+  cpu: Context,
+  vcpus: number,
+  rounds: number,
+  turn: (cpu: Context) => Routine<void>,
+): Routine<void> {
+  return hostBody(cpu, vcpus, noPreparation, function* takeTurns(me): Routine<void> {
+    for (let round = 1; round <= rounds; round++) {
+      yield* awaitBell(me, PASSED, round * vcpus);
+      yield* turn(me);
+      yield answer(me);
+    }
+  });
+}
+
+function* noPreparation(): Routine<void> {
+  // what is measured begins with the first pass
 }
 
 /** Body of the thread of the host that takes part, if the plan has one. */

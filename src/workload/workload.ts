@@ -42,7 +42,16 @@ export interface Plan {
   readonly image?: GuestImage;
   /** A thread of the host logs all guest memory. */
   readonly logged?: Logged;
+  /** Pages of devices, in a guest whose memory slots may change; undefined: they never do. */
+  readonly devices?: number;
+  /** A thread of the host takes turns with the vCPUs. */
+  readonly turns?: Turns;
 }
+
+/** What a thread of the host does, so many times, whenever all vCPUs have passed. */
+export type Turns =
+  | { readonly rounds: number; readonly does: 'change-slots' }
+  | { readonly rounds: number; readonly does: 'recover-huge'; readonly ratio: number };
 
 /**
  * Dirty logging by a thread of the host: it begins before the measured part. Each time that `bell`

@@ -1,5 +1,5 @@
 /** Litmus programs explored to the end, or with a labelled primitive weakened until that shows. */
-import { parseDesign } from '../../src/design/index.ts';
+import { explorable, parseDesign } from '../../src/design/index.ts';
 import { buildScene } from '../../src/experiment/check/scene.ts';
 import { litmusPrograms } from '../../src/litmus/index.ts';
 import type { Weakening } from '../../src/machine/explored/weakening.ts';
@@ -11,6 +11,8 @@ export interface Exploration {
   readonly litmus: string;
   readonly order?: 'sc' | 'tso';
   readonly weaken?: readonly { readonly label: string; readonly how: string }[];
+  /** Everything, unless bounded by so many. */
+  readonly preemptions?: number;
 }
 
 export interface Explanation {
@@ -20,17 +22,21 @@ export interface Explanation {
 
 const STEPS = 3_000_000;
 
-export function explored({ design, litmus, order, weaken }: Exploration): Explanation {
+export function explored(exploration: Exploration): Explanation {
+  const { design, litmus, order, weaken, preemptions } = exploration;
   const program = litmusPrograms.find(({ id }) => id === litmus);
   if (program === undefined) throw new Error(`no litmus program ${litmus}`);
   const { harts } = buildScene({
-    choice: parseDesign(design),
+    choice: parseDesign(design, explorable),
     litmus: program,
     order: order ?? 'sc',
     weaken: (weaken ?? []) as readonly Weakening[],
     entries: 3,
   });
-  const { verdict, message } = exploreStateful(harts, { steps: STEPS });
+  const { verdict, message } = exploreStateful(harts, {
+    steps: STEPS,
+    ...(preemptions === undefined ? {} : { preemptions }),
+  });
   return { verdict, message };
 }
 

@@ -1,6 +1,7 @@
 /**
- * Huge intents of KPOP: the litmus programs hold in every interleaving, what is weakened is caught,
- * and the specification explains what the code does. The larger ones are left to `kpop check`.
+ * Huge intents of KPOP, and AGE: the litmus programs hold in every interleaving, what is weakened
+ * is caught, and the specification explains what the code does. The larger ones are left to
+ * `kpop check`.
  */
 import { afterEach, expect, test, vi } from 'vitest';
 import { parseDesign } from '../../src/design/index.ts';
@@ -21,6 +22,8 @@ const SMALL = [
   'intent-map-unmap',
   'intent-map-map',
   'intent-small-fills',
+  'used-invalidate',
+  'used-remove',
 ];
 
 test.each(SMALL)('%s holds in every interleaving', (litmus) => {
@@ -31,6 +34,8 @@ test.each([
   // A part that hardware does not have: the write through the huge leaf is known to nobody.
   ['intent-write-unmap', 'kpop.split.fill', 'drop', 'kpop.mirrored'],
   ['intent-write-unmap', 'kpop.split.link', 'drop', 'kpop.composed'],
+  // A is cleared in an entry that is not there any more.
+  ['used-invalidate', 'kpop.age.clear', 'blind', 'kpop.composed'],
   // An invalidation looks for the parts and the whole comes behind its back.
   ['promote-invalidate', 'kpop.map.in-progress', 'drop', 'kpop.composed'],
   ['promote-invalidate', 'kpop.entry.clear', 'drop', 'kpop.composed'],

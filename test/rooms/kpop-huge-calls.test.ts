@@ -4,6 +4,8 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
+  AGE_CLEAR,
+  AGE_LIMIT,
   answerDetail,
   answerStatus,
   KpopCall,
@@ -146,6 +148,47 @@ describe('a part of a huge intent', () => {
       expect(leaves(l1.scene, first)).toEqual({ 1: 1 });
     };
     l1Runs([body], 'kpop', { pages: '2m' });
+  });
+});
+
+describe('AGE', () => {
+  it('says what was used, once if it clears; a huge leaf speaks for all its pages', () => {
+    const body = function* body(l1: Caller): Routine<void> {
+      const { first } = l1.scene;
+      const ask = (pages: number, flags = 0) => l1.call(KpopCall.age, [[first, pages]], { flags });
+      expect(yield* mapHuge(l1, first, yield* l1.block(BLOCK))).toBe(Status.ok);
+      expect(yield* ask(40)).toBe(Status.ok);
+      expect([l1.word(0), l1.word(1)]).toEqual([2 ** 32 - 1, 255]);
+      expect(yield* ask(40, AGE_CLEAR)).toBe(Status.ok);
+      expect([l1.word(0), l1.word(1)]).toEqual([2 ** 32 - 1, 255]);
+      expect(yield* ask(40)).toBe(Status.ok);
+      expect([l1.word(0), l1.word(1)]).toEqual([0, 0]);
+      expect(yield* l1.unmap(first + 1)).toBe(Status.ok);
+      expect(yield* ask(4)).toBe(Status.ok);
+      expect(l1.word(0)).toBe(0b1101); // a split leaves its parts as used
+    };
+    l1Runs([body], 'kpop', { pages: '2m' });
+  });
+
+  it('is refused beyond L2, for too many pages, and for more than one range', () => {
+    const body = function* body(l1: Caller): Routine<void> {
+      const { first, l2Pages } = l1.scene;
+      for (const range of [
+        [first, 0],
+        [first, AGE_LIMIT + 1],
+        [l2Pages, 1],
+      ] as const) {
+        yield* refused(l1, Status.invalid, l1.call(KpopCall.age, [range]));
+      }
+      const two = [
+        [first, 1],
+        [first, 1],
+      ] as const;
+      yield* refused(l1, Status.invalid, l1.call(KpopCall.age, two));
+      const at = l1.scene.l1Pages * 4096;
+      yield* refused(l1, Status.fault, l1.call(KpopCall.age, [[first, 1]], { at }));
+    };
+    l1Runs([body]);
   });
 });
 

@@ -59,6 +59,11 @@ export class Caller {
     return this.scene.hypervisor.platform.frames.takeBlock(this.me, pages);
   }
 
+  /** A word of the argument page, behind its header. */
+  word(index: number): number {
+    return this.me.read(this.#page + LIST_HEADER_BYTES + index * 8);
+  }
+
   /** Passes a list; the answer. `count` may lie. */
   *call(
     operation: number,

@@ -1,15 +1,25 @@
 /** Which frames a TDP MMU and its backing own: what is to be accounted for at rest. */
 import type { AnonymousBacking } from '../../hypervisor/backing/anonymous.ts';
 import type { PageRange } from '../../hypervisor/mmu/common.ts';
-import type { TdpMmu } from '../../hypervisor/mmu/tdp/mmu.ts';
+import type { TdpMmu, TdpSlots } from '../../hypervisor/mmu/tdp/mmu.ts';
 import type { StatePromise } from '../promise.ts';
 import { type Claim, framesOwned, type PoolUse } from './frames-owned.ts';
 import { tableFrames } from './tables.ts';
 import { Onlooker, type View } from './view.ts';
 
+const OWNED = {
+  id: 'frames.owned',
+  title: 'at rest every frame that was handed out has exactly one owner',
+  source: 'primer/x86.md 2.8, I5; leaks and double frees',
+} as const;
+
 /** Tables below the root, and zeroed tables that CPUs keep at hand. */
 export function mmuClaims(view: View, mmu: TdpMmu): Claim[] {
   const [, ...tables] = tableFrames(view, mmu.format, mmu.root);
+  return [{ owner: 'a table', frames: tables }, spareClaim(view, mmu)];
+}
+
+function spareClaim(view: View, mmu: TdpMmu): Claim {
   const spares: number[] = [];
   for (let seat = 0; seat < mmu.platform.cpus; seat++) {
     const { me } = new Onlooker(view, seat);
@@ -17,10 +27,7 @@ export function mmuClaims(view: View, mmu: TdpMmu): Claim[] {
       spares.push(frame);
     }
   }
-  return [
-    { owner: 'a table', frames: tables },
-    { owner: 'spares', frames: spares },
-  ];
+  return { owner: 'spares', frames: spares };
 }
 
 export function backingClaim(
@@ -49,12 +56,28 @@ export function deferredOf(mmu: TdpMmu): PoolUse['deferred'] {
   return rcu === undefined ? undefined : { rcu, modes: mmu.vm.vcpus.map((v) => v.mode) };
 }
 
+/** The same of an MMU whose roots come and go: the roots are of the pool, too. */
+export function slotFrames(mmu: TdpMmu, { roots }: TdpSlots, pages: number): StatePromise {
+  return {
+    ...OWNED,
+    atRest: (view) => {
+      const { frames, cpus } = mmu.platform;
+      const tables = roots.seen(view).flatMap(({ frame }) => tableFrames(view, mmu.format, frame));
+      const claims = [
+        { owner: 'a table', frames: tables },
+        spareClaim(view, mmu),
+        backingClaim(view, mmu.backing, [{ first: 0, end: pages }]),
+      ];
+      const deferred = deferredOf(mmu);
+      return framesOwned(view, { pool: frames, cpus, slabs: [], claims, deferred });
+    },
+  };
+}
+
 /** At rest no frame of the MMU's pool is lost, and none has two owners. */
 export function tdpFrames(mmu: TdpMmu, memory: readonly PageRange[]): StatePromise {
   return {
-    id: 'frames.owned',
-    title: 'at rest every frame that was handed out has exactly one owner',
-    source: 'primer/x86.md 2.8, I5; leaks and double frees',
+    ...OWNED,
     atRest: (view) => {
       const { frames, cpus } = mmu.platform;
       const claims = [...mmuClaims(view, mmu), backingClaim(view, mmu.backing, memory)];

@@ -14,6 +14,7 @@ import { shadowLitmus } from '../../litmus/shadow.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import type { Weakening } from '../../machine/explored/weakening.ts';
 import { pairwise, product } from './covering.ts';
+import { TDP_DEEP, TDP_GOALS } from './tdp-goals.ts';
 
 /** What is exhausted: all with so many preemptions, or everything. */
 type Goal = number | 'all';
@@ -44,7 +45,7 @@ export interface Piece {
 }
 
 /** How far a litmus program is looked at, by the memory orders it is run in. */
-interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
+export interface Goals extends Readonly<Partial<Record<MemoryOrder, Goal>>> {
   /** An axis with a value under which the program is small, and exhausted. */
   readonly unless?: string;
   /** Entries after which a vCPU is held, where the usual number is one too many. */
@@ -89,7 +90,7 @@ const THREE: Goals = { tso: 3 };
 const THREE_TWICE: Goals = { sc: 3, tso: 3 };
 /** Under the defaults only: other choices would take minutes. */
 const DEFAULTS: Goals = { sc: 'all', tso: 'all' };
-const PROTECTIONS = [
+const UNDER_DEFAULTS = [
   'protect-map',
   'protect-fill',
   'protect-unmap',
@@ -100,6 +101,12 @@ const PROTECTIONS = [
   'write-protect',
   'stay-protect',
   'write-protect-a-while',
+  'used-invalidate',
+  'used-remove',
+  'intent-fill-invalidate',
+  'intent-write-unmap',
+  'intent-map-unmap',
+  'intent-small-fills',
 ];
 /** Huge intents: the larger ones are looked at by tests, with --deep, and by name. */
 const HUGE_DEEP = [
@@ -119,14 +126,6 @@ const HUGE_DEEP = [
   'huge-write-unmap',
   'write-unmap-pieces',
 ];
-const HUGE = [
-  'intent-fill-invalidate',
-  'intent-write-unmap',
-  'intent-map-unmap',
-  'intent-small-fills',
-];
-/** A CPU's log, and the interrupts that empty it, multiply the states. */
-const LOGGED: Goals = { tso: 2, unless: 'tdp:log=protect' };
 const ONCE: Goals = { tso: 1 };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
@@ -183,21 +182,18 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-invalidate-teardown': THREE_TWICE,
       'yield-fault': { tso: 'all' },
       'yield-unmap': { tso: 1 },
+      'yield-remove': { tso: 'all' },
+      'remove-write-twice': { tso: 2 },
+      'huge-collapse-twice': { tso: 2 },
+      'huge-promote-twice': { tso: 2 },
+      'huge-collapse-unmap-2': { tso: 'all' },
+      'huge-unmap-refault': { tso: 'all' },
+      'log-start-remove': { tso: 2 },
       'huge-write-unmap': { tso: 'all' },
       'huge-collapse-write': { tso: 'all' },
-      'log-start-write': { tso: 'all', unless: 'tdp:log=protect' },
-      'log-unmap': ONCE,
-      'log-start-fault': LOGGED,
-      'log-harvest-write': LOGGED,
-      'log-harvest-fault': ONCE,
-      'log-harvest-pages': LOGGED,
-      'log-stop-write': ONCE,
-      'log-huge-start': LOGGED,
-      'log-huge-harvest': ONCE,
-      'log-huge-stop': ONCE,
-      'log-two-writers': ONCE,
-      'log-invalidate': ONCE,
+      ...TDP_GOALS,
     },
+    deep: TDP_DEEP,
   },
   shadow: {
     ...USUAL,
@@ -244,11 +240,11 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-map-unmap': THREE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
+      'remove-write-twice': ONCE,
       'write-remove-move': { tso: 1, entries: 2 },
       'write-remove-invalidate': { tso: 2, entries: 2 },
-      // What PROTECT shares with UNMAP is looked at there, under every lock.
-      ...Object.fromEntries(PROTECTIONS.map((id) => [id, { tso: 'all' }])),
-      ...Object.fromEntries(HUGE.map((id) => [id, { tso: 'all' }])),
+      // What PROTECT and huge intents share with UNMAP is looked at there, under every lock.
+      ...Object.fromEntries(UNDER_DEFAULTS.map((id) => [id, { tso: 'all' }])),
       ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
     },
   },

@@ -10,7 +10,13 @@ import { suggestion } from '../../base/nearest.ts';
 import type { View } from '../../check/invariant/view.ts';
 import { hostView, overheardView } from '../../check/invariant/view.ts';
 import type { Choice } from '../../design/index.ts';
-import { ASKED, type Checked, type CheckedKernel, type Conditions } from '../../design/system.ts';
+import {
+  ASKED,
+  type Checked,
+  type CheckedKernel,
+  type Conditions,
+  type Demand,
+} from '../../design/system.ts';
 import { sometimesLabels } from '../../litmus/index.ts';
 import type { GuestStep, HostStep, Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -205,23 +211,25 @@ function emptyCopy(choice: Choice, litmus: Litmus, scratch: Int32Array): EmptyCo
     nestedStage: stageOf(MINI, vendor),
     firstStage: isFlat ? FIRST_STAGE : undefined,
   });
-  const demand = {
-    vcpus: guests.length,
-    pagesPerVcpu: 0,
-    stride: 1,
-    hostThreads: hosts.length,
-    barePages: litmus.pages,
-    logs: isLogged(litmus),
-  };
   const { design, axes } = choice;
-  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
+  const { checked } = design.build(machine, demandOf(litmus), axes, conditionsOf(litmus));
   for (const label of checked?.freeHanded ?? []) freeHanded.add(label);
   return { machine, memory, notes, checked };
 }
 
-/** Whether slots are logged while it runs. */
-export function isLogged({ hosts }: Litmus): boolean {
-  return hosts.flat().some((step) => step.do.startsWith('log-'));
+/** What a litmus program needs: slots that are logged, or that come and go, if it does that. */
+export function demandOf(litmus: Litmus): Demand {
+  const { guests, hosts, pages } = litmus;
+  const does = (kind: string): boolean => hosts.flat().some((step) => step.do.startsWith(kind));
+  return {
+    vcpus: guests.length,
+    pagesPerVcpu: 0,
+    stride: 1,
+    hostThreads: hosts.length,
+    barePages: pages,
+    logs: does('log-'),
+    slots: does('slot-') ? { devices: 0, spare: 0 } : undefined,
+  };
 }
 
 /** Counting conditions of a litmus program: all at their plainest but for what it is about. */

@@ -22,7 +22,7 @@ import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { FRAME_HALVES } from '../../runtime/hart.ts';
 import type { SharedWords } from '../../runtime/threads.ts';
-import { conditionsOf, isLogged, MINI } from './scene.ts';
+import { conditionsOf, demandOf, MINI } from './scene.ts';
 
 /** Frames of memory, half of them for structures. */
 export const FRAMES = 1024;
@@ -135,15 +135,7 @@ export class StressWorld {
 }
 
 function build(machine: Machine, { name, design, axes }: Choice, litmus: Litmus): Checked {
-  const demand = {
-    vcpus: litmus.guests.length,
-    pagesPerVcpu: 0,
-    stride: 1,
-    hostThreads: litmus.hosts.length,
-    barePages: litmus.pages,
-    logs: isLogged(litmus),
-  };
-  const { checked } = design.build(machine, demand, axes, conditionsOf(litmus));
+  const { checked } = design.build(machine, demandOf(litmus), axes, conditionsOf(litmus));
   return checked ?? badInput(`design ${name} offers nothing to check`);
 }
 

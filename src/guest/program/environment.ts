@@ -27,6 +27,8 @@ export interface Environment {
   readonly vcpus: number;
   /** 1 if a host thread takes part: it acts when all vCPUs are ready, and then lets them begin. */
   readonly hostThreads: number;
+  /** First guest-physical page of devices; of a guest without any, 0. */
+  readonly device: number;
 }
 
 /** What the vCPU does before the exam, and what is measured. */

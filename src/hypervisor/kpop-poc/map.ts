@@ -24,7 +24,7 @@ import {
   openInvalidation,
   type PageRange,
 } from '../mmu/common.ts';
-import { tdpMap } from '../mmu/tdp/fault.ts';
+import { memoryBelow, tdpMap } from '../mmu/tdp/fault.ts';
 import type { TdpMmu } from '../mmu/tdp/mmu.ts';
 import { tdpUnmap, zapRange } from '../mmu/tdp/zap.ts';
 import { rootOfSpace } from './roots.ts';
@@ -61,7 +61,8 @@ export function* pocMap(
     // Who takes the entry away will not know of which page of L1 it was.
     yield* tdp.backing.markDirty(cpu, l1gfn);
     const what = { gfn: l2gfn, access: 'write', pfn, goal: 0, logs: false } as const;
-    outcome = yield* tdpMap(cpu, root.mmu, { ...what, removed: [] });
+    const { mmu } = root;
+    outcome = yield* tdpMap(cpu, mmu, { ...what, ...memoryBelow(mmu), removed: [] });
   }
   yield* readUnlock(cpu, tdp.lock, 'poc.map.unlock');
   return root === undefined ? PocStatus.unknown : STATUS[outcome];

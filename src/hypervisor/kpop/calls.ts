@@ -45,6 +45,7 @@ import type { Space } from '../mmu/kpop/space.ts';
 import { loadDying } from '../mmu/kpop/teardown.ts';
 import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
+import { ageCall } from './age-call.ts';
 import { type Answering, beginRun } from './answers.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
@@ -78,6 +79,7 @@ export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void>
   if (call === POLICY_CALL && vm.answering !== undefined) {
     return policy(cpu, v, vm, vm.answering, registers[1]!);
   }
+  if (call === KpopCall.age) return age(cpu, v, vm, registers[1]!);
   if (!LISTED.includes(call)) return undefined;
   return listed(cpu, v, vm, call, registers[1]!);
 }
@@ -97,6 +99,11 @@ function* policy(
     status = yield* answering.policy.publish(cpu, space.l1Memory, page / FRAME_BYTES);
   }
   yield* retire(cpu, v, status);
+}
+
+function* age(cpu: Context, v: Vcpu, vm: KpopVm, page: number): Routine<void> {
+  cpu.note(Event.hypercall, KpopCall.age, 0);
+  yield* retire(cpu, v, yield* ageCall(cpu, vm, page));
 }
 
 function* listed(cpu: Context, v: Vcpu, vm: KpopVm, call: number, page: number): Routine<void> {

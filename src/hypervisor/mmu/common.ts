@@ -3,7 +3,7 @@
  * unmapping of its page (KVM's mmu_invalidate_seq and in-progress range), where entries lie, and
  * the words that handlers speak.
  */
-import { type Geometry, indexAt } from '../../machine/format/format.ts';
+import { type Geometry, indexAt, pagesAt } from '../../machine/format/format.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
@@ -42,6 +42,11 @@ export const MmuWords = layout('kvm.mmu', {
 /** Address of the entry for `gfn` in the table at frame `table`. */
 export function entryAt(geometry: Geometry, table: number, gfn: number, level: number): number {
   return table * FRAME_BYTES + indexAt(geometry, gfn, level) * 8;
+}
+
+/** First page that the entry of a level serves which serves `gfn`. */
+export function firstBelow(geometry: Geometry, gfn: number, level: number): number {
+  return gfn - (gfn % pagesAt(geometry, level));
 }
 
 /** The sequence, read before the page is looked up. */

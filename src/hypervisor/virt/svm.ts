@@ -32,6 +32,7 @@ import type { BlockOptions, ExitReasons, Virtualisation } from './virt.ts';
 /** EXITINFO1 of a nested page fault. */
 const PRESENT = 1;
 const WRITE = 2;
+const RESERVED = 8;
 const FETCH = 16;
 const FINAL_ADDRESS = 2 ** 32;
 
@@ -96,6 +97,14 @@ export class Svm implements Virtualisation {
 
   isMapped(code: number): boolean {
     return (code & PRESENT) !== 0;
+  }
+
+  isMalformed(code: number): boolean {
+    return (code & RESERVED) !== 0;
+  }
+
+  *setRoot(cpu: Context, v: Vcpu, root: number, _levels: number): Routine<void> {
+    cpu.write(vmcbAt(v.own.block, Vmcb.nestedCr3), root * FRAME_BYTES);
   }
 
   *advance(cpu: Context, block: number): Routine<void> {

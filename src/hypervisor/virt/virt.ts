@@ -25,6 +25,8 @@ export interface ExitReasons {
   readonly fault: number;
   /** The log of modified pages is full, where there is one. */
   readonly logFull?: number;
+  /** An entry on the way is malformed, where that is an exit of its own. */
+  readonly misconfig?: number;
 }
 
 /** What a control block says. */
@@ -68,6 +70,8 @@ export interface Virtualisation {
   accessOf(code: number): Stage2Fault['access'];
   /** Whether the second stage maps the page, so that only a right was missing. */
   isMapped(code: number): boolean;
+  /** Whether an entry on the way had a reserved bit set. */
+  isMalformed(code: number): boolean;
   /** Moves the guest's instruction pointer past the instruction that exited. */
   advance(cpu: Context, block: number): Routine<void>;
   setInstructionPointer(cpu: Context, block: number, at: number, label: string): Act;
@@ -75,6 +79,9 @@ export interface Virtualisation {
   recordExit(cpu: Context, block: number, record: number, label: string): Act;
 
   // --- translations ------------------------------------------------------------------------
+
+  /** Makes the second stage rooted at `root` the one that the vCPU itself enters with. */
+  setRoot(cpu: Context, v: Vcpu, root: number, levels: number): Routine<void>;
 
   /** From the next entry of this vCPU on, it uses nothing that was cached before. */
   flushAll(cpu: Context, v: Vcpu, label: string): Act;

@@ -57,6 +57,7 @@ export class Vmx implements Virtualisation {
     halt: ExitReason.hlt,
     fault: ExitReason.eptViolation,
     logFull: ExitReason.pmlFull,
+    misconfig: ExitReason.eptMisconfig,
   };
 
   writeBlock(boot: BootMemory, block: number, options: BlockOptions): void {
@@ -97,6 +98,18 @@ export class Vmx implements Virtualisation {
 
   isMapped(code: number): boolean {
     return (code & RIGHTS) !== 0;
+  }
+
+  isMalformed(_code: number): boolean {
+    return false; // a misconfiguration is an exit of its own
+  }
+
+  *setRoot(cpu: Context, v: Vcpu, root: number, levels: number): Routine<void> {
+    if (v.loaded !== v.own.block) {
+      yield vmptrld(cpu, v.own.block, 'root.load-vmcs');
+      v.loaded = v.own.block;
+    }
+    yield vmwrite(cpu, Field.eptp, eptp(root, levels), 'root.set');
   }
 
   *advance(cpu: Context, _block: number): Routine<void> {

@@ -43,6 +43,7 @@ import {
   RIGHT_WRITE,
   type WalkedFormat,
 } from './judge.ts';
+import { generationWord } from './mmio.ts';
 
 export interface EptParams {
   /** MAXPHYADDR: address bits from here up to 51 are reserved. */
@@ -92,6 +93,8 @@ const MMU_PRESENT = lowBit(FIELDS.mmuPresent);
 const HOST_WRITABLE = highBit(FIELDS.hostWritable);
 const MMU_WRITABLE = highBit(FIELDS.mmuWritable);
 const SUPPRESS_VE = highBit(FIELDS.suppressVe);
+/** What KVM plants for a device's page: W and X without R, and no entry of the MMU's own. */
+const MMIO = RIGHT_WRITE | RIGHT_EXECUTE;
 /** KVM's value of an entry that one thread has taken out of use. */
 export const FROZEN_LO = 0x5a0;
 export const FROZEN_HI = SUPPRESS_VE;
@@ -153,13 +156,18 @@ function eptJudge(geometry: Geometry, params: EptParams): Judge {
   });
 }
 
+function mmioWord(gfn: number, generation: number): Word64 {
+  const [frame, kept] = [frameBits(gfn), generationWord(generation)];
+  return { lo: frame.lo | kept.lo | MMIO, hi: frame.hi | kept.hi };
+}
+
 /** An entry that maps nothing: fields in the order of `decode`, so that all are of one shape. */
-function unused(lo: number, hi: number): Entry {
+function unused(kind: Entry['kind'], lo: number, hi: number, pfn: number): Entry {
   return {
-    kind: lo === FROZEN_LO && hi === FROZEN_HI ? 'frozen' : 'empty',
+    kind,
     lo,
     hi,
-    pfn: 0,
+    pfn,
     read: false,
     write: false,
     execute: false,
@@ -187,7 +195,12 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
 
   const decode = (word: Word64, level: number): Entry => {
     const { lo, hi } = word;
-    if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) return unused(lo, hi);
+    if ((lo & (PERMISSIONS | MMU_PRESENT)) === 0) {
+      return unused(lo === FROZEN_LO && hi === FROZEN_HI ? 'frozen' : 'empty', lo, hi, 0);
+    }
+    if (level === 0 && (lo & (PERMISSIONS | MMU_PRESENT)) === MMIO) {
+      return unused('mmio', lo, hi, judge.frame(lo, hi, 0, true));
+    }
     const leaf = level === 0 || (lo & LARGE) !== 0;
     return {
       kind: leaf ? 'leaf' : 'table',
@@ -239,6 +252,7 @@ export function ept(geometry: Geometry, given: Partial<EptParams> = {}): WalkedF
     frozen: Object.freeze(decode({ lo: FROZEN_LO, hi: FROZEN_HI }, 0)),
     table,
     leaf,
+    mmio: (gfn, generation) => decode(mmioWord(gfn, generation), 0),
     decode,
   };
 }

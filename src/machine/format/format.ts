@@ -37,11 +37,12 @@ export interface Rights {
 
 /**
  * One decoded entry; immutable. `frozen` is KVM's FROZEN_SPTE: not present, owned by another
- * thread. `hostWritable` and `mmuWritable` are KVM's software bits (primer/x86.md 2.1).
+ * thread; `mmio` is malformed on purpose, so that every access to a device's page is an exit that
+ * says so. `hostWritable` and `mmuWritable` are KVM's software bits (primer/x86.md 2.1).
  */
 export interface Entry extends Word64, Rights {
-  readonly kind: 'empty' | 'frozen' | 'table' | 'leaf';
-  /** Frame number that the entry points to (table or leaf); 0 otherwise. */
+  readonly kind: 'empty' | 'frozen' | 'table' | 'leaf' | 'mmio';
+  /** Frame number that the entry points to (table or leaf); of `mmio` the page; 0 otherwise. */
   readonly pfn: number;
   readonly accessed: boolean;
   readonly dirty: boolean;
@@ -68,6 +69,11 @@ export interface TableFormat {
   /** A pointer to a table; it permits everything unless told otherwise. */
   table(pfn: number, rights?: Rights): Entry;
   leaf(spec: LeafSpec): Entry;
+  /**
+   * The entry of level 0 for a device's page, made when the slots were of that generation
+   * (`MMIO_GENERATION_BITS` of it are kept); of formats of a second stage that KVM plants it in.
+   */
+  mmio?(gfn: number, generation: number): Entry;
   decode(word: Word64, level: number): Entry;
 }
 

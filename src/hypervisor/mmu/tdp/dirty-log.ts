@@ -159,7 +159,7 @@ function* clear(
     cpu.again('log.clear');
   }
   cpu.conclude('log.clear', 2);
-  if (byDirty) yield* mmu.backing.markDirty(cpu, gfn); // the entry was the only one to know
+  if (byDirty) yield* mmu.markDirty(cpu, gfn); // the entry was the only one to know
   return true;
 }
 

@@ -9,7 +9,14 @@ import type { Context } from '../../../runtime/context.ts';
 import { readLock, readUnlock, writeLock, writeUnlock } from '../../../sync/rwlock.ts';
 import { frameOf, levelOf } from '../../backing/huge.ts';
 import { flushRemote } from '../../flush/request-kick.ts';
-import { beginLookup, entryAt, type FaultOutcome, isStale, type Stage2Fault } from '../common.ts';
+import {
+  beginLookup,
+  entryAt,
+  type FaultOutcome,
+  firstBelow,
+  isStale,
+  type Stage2Fault,
+} from '../common.ts';
 import { fastFault } from './fast-fault.ts';
 import type { TdpMmu } from './mmu.ts';
 import { freezeShared, giveLater, sweep } from './remove.ts';
@@ -18,17 +25,30 @@ import { splitLeaf, zapInstead } from './split.ts';
 const ALL: Rights = { read: true, write: true, execute: true, user: true };
 const NO_WRITE: Rights = { read: true, write: false, execute: true, user: true };
 const NO_FRAMES: number[] = [];
+/** Of a page that is memory. */
+export const NO_DEVICE = -1;
 
 /** A fault with what was looked up for it before the lock. */
 export interface Wanted extends Stage2Fault {
+  /** Frame of the root table. */
+  readonly root: number;
   /** Frame of the page at `gfn`. */
   readonly pfn: number;
+  /** Of a page that is a device's: the slots' generation to note instead of a frame; else -1. */
+  readonly device: number;
   /** Level of the leaf to install. */
   readonly goal: number;
+  /** Level of the leaf that it would be if the page were not to be executed; 0 if that is it. */
+  readonly refused: number;
   /** Whether writes to the page have to be noticed. */
   readonly logs: boolean;
   /** Frames of tables that the leaf replaces: given back once the lock is dropped. */
   readonly removed: number[];
+}
+
+/** What is wanted of a page that is memory, below the MMU's only root, executable or not. */
+export function memoryBelow({ root }: TdpMmu): Pick<Wanted, 'root' | 'device' | 'refused'> {
+  return { root, device: NO_DEVICE, refused: 0 };
 }
 
 /** Handles one second-stage fault; `retry` and `mapped` both mean: enter the guest again. */
@@ -55,33 +75,39 @@ export function* tdpFault(cpu: Context, mmu: TdpMmu, fault: Stage2Fault): Routin
 
 /** As large as the host's page, but small where single pages are to be told apart. */
 function wantedOf(mmu: TdpMmu, { gfn, access }: Stage2Fault, found: number, logs: boolean): Wanted {
+  const { root } = mmu;
   if (mmu.backing.huge === undefined) {
-    return { gfn, access, pfn: found, goal: 0, logs, removed: NO_FRAMES };
+    const pfn = found;
+    const device = NO_DEVICE;
+    return { gfn, access, root, pfn, device, goal: 0, refused: 0, logs, removed: NO_FRAMES };
   }
-  const goal = logs ? 0 : levelOf(found);
-  return { gfn, access, pfn: frameOf(found), goal, logs, removed: [] };
+  const huge = logs ? 0 : levelOf(found);
+  const refused = mmu.nx !== undefined && access === 'execute' ? huge : 0;
+  const goal = refused > 0 ? 0 : huge;
+  const pfn = frameOf(found);
+  return { gfn, access, root, pfn, device: NO_DEVICE, goal, refused, logs, removed: [] };
 }
 
 /** Under the lock: installs what is missing down to the leaf (`kvm_tdp_mmu_map`). */
 export function* tdpMap(cpu: Context, mmu: TdpMmu, wanted: Wanted): Routine<FaultOutcome> {
   const { format } = mmu;
-  let table = mmu.root;
+  let table = wanted.root;
   for (let level = format.geometry.levels - 1; level > wanted.goal; level--) {
     cpu.spend(Unit.levelWalked, 1);
     const at = entryAt(format.geometry, table, wanted.gfn, level);
     const seen = format.decode(yield cpu.load(at, 'tdp.map.look'), level);
     if (seen.kind === 'frozen') return 'retry'; // a remover owns this entry
     if (seen.kind === 'table') table = seen.pfn;
-    else if (seen.kind === 'empty') table = yield* link(cpu, mmu, at, seen);
-    else table = yield* breakUp(cpu, mmu, wanted, at, seen, level);
+    else if (level <= wanted.refused) table = yield* makeSmall(cpu, mmu, wanted, at, seen, level);
+    else if (seen.kind === 'empty') table = yield* link(cpu, mmu, at, seen, mmu.takeSpare(cpu));
+    else table = yield* breakUp(cpu, mmu, wanted, at, seen, level, mmu.takeSpare(cpu));
     if (table < 0) return 'retry';
   }
   return yield* installLeaf(cpu, mmu, wanted, table);
 }
 
 /** Links a zeroed table; -1 if another CPU moved first. */
-function* link(cpu: Context, mmu: TdpMmu, at: number, seen: Entry): Routine<number> {
-  const table = mmu.takeSpare(cpu);
+function* link(cpu: Context, mmu: TdpMmu, at: number, seen: Entry, table: number): Routine<number> {
   if (won(yield cpu.casWord(at, seen, mmu.format.table(table), 'tdp.map.link'))) return table;
   mmu.returnSpare(cpu, table);
   return -1;
@@ -95,10 +121,36 @@ function* breakUp(
   at: number,
   seen: Entry,
   level: number,
+  spare: number,
 ): Routine<number> {
-  if (mmu.split !== 'zap') return yield* splitLeaf(cpu, mmu, at, seen, level, mmu.takeSpare(cpu));
+  if (mmu.split !== 'zap') return yield* splitLeaf(cpu, mmu, at, seen, level, spare);
+  mmu.returnSpare(cpu, spare);
   yield* zapInstead(cpu, mmu, at, seen, gfn, level);
   return -1;
+}
+
+/** Either of them, where the page could be huge if it were not to be executed (`nx.ts`). */
+function* makeSmall(
+  cpu: Context,
+  mmu: TdpMmu,
+  wanted: Wanted,
+  at: number,
+  seen: Entry,
+  level: number,
+): Routine<number> {
+  const nx = mmu.nx!;
+  const spare = mmu.takeSpare(cpu);
+  yield* nx.announce(cpu, spare);
+  const table =
+    seen.kind === 'empty'
+      ? yield* link(cpu, mmu, at, seen, spare)
+      : yield* breakUp(cpu, mmu, wanted, at, seen, level, spare);
+  if (table < 0) yield* nx.retract(cpu, spare);
+  else {
+    const first = firstBelow(mmu.format.geometry, wanted.gfn, level);
+    yield* nx.track(cpu, { table, entry: at, level, first });
+  }
+  return table;
 }
 
 function* installLeaf(
@@ -112,6 +164,11 @@ function* installLeaf(
   const at = entryAt(mmu.format.geometry, table, gfn, goal);
   const seen = mmu.format.decode(yield cpu.load(at, 'tdp.map.look-leaf'), goal);
   if (seen.kind === 'frozen') return 'retry';
+  if (mmu.nx !== undefined && seen.kind === 'table') {
+    if (yield* mmu.nx.isDisallowed(cpu, seen.pfn)) {
+      return yield* installLeaf(cpu, mmu, { ...wanted, goal: goal - 1 }, seen.pfn);
+    }
+  }
   const tracked = yield* mmu.withholdsWrite(cpu, gfn);
   const plan = planLeaf(mmu, wanted, tracked);
   if (isSpurious(seen, plan)) return 'present';
@@ -136,7 +193,7 @@ function* promote(
   plan: Entry,
 ): Routine<FaultOutcome> {
   if (!won(yield cpu.casWord(at, seen, plan, 'tdp.map.promote'))) return 'retry';
-  const first = gfn - (gfn % pagesAt(mmu.format.geometry, goal));
+  const first = firstBelow(mmu.format.geometry, gfn, goal);
   const below = { table: seen.pfn, level: goal - 1, first };
   yield* sweep(cpu, mmu, below, freezeShared, removed);
   yield* flushRemote(cpu, mmu.vm, 'tdp.promote.wait');
@@ -148,13 +205,15 @@ function* promote(
  * logged slot that is only read stays such that a write is noticed.
  */
 function planLeaf(mmu: TdpMmu, wanted: Wanted, tracked: boolean): Entry {
-  const { gfn, pfn, goal, access, logs } = wanted;
+  const { gfn, pfn, goal, access, logs, device } = wanted;
+  if (device !== NO_DEVICE) return mmu.format.mmio!(gfn, device);
   const writes = access === 'write';
   const isKept = logs && !writes && mmu.logging!.by === 'protect';
+  const rights = tracked || isKept ? NO_WRITE : ALL;
   return mmu.format.leaf({
     pfn: goal === 0 ? pfn : pfn - (gfn % pagesAt(mmu.format.geometry, goal)),
     level: goal,
-    rights: tracked || isKept ? NO_WRITE : ALL,
+    rights: goal > 0 && mmu.nx !== undefined ? { ...rights, execute: false } : rights,
     accessed: true,
     dirty: writes && !tracked,
     hostWritable: true,

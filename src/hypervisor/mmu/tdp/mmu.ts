@@ -4,7 +4,7 @@
  * found by walking from the root.
  *
  * Source: arch/x86/kvm/mmu/tdp_mmu.c of Linux 6.12 (facts; primer/x86.md 2.1-2.4).
- * Leaves out: several roots per VM, memslots that come and go, NX recovery.
+ * One root, unless the VM's slots change (`roots.ts`).
  */
 import type { Judge, WalkedFormat } from '../../../machine/format/judge.ts';
 import { zeroFrame } from '../../../machine/instruction.ts';
@@ -14,9 +14,12 @@ import type { Rcu } from '../../../sync/rcu.ts';
 import { isHeldForWrite, type RwLock, rwlock } from '../../../sync/rwlock.ts';
 import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
+import type { SlotSets } from '../../slots/slots.ts';
 import type { Vm } from '../../vcpu.ts';
 import { MmuWords, type PageRange } from '../common.ts';
 import type { TdpLogging } from './dirty-log.ts';
+import type { NxHuge } from './nx.ts';
+import type { TdpRoots } from './roots.ts';
 
 const LINE_BYTES = 64;
 /** Frames that a CPU keeps zeroed for new tables: one per level below the root. */
@@ -37,8 +40,20 @@ export interface TdpOptions {
   readonly yields?: boolean;
   /** Given if slots may be logged while the VM runs. */
   readonly logging?: TdpLogging | undefined;
+  /** Frame of the root, if it is one that may be given back. */
+  readonly root?: number | undefined;
+  /** Given if no huge page is to be executable. */
+  readonly nx?: NxHuge | undefined;
   /** Another root of the same VM: under this MMU's lock and words, and with its spare tables. */
   readonly beside?: TdpMmu;
+}
+
+/** What a VM has whose slots come and go. */
+export interface TdpSlots {
+  readonly sets: SlotSets;
+  readonly roots: TdpRoots;
+  /** What a slot's deletion zaps: everything, by a new root, or the slot's own pages. */
+  readonly zap: 'all' | 'range';
 }
 
 export class TdpMmu {
@@ -51,10 +66,13 @@ export class TdpMmu {
   readonly fast: boolean;
   readonly yields: boolean;
   readonly logging: TdpLogging | undefined;
+  readonly nx: NxHuge | undefined;
   readonly words: number;
   readonly lock: RwLock;
-  /** Frame of the root table. */
+  /** Frame of the root table; of the first one, where slots come and go. */
   readonly root: number;
+  /** Set while the VM is built, if its slots come and go. */
+  slots: TdpSlots | undefined;
   /** Set once all vCPUs exist: table frames are given back through it. */
   rcu: Rcu | undefined;
   /** Asked before a page is mapped writable: a shadowed guest table must stay write-protected. */
@@ -70,6 +88,7 @@ export class TdpMmu {
    */
   alsoZap: (cpu: Context, range: PageRange) => Routine<boolean> = zapNothing;
   readonly #spares: number;
+  readonly #onlyRoot: readonly number[];
 
   constructor(options: TdpOptions) {
     const { vm } = options;
@@ -82,10 +101,12 @@ export class TdpMmu {
     this.fast = options.fast ?? true;
     this.yields = options.yields ?? false;
     this.logging = options.logging;
+    this.nx = options.nx;
     const { arena } = vm.platform;
     this.words = options.beside?.words ?? arena.place(MmuWords);
     this.lock = rwlock(this.words + MmuWords.at.lock, options.lockClass);
-    this.root = arena.frames(1);
+    this.root = options.root ?? arena.frames(1);
+    this.#onlyRoot = [this.root];
     const { beside } = options;
     this.#spares =
       beside === undefined ? arena.take(vm.platform.cpus * LINE_BYTES) : beside.#spares;
@@ -115,6 +136,21 @@ export class TdpMmu {
   /** For onlookers: whether somebody holds the mmu_lock for writing. */
   isHeldForWrite(view: { read(at: number): number }): boolean {
     return isHeldForWrite(view.read(this.lock.at));
+  }
+
+  /** Frames of all roots under which something may be mapped. */
+  *rootsNow(cpu: Context): Routine<readonly number[]> {
+    return this.slots === undefined ? this.#onlyRoot : yield* this.slots.roots.now(cpu);
+  }
+
+  /** A dirty entry for a guest page, of a `level`, was taken away: the page is noted. */
+  markDirty(cpu: Context, gfn: number, level = 0): Routine<void> {
+    if (this.slots === undefined) return this.backing.markDirty(cpu, gfn, level);
+    return this.#markInSlot(cpu, this.slots.sets, gfn);
+  }
+
+  *#markInSlot(cpu: Context, sets: SlotSets, gfn: number): Routine<void> {
+    yield* this.backing.markDirty(cpu, yield* sets.pageOf(cpu, gfn));
   }
 
   takeSpare(cpu: Context): number {

@@ -66,7 +66,8 @@ function install(
     const link = format.table(table);
     memory.writeHalves(at, link.lo, link.hi);
   }
-  const rights = { read: true, write: true, execute: true, user: true };
+  const execute = what.level === 0 || mmu.nx === undefined;
+  const rights = { read: true, write: true, execute, user: true };
   const leaf = format.leaf({
     pfn,
     level: what.level,

@@ -40,7 +40,7 @@ export function* tdpRemoveTables(cpu: Context, mmu: TdpMmu, range: PageRange): R
       const below = { table: old.pfn, level: level - 1, first: range.first };
       yield* sweep(cpu, mmu, below, freezeUsed, removed);
     }
-    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, range.first, level);
+    if (old.kind === 'leaf' && old.dirty) yield* mmu.markDirty(cpu, range.first, level);
     if (old.kind === 'leaf' || removed.length > 0) {
       yield* flushRemote(cpu, mmu.vm, 'tdp.remove.wait');
     }
@@ -92,10 +92,11 @@ export function* sweep(
 ): Routine<void> {
   const { geometry } = mmu.format;
   removed.push(table);
+  if (mmu.nx !== undefined) yield* mmu.nx.untrack(cpu, table);
   for (let index = 0; index < 1 << geometry.indexBits; index++) {
     const page = first + index * pagesAt(geometry, level);
     const old = yield* freeze(cpu, mmu, table * FRAME_BYTES + index * 8, level);
-    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, page, level);
+    if (old.kind === 'leaf' && old.dirty) yield* mmu.markDirty(cpu, page, level);
     if (old.kind !== 'table') continue;
     yield* sweep(cpu, mmu, { table: old.pfn, level: level - 1, first: page }, freeze, removed);
   }

@@ -28,11 +28,13 @@ export function* fillSplit(
   const { format } = mmu;
   const below = level - 1;
   const span = pagesAt(format.geometry, below);
+  // What is not huge any more may be executed.
+  const rights = mmu.nx !== undefined && below === 0 ? { ...huge, execute: true } : huge;
   for (let i = 0; i < 1 << format.geometry.indexBits; i++) {
     const piece = format.leaf({
       pfn: huge.pfn + i * span,
       level: below,
-      rights: huge,
+      rights,
       accessed: huge.accessed,
       dirty: huge.dirty,
       hostWritable: huge.hostWritable,
@@ -74,7 +76,7 @@ export function* zapInstead(
 ): Routine<void> {
   const { format } = mmu;
   if (!won(yield cpu.casWord(at, seen, format.frozen, 'tdp.split.freeze'))) return;
-  if (seen.dirty) yield* mmu.backing.markDirty(cpu, gfn, level);
+  if (seen.dirty) yield* mmu.markDirty(cpu, gfn, level);
   yield* flushRemote(cpu, mmu.vm, 'tdp.split.wait');
   yield cpu.storeWord(at, format.empty, 'tdp.split.emptied');
 }

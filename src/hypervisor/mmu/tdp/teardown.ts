@@ -39,7 +39,7 @@ export function* emptyRoot(cpu: Context, mmu: TdpMmu, removed: number[]): Routin
       level,
     );
     const first = index * pagesAt(format.geometry, level);
-    if (old.kind === 'leaf' && old.dirty) yield* mmu.backing.markDirty(cpu, first, level);
+    if (old.kind === 'leaf' && old.dirty) yield* mmu.markDirty(cpu, first, level);
     if (old.kind === 'table') {
       yield* sweep(cpu, mmu, { table: old.pfn, level: level - 1, first }, freezeUsed, removed);
     }

@@ -12,9 +12,15 @@ const LEAF = 16;
  * The table of `target` level that serves `gfn`; or minus the level of the entry above it at which
  * the walk ended, and less by `LEAF` if that is a huge leaf (`endOf`, `isLeafAt`).
  */
-export function* tableAt(cpu: Context, mmu: TdpMmu, gfn: number, target: number): Routine<number> {
+export function* tableAt(
+  cpu: Context,
+  mmu: TdpMmu,
+  gfn: number,
+  target: number,
+  root = mmu.root,
+): Routine<number> {
   const { format } = mmu;
-  let table = mmu.root;
+  let table = root;
   for (let level = format.geometry.levels - 1; level > target; level--) {
     cpu.spend(Unit.levelWalked, 1);
     const at = entryAt(format.geometry, table, gfn, level);

@@ -49,22 +49,23 @@ function* freePages(cpu: Context, mmu: TdpMmu, ranges: readonly PageRange[]): Ro
   }
 }
 
-/** Empties the leaves of a range; returns how many were present. */
+/** Empties the leaves of a range below a root; returns how many were present. */
 export function* zapRange(
   cpu: Context,
   mmu: TdpMmu,
   range: PageRange,
   yields: boolean,
+  root = mmu.root,
 ): Routine<number> {
   const { geometry } = mmu.format;
   let zapped = 0;
   let gfn = range.first;
   while (gfn < range.end) {
-    const table = yield* tableAt(cpu, mmu, gfn, 0);
+    const table = yield* tableAt(cpu, mmu, gfn, 0, root);
     const span = pagesAt(geometry, table < 0 ? endOf(table) : 1);
     const end = Math.min(range.end, (Math.floor(gfn / span) + 1) * span);
     if (table >= 0) zapped += yield* zapLeaves(cpu, mmu, table, { first: gfn, end });
-    else if (isLeafAt(table)) zapped += yield* zapHuge(cpu, mmu, gfn, endOf(table));
+    else if (isLeafAt(table)) zapped += yield* zapHuge(cpu, mmu, root, gfn, endOf(table));
     gfn = end;
     if (yields && gfn < range.end && (yield* letOthers(cpu, mmu, zapped > 0))) zapped = 0;
   }
@@ -72,7 +73,7 @@ export function* zapRange(
 }
 
 /** Between two tables: true if the lock was let go, with nothing left to be flushed. */
-function* letOthers(cpu: Context, mmu: TdpMmu, owesFlush: boolean): Routine<boolean> {
+export function* letOthers(cpu: Context, mmu: TdpMmu, owesFlush: boolean): Routine<boolean> {
   if (!(yield* isContended(cpu, mmu.lock, 'tdp.yield.look'))) return false;
   if (owesFlush) yield* flushRemote(cpu, mmu.vm, 'tdp.yield.wait');
   yield* writeUnlock(cpu, mmu.lock, 'tdp.yield.unlock');
@@ -80,12 +81,18 @@ function* letOthers(cpu: Context, mmu: TdpMmu, owesFlush: boolean): Routine<bool
   return true;
 }
 
-function* zapHuge(cpu: Context, mmu: TdpMmu, gfn: number, level: number): Routine<number> {
+function* zapHuge(
+  cpu: Context,
+  mmu: TdpMmu,
+  root: number,
+  gfn: number,
+  level: number,
+): Routine<number> {
   const { format } = mmu;
-  const table = yield* tableAt(cpu, mmu, gfn, level);
+  const table = yield* tableAt(cpu, mmu, gfn, level, root);
   const at = entryAt(format.geometry, table, gfn, level);
   const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.zap.clear-huge'), level);
-  if (old.dirty) yield* mmu.backing.markDirty(cpu, gfn, level);
+  if (old.dirty) yield* mmu.markDirty(cpu, gfn, level);
   return 1;
 }
 
@@ -98,7 +105,7 @@ function* zapLeaves(cpu: Context, mmu: TdpMmu, table: number, range: PageRange):
     if (seen.kind !== 'leaf') continue;
     // Exchange, because hardware may set D between a look and a store.
     const old = format.decode(yield cpu.exchangeWord(at, format.empty, 'tdp.zap.clear'), 0);
-    if (old.dirty) yield* mmu.backing.markDirty(cpu, gfn);
+    if (old.dirty) yield* mmu.markDirty(cpu, gfn);
     zapped++;
   }
   return zapped;
