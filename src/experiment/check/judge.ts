@@ -60,7 +60,12 @@ export class Judge implements Judgement {
   }
 
   always(harts: Harts, hart: number): string | undefined {
-    return this.#freeFrame(harts, hart) ?? this.#stale(harts) ?? this.#design(harts);
+    return (
+      this.#freeFrame(harts, hart) ??
+      this.#stale(harts) ??
+      this.#givenTooEarly(harts) ??
+      this.#design(harts)
+    );
   }
 
   atRest(_harts: Harts): string | undefined {
@@ -170,6 +175,32 @@ export class Judge implements Judgement {
     const use = { hart, space, cached, hardware: this.#hardware, locked: isLocked(harts) };
     const wrong = this.#checked.judgeUse!(this.#view, use);
     return wrong && `${wrong[0]}: cpu${hart} in guest mode ${wrong[1]}`;
+  }
+
+  /**
+   * The last move gave a frame back, and may have taken it again, while a CPU in guest mode could
+   * use it: no state ever shows it free. Of the move, not of words: so it is asked every time.
+   */
+  #givenTooEarly(harts: Harts): string | undefined {
+    if (!harts.lastWroteAny) return undefined;
+    for (let hart = 0; hart < harts.count; hart++) {
+      const { space } = harts.view(hart);
+      const set = harts.cached(hart);
+      if (space < 0 || set === this.#hardware.nothing) continue;
+      for (const number of this.#hardware.entries(set)) {
+        const { frame, space: of, kind } = this.#hardware.entry(number);
+        if (of !== space || !this.#wasGiven(harts, frame)) continue;
+        const what = kind === 'leaf' ? 'use' : 'walk the table in';
+        return `tlb.stale: cpu${hart} in guest mode may ${what} frame ${hex(frame)}, given back`;
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether the last move put a frame into the list of free ones. */
+  #wasGiven(harts: Harts, frame: number): boolean {
+    const pool = this.#checked.pools.find((each) => each.covers(frame));
+    return pool !== undefined && harts.lastWrote(pool.linkAt(frame));
   }
 
   #staleLeaf(cached: Cached, usable: Map<number, number>): Broken | undefined {
