@@ -5,7 +5,7 @@
 import { Defect } from '../base/assert.ts';
 import { BadInput } from '../base/bad-input.ts';
 import { type Choice, explorable } from '../design/index.ts';
-import type { Design, KnownBroken } from '../design/system.ts';
+import type { Checked, Design, KnownBroken } from '../design/system.ts';
 import { Uncontrolled } from '../experiment/check/hunt.ts';
 import { choiceOf, type Piece } from '../experiment/check/pieces.ts';
 import { type PieceOutcome, runPiece } from '../experiment/check/run-piece.ts';
@@ -92,10 +92,15 @@ function describe(choice: Choice, named: NamedDesign): Described {
       ...Object.keys(offers?.operations ?? {}),
       ...(offers?.asked ?? []).map((what) => `ask:${what}`),
       ...(offers === undefined ? [] : (choice.design.pages ?? []).map(pagesNeed)),
-      ...(offers === undefined || offers.roots.length === 0 ? [] : [GUESTS]),
+      ...(hasGuests(offers) ? [GUESTS] : []),
     ],
     breaks: choice.design.explored?.breaks,
   };
+}
+
+/** Under roots that are known from the start, or with page tables of their own. */
+function hasGuests(offers: Checked | undefined): boolean {
+  return offers !== undefined && (offers.roots.length > 0 || offers.kernel !== undefined);
 }
 
 function runTask(task: PieceTask, { design }: Choice, watch: Watch): CheckAnswer {

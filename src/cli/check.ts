@@ -2,8 +2,9 @@
 import { badInput } from '../base/bad-input.ts';
 import { suggestion } from '../base/nearest.ts';
 import { designs as builtIn, partsOf } from '../design/index.ts';
+import { budgetOf } from '../experiment/check/budgets.ts';
 import { GUARD_STEPS, type Plain } from '../experiment/check/guards.ts';
-import { budgetOf, findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
+import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
 import type { MemoryOrder } from '../machine/explored/acts.ts';
 import type { Check, CheckResult, GuardResult } from '../measure/check.ts';
 import { renderCheck } from '../report/check.ts';

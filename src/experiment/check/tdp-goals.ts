@@ -1,5 +1,5 @@
 /** How far the litmus programs about logs, slots, and huge pages without X are looked at. */
-import type { Goals } from './pieces.ts';
+import type { Goals } from './budgets.ts';
 
 const ONCE: Goals = { tso: 1 };
 /** A CPU's log, and the interrupts that empty it, multiply the states. */

@@ -14,11 +14,12 @@ import { Tracepoint } from '../../runtime/trace.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { beginLookup, isStale } from '../mmu/common.ts';
 import { fetchShadow, findOrMake, linkDirect } from '../mmu/shadow/fetch.ts';
+import { clearWrites } from '../mmu/shadow/flooding.ts';
 import { type EntryOf, targetIn } from '../mmu/shadow/mmu.ts';
 import { Role, ShadowPage } from '../mmu/shadow/page.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { type Found, type Wanted, walkGuest } from './guest-walk.ts';
-import { clearWrites, type LeafOutcome, prefetch, setLeaf } from './set-leaf.ts';
+import { type LeafOutcome, prefetch, setLeaf } from './set-leaf.ts';
 import { type ShadowVm, shadowOf } from './state.ts';
 
 /** Error code: the shadow had a present entry that does not permit the access. */
@@ -70,14 +71,14 @@ function* isUpperTable(cpu: Context, vm: ShadowVm, gfn: number): Routine<boolean
   return (yield* vm.mmu.countOf(cpu, gfn)).upper > 0;
 }
 
-/** Without the lock: an SP that goes meanwhile loses a count that nobody will ask for. */
+/** The SPs on the way to a page are in use; under the lock, so that none goes meanwhile. */
 function* clearWritesOf(cpu: Context, vm: ShadowVm, root: number, page: number): Routine<void> {
   yield* writeLock(cpu, vm.lock, 'shadow.clear-writes.lock');
   const { mmu } = vm;
   if (!mmu.isObsolete(cpu, root)) {
     let at = root;
     for (let level = mmu.format.geometry.levels - 1; level >= 0; level--) {
-      clearWrites(cpu, at);
+      yield clearWrites(cpu, at);
       const of = { page: at, index: indexAt(mmu.format.geometry, page, level) };
       at = level === 0 ? -1 : targetIn(cpu.read(mmu.mapped(cpu, of)));
       if (at < 0) break;
@@ -130,7 +131,7 @@ function* descendDirect(
   const { geometry } = mmu.format;
   let at = of;
   for (let below = level - 1; below >= 0; below--) {
-    clearWrites(cpu, at.page);
+    yield clearWrites(cpu, at.page);
     const next = targetIn(cpu.read(mmu.mapped(cpu, at)));
     const parent = cpu.read(at.page + ShadowPage.at.role);
     let child = next;

@@ -14,6 +14,7 @@ import { num, type Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { findOrMake } from '../mmu/shadow/fetch.ts';
+import { clearWrites } from '../mmu/shadow/flooding.ts';
 import { targetIn } from '../mmu/shadow/mmu.ts';
 import { ACCESS_ALL, Role, ShadowPage, StateAt } from '../mmu/shadow/page.ts';
 import { isOutOfStep, syncChildren, syncEntry } from '../mmu/shadow/sync.ts';
@@ -46,7 +47,7 @@ export function* switchRoot(
     yield* giveUp(cpu, vm, [last]);
     yield* loadRoot(cpu, v, vm, cr3);
   }
-  if (own.root.page !== 0) cpu.write(own.root.page + StateAt.writes, 0);
+  if (own.root.page !== 0) yield clearWrites(cpu, own.root.page);
   if (keep) return;
   own.needsSync = true;
   own.needsFlush = true;

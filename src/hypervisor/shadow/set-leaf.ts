@@ -10,7 +10,7 @@ import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import { type EntryOf, noteOf, targetIn } from '../mmu/shadow/mmu.ts';
 import { noteLeaf } from '../mmu/shadow/note.ts';
-import { ACCESS_WRITE, Role, ShadowPage, StateAt } from '../mmu/shadow/page.ts';
+import { ACCESS_WRITE, Role, ShadowPage } from '../mmu/shadow/page.ts';
 import { tryToUnsync } from '../mmu/shadow/unsync.ts';
 import { zapEntry } from '../mmu/shadow/zap.ts';
 import type { ShadowVm } from './state.ts';
@@ -124,9 +124,4 @@ function groupOf(vm: ShadowVm, index: number): { first: number; end: number } {
   const size = Math.min(PREFETCHED, vm.mmu.entries);
   const first = index - (index % size);
   return { first, end: first + size };
-}
-
-/** The SP is in use: writes to its table count from nothing again. */
-export function clearWrites(cpu: Context, page: number): void {
-  cpu.write(page + StateAt.writes, 0);
 }

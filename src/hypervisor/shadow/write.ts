@@ -16,7 +16,8 @@ import type { Context } from '../../runtime/context.ts';
 import { writeLock, writeUnlock } from '../../sync/rwlock.ts';
 import { willStore } from '../emulate.ts';
 import { isLeaving } from '../mmu/common.ts';
-import { Role, ShadowPage, StateAt } from '../mmu/shadow/page.ts';
+import { countWrite } from '../mmu/shadow/flooding.ts';
+import { Role, ShadowPage } from '../mmu/shadow/page.ts';
 import { zapEntry } from '../mmu/shadow/zap.ts';
 import { nothingZapped, type Zapped, zapPage } from '../mmu/shadow/zap-page.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -69,7 +70,7 @@ function* written(
   for (const page of yield* mmu.pagesOf(cpu, gfn)) {
     const role = cpu.read(page + ShadowPage.at.role);
     if (Role.isDirect(role) || mmu.isObsolete(cpu, page)) continue;
-    if (isFlooded(cpu, page, role)) {
+    if (Role.level(role) > 0 && (yield* countWrite(cpu, page)) >= FLOODED) {
       yield* zapPage(cpu, mmu, page, zapped);
       continue;
     }
@@ -77,13 +78,6 @@ function* written(
     if ((yield* zapEntry(cpu, mmu, { page, index })) === 'cached') isStale = true;
   }
   return isStale;
-}
-
-function isFlooded(cpu: Context, page: number, role: number): boolean {
-  if (Role.level(role) === 0) return false;
-  const writes = cpu.read(page + StateAt.writes) + 1;
-  cpu.write(page + StateAt.writes, writes);
-  return writes >= FLOODED;
 }
 
 /** Under the lock: after this nobody uses what was zapped, and invalid roots are let go. */

@@ -10,6 +10,7 @@ import { Unit } from '../../../machine/preset/price.ts';
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { SP_NEW, Tracepoint } from '../../../runtime/trace.ts';
+import { clearWrites } from './flooding.ts';
 import { type EntryOf, noteOf, type ShadowMmu, targetIn } from './mmu.ts';
 import { noteShadowPage } from './note.ts';
 import { ShadowPage, StateAt } from './page.ts';
@@ -69,7 +70,7 @@ function* childOf(
   of: EntryOf,
   step: GuestStep,
 ): Routine<{ page: number; made: boolean }> {
-  if (mmu.header === 'full') cpu.write(of.page + StateAt.writes, 0); // it is in use
+  if (mmu.header === 'full') yield clearWrites(cpu, of.page);
   if (tables.links === 'followed') {
     const child = targetIn(cpu.read(mmu.mapped(cpu, of)));
     if (child >= 0) return { page: child, made: false };
@@ -99,7 +100,7 @@ export function* findOrMake(
     if (num(yield cpu.load(found.page + StateAt.unsync, 'shadow.fetch.found')) !== 0) {
       if (yield* syncEntries(cpu, mmu, tables, found.page)) yield* tables.flush(cpu);
     }
-    cpu.write(found.page + StateAt.writes, 0);
+    yield clearWrites(cpu, found.page);
   }
   if (mmu.header === 'full') {
     noteShadowPage(cpu, mmu, Tracepoint.getPage, found.page, found.made ? SP_NEW : 0);

@@ -31,7 +31,7 @@ export const ShadowState = layout('shadow.state', {
   /** Entries below which something is out of step. */
   unsyncChildren: atomic,
   /** Emulated writes to the guest table since it was used last. */
-  writes: plain,
+  writes: atomic,
   /** Users of this SP as a root. */
   roots: plain,
   generation: plain,
