@@ -124,10 +124,12 @@ const POC = [
   'stay-invalidate',
 ];
 /** What is said of a guest with tables of its own, and two programs of any guest. */
-const SHADOW = [...shadowLitmus.map(({ id }) => id), 'write-unmap', 'stay-unmap'];
-const WITHOUT_UNSYNC = ['pte-move-flush', 'pte-clear-write', 'link-clear-flush', 'zap-fast-write'];
+const SHADOW = [...shadowLitmus.map(({ id }) => id), 'write-unmap', 'stay-unmap'].filter(
+  (id) => id !== 'link-flood-write', // its third store needs more entries than a check gives
+);
+const WITHOUT_UNSYNC = ['pte-move-flush', 'pte-clear-write', 'zap-fast-write'];
 /** Two kernels that both change tables, or one that does it three times. */
-const LARGE_SHADOW = ['pte-move-move', 'link-clear-fault', 'link-flood-write', 'root-switch-pte'];
+const LARGE_SHADOW = ['pte-move-move', 'link-clear-fault', 'root-switch-pte'];
 
 /** The weaker order stands for both. */
 function shadowGoals(id: string): Goals {
@@ -144,6 +146,8 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     goals: {
       'write-remove-unmap': THREE,
       'write-invalidate-teardown': THREE_TWICE,
+      'write-write-unmap': ONCE,
+      'write-remove-invalidate': ONCE,
       'yield-fault': { tso: 'all' },
       'yield-unmap': { tso: 1 },
       'yield-remove': { tso: 'all' },
@@ -189,8 +193,9 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'zero-table-teardown': ONCE,
       'zero-table-invalidate-tables': ONCE,
       'zero-root-clear': ONCE,
-      'zero-root': { tso: 2 },
-      'zero-root-fill': { tso: 2 },
+      'clear-invalidate-tables': ONCE,
+      'zero-root': ONCE,
+      'zero-root-fill': ONCE,
       'root-b-zero-root': ONCE,
       'shared-zero-table': ONCE,
     },
@@ -209,6 +214,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-protect-invalidate': ONCE,
       'write-invalidate-teardown': THREE,
       'write-remove-map': { tso: 2 },
+      'write-remove-unmap': ONCE,
       'remove-write-twice': ONCE,
       'write-remove-move': { tso: 1, entries: 2 },
       'write-remove-invalidate': { tso: 2, entries: 2 },
@@ -251,7 +257,12 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
     ...USUAL,
     two: 2,
     three: 1,
-    goals: { 'stack-ask-take': ONCE, 'stack-fault-take': ONCE, 'stack-write-take': ONCE },
+    goals: {
+      'stack-ask-take': ONCE,
+      'stack-fault-take': ONCE,
+      'stack-write-take': ONCE,
+      'stack-write-zap': ONCE,
+    },
   },
 };
 
