@@ -1,8 +1,8 @@
 /**
- * An L1 that means no good: its vCPUs make random and nearly right calls, in argument pages that the
- * others rewrite meanwhile, with garbage in state pages, and reclaims of L1's own pages in between.
- * Whatever it does, every answer is a documented one, no assertion of L0 fails, and when it is over
- * books agree with tables (`complaints`).
+ * An L1 that means no good: its vCPUs make random and nearly right calls, in argument pages that
+ * the others rewrite meanwhile, with garbage in state pages, and reclaims of L1's own pages in
+ * between. Whatever it does, every answer is a documented one, no assertion of L0 fails, and when
+ * it is over books agree with tables (`complaints`).
  *
  * KPOP_DEEP makes it more than a million calls.
  */
@@ -163,7 +163,7 @@ class Villain {
   }
 }
 
-it(`${VCPUS * CALLS} hostile calls: documented answers, and nothing out of order at the end`, () => {
+it(`${VCPUS * CALLS} hostile calls: documented answers, nothing out of order at the end`, () => {
   const documented = new Set<number>(Object.values(Status));
   const answers = new Map<string, number>();
   const lists: number[] = [];
