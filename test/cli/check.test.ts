@@ -75,6 +75,8 @@ describe('check', () => {
       'tdp remove-unmap',
       'tdp-npt fault-fault',
       'tdp-npt remove-unmap',
+      'tdp-npt:flush=broadcast fault-fault',
+      'tdp-npt:flush=broadcast remove-unmap',
       'tdp:lock=write fault-fault',
       'tdp:lock=write remove-unmap',
     ]);
