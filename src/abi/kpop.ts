@@ -1,11 +1,11 @@
 /**
- * KPOP's hypercalls between a guest hypervisor (L1) and the host (L0), as far as this step needs
- * them: MAP, UNMAP, PROTECT, FLUSH, RUN with fused operations; VM, address space and vCPUs are made
- * at boot.
+ * KPOP's hypercalls between a guest hypervisor (L1) and the host (L0): MAP, UNMAP, PROTECT, FLUSH,
+ * AGE, RUN with fused operations; docs/abi.md says what each does, guarantees and refuses. VM,
+ * address space and vCPUs are made at boot.
  *
- * Source: the proposal of primer/x86.md 6.2. Register form: operation, handle, address of the
- * argument page or state page, epoch. Lists are elements of two words.
- * Differs from the proposal: words are below 2^53 and hold one field each where the proposal packs.
+ * Source: the proposal of primer/x86.md 6.2. Register form: operation, then the address of an
+ * argument page, the index of a vCPU, or a label. Lists are elements of two words.
+ * Differs from the proposal: words are below 2^53, so fields are packed otherwise.
  */
 import { defect } from '../base/assert.ts';
 
