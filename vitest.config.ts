@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
     pool: 'forks',
+    maxWorkers: '100%', // else one core of two would idle
     testTimeout: 60_000,
     passWithNoTests: true,
   },
