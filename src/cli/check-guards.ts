@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { whyArgued } from '../experiment/check/argued.ts';
 import {
   type Attempt,
   attemptsFor,
@@ -52,7 +53,8 @@ export class GuardTasks implements Tasks<GuardTask> {
     this.#designs = designs;
     this.#trials = designs.flatMap(({ design, id, plain }) =>
       [...guardsIn(plain)].map(([label, hows]): Trial => {
-        const waiting = attemptsFor(label, hows, plain, options);
+        const isArgued = whyArgued(id, label) !== '';
+        const waiting = attemptsFor(label, hows, plain, { ...options, isArgued });
         return { design, id, label, waiting, results: [], tried: [], isBusy: false };
       }),
     );

@@ -84,16 +84,21 @@ function describe(choice: Choice, named: NamedDesign): Described {
   const hasAxes = named.bundle === undefined ? colon >= 0 : named.axes !== undefined;
   const read = new Set<string>();
   const offers = checkedOf(choice, (axis) => read.add(axis));
+  const operations = [
+    ...Object.keys(offers?.operations ?? {}),
+    ...(offers?.asked ?? []).map((what) => `ask:${what}`),
+    ...(offers === undefined ? [] : (choice.design.pages ?? []).map(pagesNeed)),
+    ...(hasGuests(offers) ? [GUESTS] : []),
+  ];
+  // What only some operations need is not built, and its axes not read, where nobody asks for them.
+  const matters = ([name, { concerns = [] }]: [string, Design['axes'][string]]): boolean =>
+    read.has(name) ||
+    (concerns.length > 0 && concerns.every((operation) => operations.includes(operation)));
   return {
     id,
-    axes: Object.fromEntries(Object.entries(axes).filter(([axis]) => read.has(axis))),
+    axes: Object.fromEntries(Object.entries(axes).filter(matters)),
     given: hasAxes ? choice.name.slice(colon < 0 ? choice.name.length : colon + 1) : undefined,
-    operations: [
-      ...Object.keys(offers?.operations ?? {}),
-      ...(offers?.asked ?? []).map((what) => `ask:${what}`),
-      ...(offers === undefined ? [] : (choice.design.pages ?? []).map(pagesNeed)),
-      ...(hasGuests(offers) ? [GUESTS] : []),
-    ],
+    operations,
     breaks: choice.design.explored?.breaks,
   };
 }

@@ -5,6 +5,7 @@ import { designs as builtIn, partsOf } from '../design/index.ts';
 import { budgetOf } from '../experiment/check/budgets.ts';
 import { GUARD_STEPS, type Plain } from '../experiment/check/guards.ts';
 import { findLitmus, litmusFor, planDesign } from '../experiment/check/pieces.ts';
+import { cpusOf } from '../litmus/index.ts';
 import type { MemoryOrder } from '../machine/explored/acts.ts';
 import type { Check, CheckResult, GuardResult } from '../measure/check.ts';
 import { renderCheck } from '../report/check.ts';
@@ -182,7 +183,7 @@ async function lookAtAll(
   return pieces.flatMap((planned) => found.get(planned) ?? []);
 }
 
-/** Weakens what guards something in the first choice of each design. */
+/** Weakens what guards something, in the first choice of each design that reaches it. */
 async function weakenAll(
   crew: CheckCrew,
   found: readonly Found[],
@@ -193,11 +194,13 @@ async function weakenAll(
   const ids = [...new Set(found.map(({ id }) => id))];
   const designs = ids.map((id): PlainOf => {
     const own = found.filter((each) => each.id === id);
-    const { choice } = own[0]!.piece;
+    const { choice: first } = own[0]!.piece;
     const plain = own
-      .filter(({ piece }) => piece.choice === choice && piece.memory === memory[0])
-      .map(({ piece: { litmus }, done: { result, offered } }): Plain => {
-        return { choice, litmus, states: result.states, offered };
+      .filter(({ piece }) => piece.memory === memory[0])
+      .map(({ piece: { choice, litmus }, done: { result, offered } }): Plain => {
+        const cpus = cpusOf(findLitmus(litmus));
+        const isDefault = choice === first;
+        return { choice, isDefault, litmus, cpus, states: result.states, offered };
       });
     return { design: own[0]!.design, id, plain };
   });

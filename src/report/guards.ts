@@ -37,9 +37,11 @@ function rowOf({ label, verdict, result, argued, tried }: GuardResult): string[]
     return [label, '', '', '', argued === '' ? `${SAYS[verdict]}${after}` : 'argued', '', ''];
   }
   const { how, litmus, memory, promise, length, minimal } = result!;
+  const colon = result!.design.indexOf(':');
+  const under = colon < 0 ? litmus : `${litmus} (${result!.design.slice(colon + 1)})`;
   const preemptions = /\((\d+) preemption/.exec(minimal)?.[1] ?? '';
   const moves = length === 0 ? '' : String(length);
-  return [label, how, litmus, memory, promise, preemptions, moves];
+  return [label, how, under, memory, promise, preemptions, moves];
 }
 
 function exampleOf({ label, result }: GuardResult): string {

@@ -106,10 +106,10 @@ describe('what is weakened is seen by oracles alone', () => {
     ['kpop', 'unmapFirst', 'kpop.unmap.fence', 'drop', 'release', byChange],
     ['kpop', 'move', 'kpop.map.fence', 'drop', 'linearisable', byResults],
     ['kpop', 'move', 'kpop.map.fence', 'drop', 'release', byChange],
-    ['kpop', 'unmapFirst', 'kpop.entry.lock', 'drop', 'linearisable', byResults],
-    ['kpop', 'unmapFirst', 'kpop.entry.lock', 'drop', 'release', 'oracle.release: at no moment'],
-    ['kpop', 'move', 'kpop.entry.lock', 'blind', 'linearisable', atRest],
-    ['kpop', 'move', 'kpop.entry.lock', 'split', 'release', byChange],
+    ['kpop', 'unmapFirst', 'kpop.entry.locked', 'drop', 'linearisable', byResults],
+    ['kpop', 'unmapFirst', 'kpop.entry.locked', 'drop', 'release', 'oracle.release: at no moment'],
+    ['kpop', 'move', 'kpop.entry.locked', 'blind', 'linearisable', atRest],
+    ['kpop', 'move', 'kpop.entry.locked', 'split', 'release', byChange],
     ['kpop', 'unmap', 'kpop.entry.clear', 'drop', 'release', byChange],
     ['kpop', 'guest', 'kpop.kick.wait', 'drop', 'linearisable', byResults],
     ['kpop', 'guest', 'kpop.enter.flush', 'drop', 'linearisable', byResults],
@@ -244,7 +244,7 @@ test('what is decided on the way is what the search of Wing and Gong decides at 
     expect([report.verdict, each.explained]).toEqual(['holds', report.complete]);
   }
   const weakened = [
-    new Compared(sceneOf('kpop', 'move', ['kpop.entry.lock', 'blind'])),
+    new Compared(sceneOf('kpop', 'move', ['kpop.entry.locked', 'blind'])),
     new Compared(sceneOf('kpop', 'move', ['kpop.map.fence', 'drop'])),
     new Compared(sceneOf('kpop', 'unmap', ['kpop.unmap.fence', 'drop'])),
     new Compared(sceneOf('tdp', 'fault', ['tdp.map.commit', 'blind'])),
@@ -258,7 +258,7 @@ test('what is decided on the way is what the search of Wing and Gong decides at 
 
 test('a reduced search sees what a stateful one sees', () => {
   for (const [label, how] of [
-    ['kpop.entry.lock', 'blind'],
+    ['kpop.entry.locked', 'blind'],
     ['kpop.map.fence', 'drop'],
   ] as const) {
     for (const way of ['linearisable', 'release'] as const) {

@@ -315,7 +315,7 @@ describe('built-in designs', () => {
     ['tdp', 'fault-unmap', 'tdp.unmap.lock', 'drop', 'kvm.mmu.hullFirst'],
     ['tdp', 'fault-unmap', 'tdp.fault.lock', 'drop', 'kvm.mmu.hullFirst'],
     ['tdp', 'fault-unmap', 'tdp.fault.lock', 'relaxed', 'kvm.mmu.hullFirst'],
-    ['kpop', 'map-invalidate', 'kpop.rmap.lock', 'relaxed', 'word 2 of frame'],
+    ['kpop', 'map-invalidate', 'kpop.rmap.locked', 'relaxed', 'word 2 of frame'],
     ['kpop', 'map-invalidate', 'kpop.rmap.unlock', 'relaxed', 'word 0 of frame'],
   ] as const)('%s %s: %s made %s is a race', (design, id, label, how, word) => {
     const watched = watchRaces(scene(design, id, 'sc', [{ label, how }]), 'words');

@@ -65,7 +65,7 @@ describe('a table page that links others is removed', () => {
   });
 
   test.each<[string, Weakening['how'], Name, string]>([
-    ['kpop.entry.lock', 'drop', 'map', 'kpop.composed'],
+    ['kpop.entry.locked', 'drop', 'map', 'kpop.composed'],
     ['kpop.remove.unlink', 'drop', 'whole', 'kpop.composed'],
   ])('without %s (%s), against %s: breaks %s', (label, how, name, promise) => {
     const { harts } = sceneOf(name, 'sc', [{ label, how }]);

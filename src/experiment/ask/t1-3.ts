@@ -21,8 +21,13 @@ interface Lock {
 }
 
 const LOCKS: readonly Lock[] = [
-  { design: 'kpop', label: 'kpop.entry.lock', litmus: 'teardown-teardown', is: 'bit of an entry' },
-  { design: 'kpop', label: 'kpop.rmap.lock', litmus: 'teardown-teardown', is: 'bit of a list' },
+  {
+    design: 'kpop',
+    label: 'kpop.entry.locked',
+    litmus: 'teardown-teardown',
+    is: 'bit of an entry',
+  },
+  { design: 'kpop', label: 'kpop.rmap.locked', litmus: 'teardown-teardown', is: 'bit of a list' },
   { design: 'tdp', label: 'tdp.fault.lock', litmus: 'fault-unmap', is: 'mmu_lock, read, fault' },
   {
     design: 'tdp',

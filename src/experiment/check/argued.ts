@@ -33,26 +33,6 @@ const argued: readonly Argued[] = [
   },
   {
     design: '*',
-    label: 'kpop.entry.wait',
-    why: 'who does not wait for the lock looks at once and tries again: the wait spares the turns',
-  },
-  {
-    design: '*',
-    label: 'kpop.rmap.wait',
-    why: 'who does not wait for the lock looks at once and tries again: the wait spares the turns',
-  },
-  {
-    design: '*',
-    label: 'l1.scan.wait',
-    why: 'who does not wait for the word looks at once and tries again: the wait spares the turns',
-  },
-  {
-    design: '*',
-    label: 'l1.collect.wait',
-    why: 'who does not wait for the word looks at once and tries again: the wait spares the turns',
-  },
-  {
-    design: '*',
     label: 'kpop.kick.flag',
     why:
       'flushers that want the same CPU out share one interrupt; one that overlooks the flag ' +
@@ -139,12 +119,12 @@ const argued: readonly Argued[] = [
   {
     design: 'kpop',
     label: 'kpop.scope.lock',
-    why: 'taken with lock=vm and lock=global only, where it stands for kpop.entry.lock',
+    why: 'taken with lock=vm and lock=global only, where it stands for kpop.entry.locked',
   },
   {
     design: 'kpop',
     label: 'kpop.scope.unlock',
-    why: 'taken with lock=vm and lock=global only, where it stands for kpop.entry.lock',
+    why: 'taken with lock=vm and lock=global only, where it stands for kpop.entry.locked',
   },
   {
     design: 'kpop',

@@ -35,8 +35,6 @@ export interface Budget {
   readonly only?: readonly string[];
   /** Those that are looked at with --deep only, unless they are named. */
   readonly deep?: readonly string[];
-  /** Whether its litmus programs on three CPUs are small enough to show guards necessary. */
-  readonly hasSmallThree?: boolean;
 }
 
 const USUAL = {
@@ -242,7 +240,6 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
         'run=separate,book=none',
       ],
     },
-    hasSmallThree: true,
   },
   'kpop-poc': { ...USUAL, only: POC },
   // The run loop and its handshakes are looked at under both orders for tdp.

@@ -31,13 +31,15 @@ export function isLock(label: string): boolean {
 /** Ways to weaken the acts of a label; none if it guards nothing. */
 export function howsOf(label: string, ops: readonly number[]): How[] {
   const has = (some: readonly number[]): boolean => some.some((op) => ops.includes(op));
-  if (has([Op.load])) return /recheck$/.test(label) ? ['stale'] : [];
   if (isLock(label)) return ['drop'];
+  // Before the load that a compare-and-swap goes by, and the wait after one that failed: they may
+  // have its label, and stay what they are.
+  if (has([Op.cas])) return ['blind', 'split', 'drop'];
+  if (has(LOCKED)) return ['split', 'unordered', 'drop'];
   if (has([Op.fence])) return ['unordered'];
   if (has([Op.wait]) || has(FLUSHES)) return ['drop'];
   if (has([Instruction.vmcall])) return /flush$/.test(label) ? ['drop'] : [];
-  if (has([Op.cas])) return ['blind', 'split', 'drop'];
-  return has(LOCKED) ? ['split', 'unordered', 'drop'] : [];
+  return has([Op.load]) && /recheck$/.test(label) ? ['stale'] : [];
 }
 
 /** One weakening to be tried. */
@@ -50,7 +52,10 @@ export interface Attempt {
 /** What is known of a litmus program before anything is weakened. */
 export interface Plain {
   readonly choice: string;
+  /** Whether it is the choice that a guard is to be shown under if it can be. */
+  readonly isDefault: boolean;
   readonly litmus: string;
+  readonly cpus: number;
   readonly states: number;
   readonly offered: readonly Offered[];
 }
@@ -81,24 +86,39 @@ export function guardsIn(plain: readonly Plain[]): Map<string, How[]> {
   return new Map(guards.filter(([, hows]) => hows.length > 0).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** What to try for a label, in order. */
+/**
+ * What to try for a label, in order. Programs on three CPUs come last, and not for a label whose
+ * argument says why nothing will be found.
+ */
 export function attemptsFor(
   label: string,
   hows: readonly How[],
   plain: readonly Plain[],
-  { memory, deep, steps }: GuardOptions,
+  options: GuardOptions & { readonly isArgued?: boolean },
 ): Attempt[] {
   const able = plain
     .filter(({ offered }) => offered.some(([other]) => other === label))
-    .sort((a, b) => a.states - b.states);
+    .sort((a, b) => Number(b.isDefault) - Number(a.isDefault) || a.states - b.states);
+  const two = able.filter(({ cpus }) => cpus <= 2);
+  const three = options.isArgued === true ? [] : able.filter(({ cpus }) => cpus > 2);
+  return [two, three].flatMap((programs) => attemptsUnder(programs, label, hows, options));
+}
+
+function attemptsUnder(
+  able: readonly Plain[],
+  label: string,
+  hows: readonly How[],
+  { memory, deep, steps }: GuardOptions,
+): Attempt[] {
   const attempts: Attempt[] = [];
   for (const goal of deep ? DEEP_ROUNDS : ROUNDS) {
     for (const how of hows) {
       for (const order of memory) {
         if (how === 'unordered' && order === 'sc') continue; // no store waits there
-        for (const { choice, litmus } of able) {
+        for (const { choice, isDefault, litmus } of able) {
           const piece = weakenedPiece(choice, litmus, order, { label, how }, goal, steps);
-          attempts.push({ piece, says: `${how} under ${litmus}, ${order}, ${goalText(goal)}` });
+          const where = isDefault ? litmus : `${litmus} of ${choice}`;
+          attempts.push({ piece, says: `${how} under ${where}, ${order}, ${goalText(goal)}` });
         }
       }
     }

@@ -7,7 +7,7 @@
 import { badInput } from '../../base/bad-input.ts';
 import { suggestion } from '../../base/nearest.ts';
 import { type Choice, chooseAxes } from '../../design/index.ts';
-import type { Design, KnownBroken } from '../../design/system.ts';
+import type { Axes, Design, KnownBroken } from '../../design/system.ts';
 import { cpusOf, litmusPrograms, needsOf, sizeOf } from '../../litmus/index.ts';
 import type { Litmus } from '../../litmus/litmus.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
@@ -53,7 +53,7 @@ export interface PlanOptions {
   readonly deep: boolean;
   /** Preemptions that are to be exhausted, instead of the fixed budget's. */
   readonly preemptions?: number | undefined;
-  /** Only what is needed to know what guards there are: the defaults, one order, two CPUs. */
+  /** Only what is needed to know what guards there are: one order, one axis at a time. */
   readonly guards?: boolean;
   /** Moves per piece instead of the fixed budget. */
   readonly steps: number | undefined;
@@ -76,11 +76,7 @@ export function isKnownBroken({ design, axes }: Choice, litmus: Litmus): boolean
   return meets(design.explored?.breaks, axes, litmus);
 }
 
-function meets(
-  breaks: readonly KnownBroken[] = [],
-  axes: Readonly<Record<string, string>>,
-  litmus: Litmus,
-): boolean {
+function meets(breaks: readonly KnownBroken[] = [], axes: Axes, litmus: Litmus): boolean {
   const needs = needsOf(litmus);
   return breaks.some(
     (each) => axes[each.axis] === each.value && each.needs.every((need) => needs.includes(need)),
@@ -107,12 +103,12 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   const able = litmusFor(design.operations);
   if (able.length === 0) return badInput(`no litmus program fits what ${design.id} offers`);
   const wanted = options.litmus?.map(findLitmus);
-  const { hasSmallThree = false, covering } = budgetOf(design.id);
+  const { covering } = budgetOf(design.id);
   const chosen = able.filter((litmus) => {
-    if (options.guards === true && cpusOf(litmus) > 2 && !hasSmallThree) return false;
     if (wanted !== undefined) return wanted.includes(litmus);
     const { only, deep } = budgetOf(design.id);
-    if (deep?.includes(litmus.id) === true && !options.deep) return false;
+    if (deep?.includes(litmus.id) === true && !options.deep && options.guards !== true)
+      return false;
     return only === undefined || only.includes(litmus.id);
   });
   const { memory } = options;
@@ -126,8 +122,12 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   for (const litmus of chosen) {
     const [first, ...others] = coveringOf(concerning(design, litmus));
     if (options.guards === true) {
-      // Where the system breaks a promise as it is, weakening shows nothing.
-      if (!isBrokenByDefault(design, litmus)) add(first!, litmus, memory.slice(0, 1));
+      const choices = [{ name: first!, axes: defaultsOf(design) }, ...oneByOne(design, litmus)];
+      for (const { name, axes } of choices) {
+        // Where the system breaks a promise as it is, weakening shows nothing.
+        if (!meets(design.breaks, axes, litmus))
+          pieces.push(plainPiece(design, name, litmus, options));
+      }
       continue;
     }
     if (isLarge(design.id, litmus, first!)) {
@@ -154,9 +154,28 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
   return pieces;
 }
 
-function isBrokenByDefault({ axes, breaks }: Planned, litmus: Litmus): boolean {
-  const defaults = Object.entries(axes).map(([name, axis]) => [name, axis.default]);
-  return meets(breaks, Object.fromEntries(defaults), litmus);
+/** What tells which labels a litmus program reaches; more than that if it is small. */
+function plainPiece(design: Planned, choice: string, litmus: Litmus, options: PlanOptions): Piece {
+  const isMuch = cpusOf(litmus) > 2 || budgetOf(design.id).deep?.includes(litmus.id) === true;
+  const bounds = isMuch ? { ...options, preemptions: 1 } : options;
+  return pieceOf(design.id, choice, litmus, options.memory[0]!, bounds);
+}
+
+/** The defaults with one other value of an axis that concerns some litmus programs only. */
+function oneByOne(design: Planned, litmus: Litmus): { name: string; axes: Axes }[] {
+  if (design.given !== undefined) return [];
+  const { axes } = concerning(design, litmus);
+  return Object.entries(axes).flatMap(([axis, { values, default: usual, concerns }]) => {
+    const others = concerns === undefined ? [] : values.filter((value) => value !== usual);
+    return others.map((value) => ({
+      name: nameOf(design, `${axis}=${value}`),
+      axes: { ...defaultsOf(design), [axis]: value },
+    }));
+  });
+}
+
+function defaultsOf({ axes }: Planned): Axes {
+  return Object.fromEntries(Object.entries(axes).map(([name, axis]) => [name, axis.default]));
 }
 
 /** The design with those of its axes that matter to a litmus program. */

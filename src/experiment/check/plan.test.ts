@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { GUESTS } from '../../litmus/index.ts';
 import { Op } from '../../runtime/act.ts';
 import { pairwise, product } from './covering.ts';
-import { attemptsFor, guardsIn, howsOf } from './guards.ts';
+import { attemptsFor, guardsIn, howsOf, type Plain } from './guards.ts';
 import { litmusFor, type Planned, planDesign } from './pieces.ts';
 import { readSchedule, type Schedule, writeSchedule } from './schedule.ts';
 
@@ -81,13 +81,22 @@ describe('guards', () => {
     expect(howsOf('a.look', [Op.load])).toEqual([]);
     expect(howsOf('a.seq-recheck', [Op.load])).toEqual(['stale']);
     expect(howsOf('a.lock', [Op.cas, Op.wait])).toEqual(['drop']);
+    expect(howsOf('a.take', [Op.load, Op.cas, Op.wait])).toEqual(['blind', 'split', 'drop']);
     expect(howsOf('a.relock', [Op.add])).toEqual(['drop']);
     expect(howsOf('a.commit', [Op.cas])).toEqual(['blind', 'split', 'drop']);
     expect(howsOf('a.store', [Op.store])).toEqual([]);
+    const offering = (litmus: string, states: number, label: string, cpus = 2): Plain => ({
+      choice: 'd',
+      isDefault: true,
+      cpus,
+      litmus,
+      states,
+      offered: [[label, [Op.wait]]],
+    });
     const plain = [
-      { choice: 'd', litmus: 'b', states: 9, offered: [['a.wait', [Op.wait]] as const] },
-      { choice: 'd', litmus: 'a', states: 5, offered: [['a.wait', [Op.wait]] as const] },
-      { choice: 'd', litmus: 'c', states: 1, offered: [['guest.await', [Op.wait]] as const] },
+      offering('b', 9, 'a.wait'),
+      offering('a', 5, 'a.wait'),
+      offering('c', 1, 'guest.await'),
     ];
     expect([...guardsIn(plain)]).toEqual([['a.wait', ['drop']]]);
     const rounds = { memory: ['sc', 'tso'], deep: false, steps: 10 } as const;
@@ -100,6 +109,25 @@ describe('guards', () => {
       'drop under b, sc, 2 preemptions',
       'drop under a, tso, 2 preemptions',
       'drop under b, tso, 2 preemptions',
+    ]);
+    const inOne = { memory: ['sc'], deep: false, steps: 10 } as const;
+    const more = [
+      ...plain,
+      offering('t', 2, 'a.wait', 3),
+      { ...plain[1]!, choice: 'd:x=y', isDefault: false },
+    ];
+    const says = (isArgued: boolean): string[] =>
+      attemptsFor('a.wait', ['drop'], more, { ...inOne, isArgued }).map((each) => each.says);
+    expect(says(true)).toEqual(
+      [1, 2].flatMap((n) =>
+        ['a', 'b', 'a of d:x=y'].map(
+          (where) => `drop under ${where}, sc, ${n} preemption${n > 1 ? 's' : ''}`,
+        ),
+      ),
+    );
+    expect(says(false).slice(6)).toEqual([
+      'drop under t, sc, 1 preemption',
+      'drop under t, sc, 2 preemptions',
     ]);
   });
 });

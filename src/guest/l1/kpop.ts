@@ -81,7 +81,7 @@ const KILL: Rule = {
   look: 'l1.scan.look',
   take: 'l1.scan.take',
   // Else the PROTECT that is under way lands on what is mapped here next (docs/found.md).
-  waits: { until: (word) => !isNarrowing(word), label: 'l1.scan.wait' },
+  waits: { until: (word) => !isNarrowing(word), label: 'l1.scan.take' },
 };
 
 /** L1 takes the right to write: what has it now may have been written to. */
@@ -89,7 +89,7 @@ const NARROW: Rule = {
   next: (word) => (isWritable(word) && stateOf(word) === SlotState.valid ? narrowing(word) : word),
   look: 'l1.collect.look',
   take: 'l1.collect.take',
-  waits: { until: (word) => !isNarrowing(word), label: 'l1.collect.wait' },
+  waits: { until: (word) => !isNarrowing(word), label: 'l1.collect.take' },
 };
 
 /** L0 has taken it. */

@@ -165,6 +165,9 @@ export class ExploredActs {
   }
 
   #performWeakly(context: Context, frame: Frame, how: How): boolean {
+    const { op } = frame.act;
+    if (op === Op.load && how !== 'stale') return false; // what a compare-and-swap goes by
+    if (op === Op.wait && how !== 'drop') return false; // until another try is worth while
     switch (how) {
       case 'drop':
         return this.#drop(frame);

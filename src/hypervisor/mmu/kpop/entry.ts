@@ -62,21 +62,21 @@ export function* lockEntry(
   }
   if (told === 'told') cpu.note(Event.want, CLASS, 0);
   let free = true;
-  cpu.attempt('kpop.entry.lock');
+  cpu.attempt('kpop.entry.locked');
   for (;;) {
     const seen = num(yield cpu.load(place.intent, 'kpop.entry.look'));
     if (isDead(seen)) return decodeIntent(seen);
     if (isLocked(seen)) {
       free = false;
-      yield cpu.wait([place.intent], () => !isLocked(cpu.peek(place.intent)), 'kpop.entry.wait');
-      cpu.again('kpop.entry.lock');
+      yield cpu.wait([place.intent], () => !isLocked(cpu.peek(place.intent)), 'kpop.entry.locked');
+      cpu.again('kpop.entry.locked');
       continue;
     }
-    if (won(yield cpu.cas(place.intent, seen, seen + LOCKED, 'kpop.entry.lock'))) {
+    if (won(yield cpu.cas(place.intent, seen, seen + LOCKED, 'kpop.entry.locked'))) {
       if (told === 'told') cpu.note(Event.acquire, CLASS, free ? 0 : 1);
       return decodeIntent(seen);
     }
-    cpu.again('kpop.entry.lock');
+    cpu.again('kpop.entry.locked');
   }
 }
 

@@ -158,16 +158,16 @@ export class ReverseMap {
     const head = this.#heads + l1gfn * 8;
     cpu.note(Event.want, CLASS, 0);
     let free = true;
-    cpu.attempt('kpop.rmap.lock');
+    cpu.attempt('kpop.rmap.locked');
     for (;;) {
-      const seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.lock'));
+      const seen = num(yield cpu.or(head, LOCKED, 'kpop.rmap.locked'));
       if ((seen & LOCKED) === 0) {
         cpu.note(Event.acquire, CLASS, free ? 0 : 1);
         return seen / 2;
       }
       free = false;
-      yield cpu.wait([head], () => (cpu.peek(head) & LOCKED) === 0, 'kpop.rmap.wait');
-      cpu.again('kpop.rmap.lock');
+      yield cpu.wait([head], () => (cpu.peek(head) & LOCKED) === 0, 'kpop.rmap.locked');
+      cpu.again('kpop.rmap.locked');
     }
   }
 
