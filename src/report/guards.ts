@@ -15,13 +15,15 @@ const COLUMNS: readonly Column[] = [
 
 export function renderGuards(guards: readonly GuardResult[]): string {
   const parts: string[] = [];
-  for (const design of new Set(guards.map((guard) => guard.design))) {
+  const designs = [...new Set(guards.map((guard) => guard.design))];
+  for (const design of designs) {
     const own = guards.filter((guard) => guard.design === design);
     parts.push(`Guards of ${design}, each weakened in turn`, table(COLUMNS, own.map(rowOf)));
     const examples = own.filter(({ verdict }) => verdict === 'necessary').map(exampleOf);
     if (examples.length > 0) parts.push(`Counterexamples of ${design}:\n${examples.join('\n')}`);
     parts.push(shareOf(design, own));
   }
+  if (designs.length > 1) parts.push(unionOf(guards));
   return parts.join('\n\n');
 }
 
@@ -51,13 +53,24 @@ function exampleOf({ label, result }: GuardResult): string {
   return `  ${label}: ${message} (${kind})\n    kpop replay '${schedule}'`;
 }
 
+/** Of labels that several designs reach, one counterexample is enough. */
+function unionOf(guards: readonly GuardResult[]): string {
+  const labels = (some: readonly GuardResult[]): number => new Set(some.map((g) => g.label)).size;
+  const shown = labels(guards.filter(({ verdict }) => verdict === 'necessary'));
+  const reached = labels(guards.filter(({ verdict }) => verdict !== 'not reached'));
+  return (
+    `Together: ${shown} of ${reached} guards are shown necessary under one of them ` +
+    `(${percent(reached === 0 ? 0 : shown / reached)}).`
+  );
+}
+
 function shareOf(design: string, guards: readonly GuardResult[]): string {
   const shown = guards.filter(({ verdict }) => verdict === 'necessary').length;
   const reached = guards.filter(({ verdict }) => verdict !== 'not reached').length;
   const lines = [
     `${design}: ${shown} of ${reached} guards that are reached are shown necessary ` +
       `(${percent(reached === 0 ? 0 : shown / reached)}); ` +
-      `${guards.length - reached} are not reached.`,
+      `${guards.length - reached} are not reached by its litmus programs.`,
     ...guards.filter(({ argued }) => argued !== '').map((g) => `  ${g.label}: ${g.argued}`),
   ];
   return lines.join('\n');

@@ -120,16 +120,15 @@ export function planDesign(design: Planned, options: PlanOptions): Piece[] {
     for (const order of orders) pieces.push(pieceOf(design.id, choice, litmus, order, options));
   };
   for (const litmus of chosen) {
-    const [first, ...others] = coveringOf(concerning(design, litmus));
     if (options.guards === true) {
-      const choices = [{ name: first!, axes: defaultsOf(design) }, ...oneByOne(design, litmus)];
-      for (const { name, axes } of choices) {
+      for (const { name, axes } of guardChoices(design, litmus)) {
         // Where the system breaks a promise as it is, weakening shows nothing.
         if (!meets(design.breaks, axes, litmus))
           pieces.push(plainPiece(design, name, litmus, options));
       }
       continue;
     }
+    const [first, ...others] = coveringOf(concerning(design, litmus));
     if (isLarge(design.id, litmus, first!)) {
       const goals = budgetOf(design.id).goals[litmus.id];
       const isAsked = options.preemptions !== undefined;
@@ -161,17 +160,31 @@ function plainPiece(design: Planned, choice: string, litmus: Litmus, options: Pl
   return pieceOf(design.id, choice, litmus, options.memory[0]!, bounds);
 }
 
-/** The defaults with one other value of an axis that concerns some litmus programs only. */
-function oneByOne(design: Planned, litmus: Litmus): { name: string; axes: Axes }[] {
-  if (design.given !== undefined) return [];
-  const { axes } = concerning(design, litmus);
-  return Object.entries(axes).flatMap(([axis, { values, default: usual, concerns }]) => {
-    const others = concerns === undefined ? [] : values.filter((value) => value !== usual);
-    return others.map((value) => ({
-      name: nameOf(design, `${axis}=${value}`),
-      axes: { ...defaultsOf(design), [axis]: value },
-    }));
-  });
+/**
+ * Choices whose labels are looked for: the defaults; one other value of an axis that concerns some
+ * litmus programs only; what a budget names.
+ */
+function guardChoices(design: Planned, litmus: Litmus): { name: string; axes: Axes }[] {
+  if (design.given !== undefined) {
+    return [{ name: nameOf(design, design.given), axes: defaultsOf(design) }];
+  }
+  const { covering } = budgetOf(design.id);
+  const named = covering?.litmus.includes(litmus.id) === true ? covering.choices : [];
+  const others = Object.entries(concerning(design, litmus).axes).flatMap(
+    ([axis, { values, default: usual, concerns }]) =>
+      concerns === undefined
+        ? []
+        : values.filter((value) => value !== usual).map((value) => `${axis}=${value}`),
+  );
+  return ['', ...others, ...named].map((text) => ({
+    name: nameOf(design, text),
+    axes: { ...defaultsOf(design), ...Object.fromEntries(text.split(',').map(pairOf)) },
+  }));
+}
+
+function pairOf(text: string): [string, string] {
+  const equals = text.indexOf('=');
+  return [text.slice(0, equals), text.slice(equals + 1)];
 }
 
 function defaultsOf({ axes }: Planned): Axes {

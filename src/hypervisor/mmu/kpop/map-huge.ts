@@ -25,12 +25,12 @@ import {
   unlockEntry,
 } from './entry.ts';
 import { isFenced } from './fence.ts';
-import { joinFlush, nextLabel, raise } from './flush.ts';
+import { joinFlush, nextLabel } from './flush.ts';
 import { partOf } from './huge.ts';
 import { install, type Plan } from './install.ts';
 import { deadIntent, type Intent, validIntent } from './intent.ts';
 import { type MapElement, refuse } from './map.ts';
-import { type Space, TableWords } from './space.ts';
+import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
 
 export interface HugeElement extends MapElement {
@@ -157,7 +157,7 @@ function* promote(
     if (status === AGAIN) yield* joinFlush(cpu, space, verdict.label);
     return status;
   }
-  const label = yield* clearParts(cpu, space, place, parts, element);
+  const label = yield* clearParts(cpu, space, parts, element);
   // Who finds a part dead walks again and has to find the whole: it comes first, unless one lock
   // keeps everybody out until both are there.
   const isKept = space.scope !== 'entry';
@@ -217,7 +217,6 @@ function* merge(
 function* clearParts(
   cpu: Context,
   space: Space,
-  place: Place,
   parts: readonly Part[],
   { l1gfn, level }: HugeElement,
 ): Routine<number> {
@@ -228,7 +227,6 @@ function* clearParts(
     wasLeaf.push(old.kind === 'leaf');
   }
   const label = yield* nextLabel(cpu, space);
-  yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.promote.label');
   for (const [i, part] of parts.entries()) {
     if (wasLeaf[i] !== true) continue;
     yield* space.reverse.remove(cpu, l1gfn + i * span, part.place, label);

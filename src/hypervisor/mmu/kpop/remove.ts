@@ -10,9 +10,9 @@
 import type { Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { clearHardware, encode, lockEntry, placeAt, unlockEntry } from './entry.ts';
-import { nextLabel, raise } from './flush.ts';
+import { nextLabel } from './flush.ts';
 import { deadIntent, emptyIntent } from './intent.ts';
-import { type Space, TableWords } from './space.ts';
+import type { Space } from './space.ts';
 import type { Stop } from './walk.ts';
 
 /**
@@ -34,7 +34,6 @@ export function* removeTable(
   }
   yield cpu.exchangeWord(place.hardware, space.format.empty, 'kpop.remove.unlink');
   const label = yield* nextLabel(cpu, space);
-  yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.remove.label');
   yield* unlockEntry(cpu, space, place, emptyIntent(label));
   yield* dismantle(cpu, space, intent.payload * 64, level - 1, label, removed);
   return label;

@@ -49,7 +49,7 @@ export const TableWords = layout('kpop.table', {
   intents: plain,
   items: plain,
   level: plain,
-  /** Largest flush label issued for a change inside this table. */
+  /** Largest flush label of what was taken from entries below intents that stayed (T.q). */
   label: atomic,
 });
 

@@ -130,9 +130,6 @@ function* unmapPage(cpu: Context, space: Space, place: Place, level: number): Ro
   const pending = intent.state === 'empty' ? intent.payload : 0;
   const tableLabel = num(yield cpu.load(place.table + TableWords.at.label, 'kpop.unmap.label'));
   const label = Math.max(own, tableLabel, pending);
-  if (label > tableLabel) {
-    yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.unmap.relabel');
-  }
   yield* unlockEntry(cpu, space, place, emptyIntent(label));
   return label;
 }
