@@ -106,8 +106,6 @@ describe('what is weakened is seen by oracles alone', () => {
     ['kpop', 'unmapFirst', 'kpop.unmap.fence', 'drop', 'release', byChange],
     ['kpop', 'move', 'kpop.map.fence', 'drop', 'linearisable', byResults],
     ['kpop', 'move', 'kpop.map.fence', 'drop', 'release', byChange],
-    ['kpop', 'unmapFirst', 'kpop.entry.locked', 'drop', 'linearisable', byResults],
-    ['kpop', 'unmapFirst', 'kpop.entry.locked', 'drop', 'release', 'oracle.release: at no moment'],
     ['kpop', 'move', 'kpop.entry.locked', 'blind', 'linearisable', atRest],
     ['kpop', 'move', 'kpop.entry.locked', 'split', 'release', byChange],
     ['kpop', 'unmap', 'kpop.entry.clear', 'drop', 'release', byChange],

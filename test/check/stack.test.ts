@@ -60,7 +60,7 @@ describe('what the stack does without one guard of one level', () => {
     ['l1.settle.valid', 'blind', 'stack-fault-invalidate', 'sc', 'l1.lost'],
     // L0: the wait for the flush, asked for by L1; and the lock of an entry.
     ['kpop.kick.wait', 'drop', 'stack-write-invalidate', 'sc', 'tlb.stale'],
-    ['kpop.entry.locked', 'drop', 'stack-fault-invalidate', 'sc', 'l1.lost'],
+    ['kpop.entry.locked', 'drop', 'stack-fault-invalidate', 'sc', 'kpop.composed'],
     // L0's tables for L1 itself.
     ['flush.wait', 'drop', 'stack-ask-take', 'sc', 'tlb.stale'],
   ])('%s (%s), %s, %s: breaks %s', (label, how, id, order, promise) => {

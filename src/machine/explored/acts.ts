@@ -165,9 +165,9 @@ export class ExploredActs {
   }
 
   #performWeakly(context: Context, frame: Frame, how: How): boolean {
-    const { op } = frame.act;
-    if (op === Op.load && how !== 'stale') return false; // what a compare-and-swap goes by
-    if (op === Op.wait && how !== 'drop') return false; // until another try is worth while
+    // A load that a compare-and-swap goes by and a wait for the next try may have its label.
+    const isOther = frame.act.op === Op.load || frame.act.op === Op.wait;
+    if (isOther && how !== 'drop' && how !== 'stale') return false;
     switch (how) {
       case 'drop':
         return this.#drop(frame);
