@@ -11,7 +11,7 @@ const HUGE = { pages: PAGES, hostPages: '2m', mapped: BLOCK } as const;
 /** Fills at 4 KiB under a huge intent need the operation, or a design has no huge intents. */
 const NEEDS = ['map-huge'];
 const SPLIT = 'kpop.split.link';
-const MERGE = 'kpop.promote.label';
+const MERGE = 'kpop.promote.gen';
 const KICK = 'kpop.kick.send';
 
 type Threads = readonly (readonly HostStep[])[];
@@ -128,6 +128,17 @@ const threes: readonly Litmus[] = [
   },
 ];
 
+const threeMerges: readonly Litmus[] = ['unmap', 'invalidate'].map((kind) => ({
+  id: `promote-write-${kind}`,
+  title: `a guest writes while smaller intents become one and another call does ${kind}`,
+  source: 'K2, K14: whoever takes the huge leaf away joins the flush of what it replaced',
+  ...HUGE,
+  needs: NEEDS,
+  guests: [[write(1)]],
+  hosts: [[part, merge], [host(kind, 1)]],
+  sometimes: [MERGE, KICK],
+}));
+
 const maps: readonly Litmus[] = [
   {
     id: 'intent-map-unmap',
@@ -213,4 +224,5 @@ export const kpopHugeLitmus: readonly Litmus[] = [
   ...merges,
   ...pieces,
   ...threes,
+  ...threeMerges,
 ];

@@ -83,6 +83,8 @@ const HUGE_DEEP = [
   'promote-invalidate',
   'promote-write',
   'promote-write-free',
+  'promote-write-unmap',
+  'promote-write-invalidate',
   'intent-unmap-invalidate',
   'intent-map-map',
   'huge-write-unmap',

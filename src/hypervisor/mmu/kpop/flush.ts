@@ -14,8 +14,8 @@ import type { Vcpu } from '../../vcpu.ts';
 import type { Space } from './space.ts';
 
 /** Label for a change just made: a flush numbered so began after it. */
-export function* nextLabel(cpu: Context, space: Space): Routine<number> {
-  return num(yield cpu.load(space.gen, 'kpop.label.gen')) + 1;
+export function* nextLabel(cpu: Context, space: Space, label = 'kpop.label.gen'): Routine<number> {
+  return num(yield cpu.load(space.gen, label)) + 1;
 }
 
 /** Returns when the flush `label` is finished, performing it if need be. */

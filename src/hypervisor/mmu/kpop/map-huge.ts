@@ -226,7 +226,7 @@ function* clearParts(
     const old = yield* clearHardware(cpu, space, part.place, l1gfn + i * span, level - 1);
     wasLeaf.push(old.kind === 'leaf');
   }
-  const label = yield* nextLabel(cpu, space);
+  const label = yield* nextLabel(cpu, space, 'kpop.promote.gen');
   for (const [i, part] of parts.entries()) {
     if (wasLeaf[i] !== true) continue;
     yield* space.reverse.remove(cpu, l1gfn + i * span, part.place, label);
