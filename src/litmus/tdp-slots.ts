@@ -105,6 +105,15 @@ const moves: readonly Litmus[] = [
     sometimes: ['slots.switch.wait', 'tdp.zap.clear'],
   },
   {
+    id: 'slot-move-move',
+    title: 'one thread of user space moves a slot, and another one moves it back',
+    source: 'primer/x86.md 2.1: changes of slots under slots_lock',
+    pages: PAGES,
+    guests: [],
+    hosts: [[host('slot-move', 0, 2)], [host('slot-move', 2, 0)]],
+    sometimes: ['slots.publish'],
+  },
+  {
     id: 'slot-add-delete',
     title: 'one thread of user space adds a slot while another one deletes one',
     source: 'primer/x86.md 2.1: changes of slots under slots_lock',

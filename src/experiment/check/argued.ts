@@ -52,13 +52,6 @@ const argued: readonly Argued[] = [
   },
   {
     design: '*',
-    label: 'tdp.age.lock',
-    why:
-      'A is cleared by one compare-and-swap of what was seen, which is all that later kernels ' +
-      'do; they read the tables under RCU, which a thread that is no vCPU’s takes no part in here',
-  },
-  {
-    design: '*',
     label: 'nested.invlpga.flush',
     why: 'every VMRUN and #VMEXIT drops what L1 and L2 have cached, for they have one ASID',
   },
@@ -69,16 +62,6 @@ const argued: readonly Argued[] = [
       'one thread of user space changes a slot in the litmus programs; the lock keeps two from ' +
       'counting and waiting past each other (shown for log.start.lock)',
   })),
-  {
-    design: '*',
-    label: 'log.take',
-    why: 'shown under log-harvest-pages with three preemptions (--deep), and with log=protect',
-  },
-  {
-    design: '*',
-    label: 'tdp.fast.commit',
-    why: 'reached where writes are noticed by protection: shown with log=protect (log-unmap)',
-  },
   {
     design: '*',
     label: 'tdp.split.freeze',
@@ -92,18 +75,12 @@ const argued: readonly Argued[] = [
   ...[
     ['root.get', 'a root that may be taken is valid, and who lets one go has found it invalid'],
     ['root.load.lock', 'two fast zaps would have to fall into one load: not in a litmus program'],
-    ['root.pages.lock', 'needs two vCPUs: shown on three CPUs (test/check/tdp-slots.test.ts)'],
     ['root.unlink.lock', 'a record is free once its frame is gone, in one store'],
     ['root.yield.lock', 'taken again by a zap that others wait for; who drops it zaps on'],
     ['root.flush', 'under VMX the frame of a root has to come back as one: shown for tdp-npt'],
     ['slots.switch.wait', 'who does not wait looks again at once: the wait spares the turns'],
     ['notifier.end', 'nobody makes another set active meanwhile: the switch is never let through'],
     ['notifier.end.lock', 'the count falls by one locked operation; who waits looks at it again'],
-    ['slots.zap.lock', 'taken with slot=range only (test/check/tdp-slots.test.ts)'],
-    ...['recover', 'track', 'untrack', 'oldest'].map((name): [string, string] => [
-      `nx.${name}.lock`,
-      'taken with nxhuge=on only (test/check/tdp-nx.test.ts)',
-    ]),
   ].map(([label, why]) => ({ design: 'tdp', label: label!, why: why! })),
   ...['halt.announce', 'l1.post', 'l1.accept', 'l1.ipi'].map((label) => unposted('*', label)),
   ...['nested', 'kpop', 'kpop-stack'].flatMap((design) =>

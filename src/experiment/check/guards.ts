@@ -68,8 +68,11 @@ export interface GuardOptions {
 }
 
 /** Preemptions of the rounds; each tries every weakening under every litmus program. */
-const ROUNDS: readonly (number | 'all')[] = [1, 2];
-const DEEP_ROUNDS: readonly (number | 'all')[] = [1, 2, 3, 'all'];
+type Goal = Bounds['goal'];
+const ROUNDS: readonly Goal[] = [1, 2];
+/** Where nothing else was found. */
+const LAST: readonly Goal[] = [3];
+const DEEP_ROUNDS: readonly Goal[] = [1, 2, 3, 'all'];
 export const GUARD_STEPS = 1_000_000;
 
 /** Labels that guard something, with the ways in which they can be weakened. */
@@ -100,18 +103,29 @@ export function attemptsFor(
     .filter(({ offered }) => offered.some(([other]) => other === label))
     .sort((a, b) => Number(b.isDefault) - Number(a.isDefault) || a.states - b.states);
   const two = able.filter(({ cpus }) => cpus <= 2);
-  const three = options.isArgued === true ? [] : able.filter(({ cpus }) => cpus > 2);
-  return [two, three].flatMap((programs) => attemptsUnder(programs, label, hows, options));
+  const three = able.filter(({ cpus }) => cpus > 2);
+  const { deep, isArgued = false } = options;
+  const under = (programs: readonly Plain[], goals: readonly Goal[]): Attempt[] =>
+    attemptsUnder(programs, goals, label, hows, options);
+  const first = under(two, deep ? DEEP_ROUNDS : ROUNDS);
+  if (isArgued) return first;
+  return [
+    ...first,
+    ...under(three, ROUNDS),
+    ...under(deep ? [] : two, LAST),
+    ...under(three, LAST),
+  ];
 }
 
 function attemptsUnder(
   able: readonly Plain[],
+  goals: readonly Goal[],
   label: string,
   hows: readonly How[],
-  { memory, deep, steps }: GuardOptions,
+  { memory, steps }: GuardOptions,
 ): Attempt[] {
   const attempts: Attempt[] = [];
-  for (const goal of deep ? DEEP_ROUNDS : ROUNDS) {
+  for (const goal of goals) {
     for (const how of hows) {
       for (const order of memory) {
         if (how === 'unordered' && order === 'sc') continue; // no store waits there
@@ -132,13 +146,13 @@ export function weakenedPiece(
   litmus: string,
   memory: MemoryOrder,
   guard: Weakening,
-  goal: Bounds['goal'] = ROUNDS[0]!,
+  goal: Goal = ROUNDS[0]!,
   steps = GUARD_STEPS,
 ): Piece {
   return { choice, litmus, memory, guard, bounds: { steps, goal, entries: ENTRIES, seed: 1 } };
 }
 
-function goalText(goal: number | 'all'): string {
+function goalText(goal: Goal): string {
   if (goal === 'all') return 'everything';
   return goal === 1 ? '1 preemption' : `${goal} preemptions`;
 }

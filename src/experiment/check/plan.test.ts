@@ -109,6 +109,10 @@ describe('guards', () => {
       'drop under b, sc, 2 preemptions',
       'drop under a, tso, 2 preemptions',
       'drop under b, tso, 2 preemptions',
+      'drop under a, sc, 3 preemptions',
+      'drop under b, sc, 3 preemptions',
+      'drop under a, tso, 3 preemptions',
+      'drop under b, tso, 3 preemptions',
     ]);
     const inOne = { memory: ['sc'], deep: false, steps: 10 } as const;
     const more = [
@@ -128,6 +132,10 @@ describe('guards', () => {
     expect(says(false).slice(6)).toEqual([
       'drop under t, sc, 1 preemption',
       'drop under t, sc, 2 preemptions',
+      'drop under a, sc, 3 preemptions',
+      'drop under b, sc, 3 preemptions',
+      'drop under a of d:x=y, sc, 3 preemptions',
+      'drop under t, sc, 3 preemptions',
     ]);
   });
 });

@@ -51,6 +51,7 @@ export const TDP_DEEP: readonly string[] = [
   'slot-delete-keep',
   'slot-move-write',
   'slot-move-invalidate',
+  'slot-move-move',
   'slot-add-delete',
   'slot-delete-fault',
   'slot-wrap',
