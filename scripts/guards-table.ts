@@ -10,8 +10,8 @@ const FILE = 'docs/guards-table.md';
 
 const INTRO = `# Guards, label by label
 
-Written by \`npm run guards-table\` from \`kpop check <design> --guards --json\`; docs/guards.md says what the columns
-mean and what else is known. Each row's schedule is printed by the command.
+Written by \`npm run guards-table\` from \`kpop check <design> --guards --json\`; docs/guards.md
+says what the columns mean and what else is known. The command prints a schedule for each row.
 `;
 
 const HEAD = `| guard | weakened | under | memory | breaks | preemptions | moves |
