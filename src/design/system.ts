@@ -118,6 +118,8 @@ export interface DirtyLog {
   /** How many pages were written to since it was asked last. */
   harvest(cpu: Context): Routine<number>;
   stop(cpu: Context): Routine<void>;
+  /** Starts the thread that asks, where that is none of L0's. */
+  seat?(body: (me: Context) => Routine<void>): void;
 }
 
 /** An operation that a thread of the host may perform on a range of guest pages. */

@@ -3,6 +3,7 @@
 import { kpopLitmus } from './kpop.ts';
 import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopLogLitmus } from './kpop-log.ts';
 import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
 import { type Litmus, ring } from './litmus.ts';
@@ -25,6 +26,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopLogLitmus,
   ...kpopPolicyLitmus,
   ...kpopHugeLitmus,
   ...kpopL1Litmus,

@@ -64,6 +64,11 @@ export class Caller {
     return this.me.read(this.#page + LIST_HEADER_BYTES + index * 8);
   }
 
+  /** A word of the argument page, its header included. */
+  answer(index: number): number {
+    return this.me.read(this.#page + index * 8);
+  }
+
   /** Passes a list; the answer. `count` may lie. */
   *call(
     operation: number,
@@ -114,6 +119,7 @@ export function l1Runs(
   bodies: readonly Body[],
   design = 'kpop',
   conditions: Partial<Conditions> = {},
+  logs = false,
 ): Scene {
   forget();
   const real = Machine.prototype.guest;
@@ -129,12 +135,13 @@ export function l1Runs(
     return made;
   });
   const vcpus = bodies.length;
+  const beside = logs ? 1 : 0; // a vCPU of L1 that has nothing to do here
   const { machine } = assemble(parseDesign(design), {
     preset: intelCascadeLake,
-    cpus: vcpus,
+    cpus: vcpus + beside,
     trace: { event: () => undefined },
     softwareScale: 1,
-    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: 0 },
+    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: beside, logs },
     conditions: { ...DEFAULT_CONDITIONS, ...conditions },
   });
   spy.mockRestore();
@@ -156,7 +163,7 @@ export function l1Runs(
     me.push(
       (function* l1(): Routine<void> {
         yield* caller.setUp();
-        yield* bodies[i]!(caller);
+        yield* bodies[i]?.(caller) ?? [];
         yield vmcall(me, OwnerCall.done, [], 'test.done');
       })(),
     );

@@ -1,7 +1,9 @@
 /**
  * How far each design's litmus programs are looked at: the fixed budgets of a check, as data.
  */
+import { kpopLogLitmus } from '../../litmus/kpop-log.ts';
 import { shadowLitmus } from '../../litmus/shadow.ts';
+import { tdpLogLitmus } from '../../litmus/tdp-log.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { TDP_DEEP, TDP_GOALS } from './tdp-goals.ts';
 
@@ -90,6 +92,9 @@ const HUGE_DEEP = [
   'huge-write-unmap',
   'write-unmap-pieces',
 ];
+/** Logs of writes: the others are looked at by tests, with --deep, and by name. */
+const LOG_DEEP = [...tdpLogLitmus, ...kpopLogLitmus].map(({ id }) => id);
+const LOGS = ['log-harvest-write', 'log-drop', 'log-remove', 'log-both'];
 const ONCE: Goals = { tso: 1 };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
@@ -204,7 +209,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   // A guest below a removed table page faults until it is held: the third entry shows no more.
   kpop: {
     ...USUAL,
-    deep: HUGE_DEEP,
+    deep: [...HUGE_DEEP, ...LOG_DEEP.filter((id) => !LOGS.includes(id))],
     goals: {
       'write-unmap-unmap': THREE_TWICE,
       'write-unmap-invalidate': THREE,
@@ -220,7 +225,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'write-remove-invalidate': { tso: 2, entries: 2 },
       // What PROTECT and huge intents share with UNMAP is looked at there, under every lock.
       ...Object.fromEntries(UNDER_DEFAULTS.map((id) => [id, { tso: 'all' }])),
-      ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
+      ...Object.fromEntries([...HUGE_DEEP, ...LOG_DEEP].map((id) => [id, ONCE])),
     },
   },
   'kpop-l1': {

@@ -27,6 +27,7 @@ import {
   unpackPage,
   unpackVectors,
 } from '../../abi/kpop.ts';
+import { DIRTY_CALL } from '../../abi/kpop-dirty.ts';
 import { POLICY_CALL } from '../../abi/kpop-policy.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
@@ -47,6 +48,7 @@ import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { ageCall } from './age-call.ts';
 import { type Answering, beginRun } from './answers.ts';
+import { dirtyCall } from './dirty-call.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
 
 /** Those below are the processor's own. */
@@ -79,6 +81,8 @@ export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void>
   if (call === POLICY_CALL && vm.answering !== undefined) {
     return policy(cpu, v, vm, vm.answering, registers[1]!);
   }
+  const { log } = vm.space;
+  if (call === DIRTY_CALL && log !== undefined) return dirtyCall(cpu, v, vm, log, registers[1]!);
   if (call === KpopCall.age) return age(cpu, v, vm, registers[1]!);
   if (!LISTED.includes(call)) return undefined;
   return listed(cpu, v, vm, call, registers[1]!);

@@ -15,6 +15,7 @@ import { type FillOutcome, fillHuge, partOf } from './huge.ts';
 import { allows, install } from './install.ts';
 import { decodeIntent, type Intent, validIntent } from './intent.ts';
 import { leafOf, protOf } from './leaf.ts';
+import { logReaders } from './note-writes.ts';
 import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
 
@@ -112,12 +113,16 @@ export function* kpopFill(
   }
   if (hardware.kind === 'leaf') {
     // Rights that a PROTECT has added. The entry is in the reverse map, so its frame is L1's still.
-    const wider = leafOf(space.format, hardware.pfn, intent.prot);
+    const isLogged = (yield* logReaders(cpu, space)) !== 0;
+    const wider = isLogged
+      ? space.log!.widened(space, hardware, intent.prot, needed)
+      : leafOf(space.format, hardware.pfn, intent.prot);
     yield cpu.storeWord(place.hardware, wider, 'kpop.fill.widen');
     yield* unlockEntry(cpu, space, place, encode(intent));
     return 'filled';
   }
-  const installed = yield* install(cpu, space, place, { l1gfn, prot: intent.prot, pfn, seq });
+  const plan = { l1gfn, prot: intent.prot, pfn, seq, needed };
+  const installed = yield* install(cpu, space, place, plan);
   yield* unlockEntry(cpu, space, place, encode(intent));
   return installed ? 'filled' : 'retry';
 }

@@ -21,6 +21,7 @@ import { nextLabel, raise } from './flush.ts';
 import { splitIntent } from './huge.ts';
 import { type Intent, validIntent } from './intent.ts';
 import { protOf, rightsOf } from './leaf.ts';
+import { noteWrites } from './note-writes.ts';
 import { type Space, TableWords } from './space.ts';
 import { type Stop, walk } from './walk.ts';
 
@@ -115,7 +116,9 @@ function* protectPage(
   }
   const range = { first: gfn, end: gfn + pagesAt(space.format.geometry, level) };
   const prot = yield* allowed(cpu, space, range, element, intent, done);
-  const own = (yield* narrow(cpu, space, place, prot, level)) ? yield* nextLabel(cpu, space) : 0;
+  const own = (yield* narrow(cpu, space, place, intent.payload, prot, level))
+    ? yield* nextLabel(cpu, space)
+    : 0;
   const tableLabel = place.table + TableWords.at.label;
   // Gone already: perhaps a moment ago, by somebody who is still flushing.
   const label = Math.max(own, num(yield cpu.load(tableLabel, 'kpop.protect.label')));
@@ -148,6 +151,7 @@ function* narrow(
   cpu: Context,
   space: Space,
   place: Place,
+  l1gfn: number,
   prot: number,
   level: number,
 ): Routine<boolean> {
@@ -159,7 +163,13 @@ function* narrow(
     if (seen.kind !== 'leaf' || kept === protOf(seen)) return false;
     const { pfn, accessed, dirty } = seen;
     const next = format.leaf({ pfn, level, rights: rightsOf(kept), accessed, dirty });
-    if (won(yield cpu.casWord(place.hardware, seen, next, 'kpop.protect.narrow'))) return true;
+    if (won(yield cpu.casWord(place.hardware, seen, next, 'kpop.protect.narrow'))) {
+      // What said that the page may have been written to may be the right that is gone.
+      if (space.log?.isNoticed(seen) === true && !space.log.isNoticed(next)) {
+        yield* noteWrites(cpu, space, place, l1gfn, level);
+      }
+      return true;
+    }
     cpu.again('kpop.protect.narrow');
   }
 }

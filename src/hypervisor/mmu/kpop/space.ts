@@ -16,6 +16,7 @@ import { type Spinlock, spinlock } from '../../../sync/spinlock.ts';
 import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
 import { ReverseMap } from './reverse-map.ts';
+import { WriteLog, type WriteLogOptions } from './write-log.ts';
 
 /** Which lock protects an entry: its own bit, one per VM, or one for the host. */
 export type LockScope = 'entry' | 'vm' | 'global';
@@ -51,6 +52,8 @@ export const TableWords = layout('kpop.table', {
   level: plain,
   /** Largest flush label issued for a change inside this table. */
   label: atomic,
+  /** The first page that it serves; kept where writes may be logged. */
+  first: plain,
 });
 
 /** Epoch fences, hashed by the L2 page's 2 MiB group. */
@@ -71,6 +74,8 @@ export interface SpaceOptions {
    * somebody reads them. Not unless given.
    */
   readonly notesDirty?: boolean;
+  /** What L2 writes may be logged; never unless given. */
+  readonly log?: WriteLogOptions | undefined;
 }
 
 export class Space {
@@ -79,6 +84,7 @@ export class Space {
   readonly l1Memory: AnonymousBacking;
   readonly scope: LockScope;
   readonly notesDirty: boolean;
+  readonly log: WriteLog | undefined;
   /** Highest level at which hardware may have leaves: that of the host's pages behind L1's. */
   readonly top: number;
   readonly lock: Spinlock;
@@ -115,6 +121,7 @@ export class Space {
       return cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8;
     });
     this.#fences = arena.take(FENCES * 8);
+    this.log = options.log === undefined ? undefined : new WriteLog(platform, options.log);
     this.root = arena.place(TableWords);
     this.rootFrame = this.#bootTable(arena, (at, value) => boot.write(at, value));
   }
