@@ -77,6 +77,12 @@ describe('what each guard is there for', () => {
     expect(caught({ design, litmus, preemptions, weaken: [{ label, how }] })).toBe(promise);
   });
 
+  test('an entry that waits in a store buffer is cached after the flush of another harvest', () => {
+    const of = { design: 'kpop', litmus: 'log-harvest-harvest', order: 'tso' } as const;
+    const weaken = [{ label: 'kpop.harvest.clear', how: 'unordered' }];
+    expect(caught({ ...of, preemptions: 2, weaken })).toBe('kpop.log');
+  });
+
   test('a fill that has seen no reader is waited for: its entry is dirty, and is listed nowhere', () => {
     const of = { design: 'kpop:log=pml', litmus: 'log-start-fault', order: 'tso' } as const;
     const weaken = [{ label: 'kpop.harvest.before', how: 'drop' }];
