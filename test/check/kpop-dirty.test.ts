@@ -83,7 +83,7 @@ describe('what each guard is there for', () => {
     expect(caught({ ...of, preemptions: 2, weaken })).toBe('kpop.log');
   });
 
-  test('a fill that has seen no reader is waited for: its entry is dirty, and is listed nowhere', () => {
+  test('a fill that has seen no reader is waited for: its entry is dirty and not listed', () => {
     const of = { design: 'kpop:log=pml', litmus: 'log-start-fault', order: 'tso' } as const;
     const weaken = [{ label: 'kpop.harvest.before', how: 'drop' }];
     expect(caught({ ...of, preemptions: 2, weaken })).toBe('kpop.log');

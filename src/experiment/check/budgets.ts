@@ -94,7 +94,7 @@ const HUGE_DEEP = [
 ];
 /** Logs of writes: the others are looked at by tests, with --deep, and by name. */
 const LOG_DEEP = [...tdpLogLitmus, ...kpopLogLitmus].map(({ id }) => id);
-const LOGS = ['log-harvest-write', 'log-drop', 'log-remove', 'log-both'];
+const LOGS = ['log-harvest-write', 'log-drop'];
 const ONCE: Goals = { tso: 1 };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];

@@ -3,17 +3,19 @@
  * Either harvests for both, so each has its own bits and takes them when it likes.
  *
  * ON: the flag first, then all that was written to so far is forgotten (by the one that begins),
- * and huge leaves are split, so that bits speak for 4 KiB. COLLECT: harvest, flush, and only then
- * the bits are taken: a CPU that still has the entry cached with D set wrote before the return, to
+ * and huge leaves are split, so that bits speak for 4 KiB. COLLECT: harvest, take the bits, flush,
+ * and only then return: a CPU that still has an entry cached with D set wrote before the return, to
  * a page that is named. Under PML the flush makes every CPU that runs L2 empty its list; what
  * was in it is named now, keeps its D, and is named once more by the next COLLECT.
  *
- * Source: primer/x86.md 6.5, dirty log (proposal). Differs: one flush under PML too.
+ * Source: primer/x86.md 6.5, dirty log (proposal). Differs: bits are taken before the flush, since
+ * one of them may be of another harvest, which is still flushing (docs/found.md); one flush under
+ * PML too.
  */
 import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { PageRange } from '../common.ts';
-import { joinFlush } from './flush.ts';
+import { joinFlush, nextLabel } from './flush.ts';
 import { type Harvest, harvestAll, harvestListed } from './harvest.ts';
 import type { Space } from './space.ts';
 import { ALL_READ, HOST_READS, L1_READS, type WriteLog } from './write-log.ts';
@@ -45,9 +47,9 @@ export function* dirtyCollect(
   range: PageRange,
 ): Routine<readonly number[]> {
   const label = yield* harvest(cpu, space, { log, range, readers: ALL_READ });
-  yield* joinFlush(cpu, space, label);
   yield* log.awaitRemovals(cpu);
   const pages = yield* log.ofL2.take(cpu, range, 'kpop.log.take');
+  yield* flushTaken(cpu, space, pages, label);
   if (log.listed === undefined) return pages;
   const late = yield* log.listed.look(cpu, range);
   return [...new Set([...pages, ...late])].sort((a, b) => a - b);
@@ -77,9 +79,22 @@ export function* hostLogCollect(
 ): Routine<readonly number[]> {
   const range = { first: 0, end: log.l2Pages };
   const label = yield* harvest(cpu, space, { log, range, readers: ALL_READ });
-  yield* joinFlush(cpu, space, label);
   yield* log.awaitRemovals(cpu);
-  return yield* log.ofL1.take(cpu, { first: 0, end: log.l1Pages }, 'kpop.host-log.take');
+  const all = { first: 0, end: log.l1Pages };
+  const pages = yield* log.ofL1.take(cpu, all, 'kpop.host-log.take');
+  yield* flushTaken(cpu, space, pages, label);
+  return pages;
+}
+
+/** A flush that began after the bits were taken ends every write that they speak of. */
+function* flushTaken(
+  cpu: Context,
+  space: Space,
+  pages: readonly number[],
+  label: number,
+): Routine<void> {
+  const own = pages.length === 0 ? 0 : yield* nextLabel(cpu, space);
+  yield* joinFlush(cpu, space, Math.max(label, own));
 }
 
 export function* isLogging(cpu: Context, log: WriteLog): Routine<boolean> {
