@@ -3,7 +3,7 @@
  * everything that takes entries away, splits them or puts them together. The programs of any dirty
  * log are in tdp-log.ts.
  */
-import { type HostStep, host, type Litmus, write } from './litmus.ts';
+import { awaitRing, type HostStep, host, type Litmus, ring, write } from './litmus.ts';
 
 const PAGES = 2;
 const ONE = { first: 0, end: 1 };
@@ -120,6 +120,40 @@ const threes: readonly Litmus[] = [
   ),
 ];
 
+/** Two pages whose bits lie in one word. */
+const pairs: readonly Litmus[] = [
+  {
+    id: 'log-harvest-two',
+    title: 'two pages are harvested while the host takes the entry of one',
+    source: 'K5: bits of one word',
+    pages: PAGES,
+    mapped: BLOCK,
+    guests: [[write(0, 1), write(1, 2)]],
+    hosts: [[start, harvest], [host('drop-entries', 1)]],
+    sometimes: [NOTE, 'kpop.entry.clear'],
+  },
+  {
+    id: 'log-harvest-taken',
+    title: 'a page that was written to is harvested while the host takes its entry',
+    source: 'V3: who has emptied an entry, and not noted yet what it said, is waited for',
+    pages: PAGES,
+    mapped: BLOCK,
+    guests: [[awaitRing, write(0, 1)]],
+    hosts: [[start, ring, host('drop-entries', 1), harvest], [host('drop-entries', 0)]],
+    sometimes: [NOTE, 'kpop.entry.clear'],
+  },
+  {
+    id: 'log-start-flush',
+    title: 'a guest writes to a page while its log begins and another page is flushed',
+    source: 'R7: the label is read once the entry is there for everybody',
+    pages: PAGES,
+    mapped: BLOCK,
+    guests: [[write(0, 1), write(0, 2)]],
+    hosts: [[start], [host('drop-entries', 1)]],
+    sometimes: [CLEAR, 'kpop.entry.clear'],
+  },
+];
+
 const HUGE = { pages: PAGES, hostPages: '2m', mapped: BLOCK, needs: ['map-huge'] } as const;
 
 const huge: readonly Litmus[] = [
@@ -155,4 +189,4 @@ const huge: readonly Litmus[] = [
   },
 ];
 
-export const kpopLogLitmus: readonly Litmus[] = [...small, ...huge, ...threes];
+export const kpopLogLitmus: readonly Litmus[] = [...small, ...huge, ...threes, ...pairs];

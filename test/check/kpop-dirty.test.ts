@@ -33,6 +33,7 @@ describe('every write is in the log', () => {
   test.each([
     ['log-harvest-harvest', 'kpop'],
     ['log-harvest-drop', 'kpop'],
+    ['log-harvest-taken', 'kpop'],
     ['log-harvest-unmap', 'kpop:log=pml'],
     ['log-harvest-protect', 'kpop:log=protect'],
     ['log-harvest-remove', 'kpop'],
@@ -58,13 +59,12 @@ describe('what each guard is there for', () => {
     ['kpop.log.on', 'drop', 'log-harvest-write', 'kpop', 2, 'kpop.log'],
     ['kpop.host-log.on', 'drop', 'host-log-write', 'kpop', 2, 'kpop.host-log'],
     // Bits that are set between the look and the clearing.
-    ['kpop.log.take', 'split', 'log-harvest-unmap', 'kpop', 2, 'kpop.log'],
-    ['kpop.log.note', 'split', 'log-harvest-unmap', 'kpop', 2, 'kpop.log'],
+    ['kpop.log.note', 'split', 'log-harvest-two', 'kpop', 2, 'kpop.log'],
     ['kpop.listed.take', 'split', 'log-harvest-pages', 'kpop:log=pml', 3, 'kpop.log'],
     // Who has emptied an entry has not noted yet what it said: its lock is waited for.
-    ['kpop.harvest.recheck', 'drop', 'log-harvest-drop', 'kpop', 2, 'kpop.log'],
+    ['kpop.harvest.recheck', 'drop', 'log-harvest-taken', 'kpop', 2, 'kpop.collected'],
     // The table page is gone from the tree, and what its entries said is not noted yet.
-    ['kpop.removals.wait', 'drop', 'log-harvest-remove', 'kpop', 2, 'kpop.log'],
+    ['kpop.removals.wait', 'drop', 'log-harvest-remove', 'kpop', 2, 'kpop.collected'],
     // PML: lists are drained, and what was drained while the flush went on is named.
     ['kpop.listed.note', 'drop', 'log-harvest-write', 'kpop:log=pml', 2, 'kpop.log'],
     ['bits.look-only', 'drop', 'log-harvest-write', 'kpop:log=pml', 2, 'kpop.collected'],
@@ -77,8 +77,8 @@ describe('what each guard is there for', () => {
     expect(caught({ design, litmus, preemptions, weaken: [{ label, how }] })).toBe(promise);
   });
 
-  test('an entry that waits in a store buffer is cached after the flush of another harvest', () => {
-    const of = { design: 'kpop', litmus: 'log-harvest-harvest', order: 'tso' } as const;
+  test('an entry that waits in a store buffer is cached after the flush of somebody else', () => {
+    const of = { design: 'kpop', litmus: 'log-start-flush', order: 'tso' } as const;
     const weaken = [{ label: 'kpop.harvest.clear', how: 'unordered' }];
     expect(caught({ ...of, preemptions: 2, weaken })).toBe('kpop.log');
   });
