@@ -11,6 +11,7 @@ import { MAP_PROMOTE, PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } fr
 import { defect } from '../base/assert.ts';
 import { kpopLogged } from '../check/invariant/kpop-log.ts';
 import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
+import { kpopWindows } from '../check/invariant/kpop-windows.ts';
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
 import { kpopPml } from '../hypervisor/kpop/pml.ts';
@@ -25,6 +26,7 @@ import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
 import { walk } from '../hypervisor/mmu/kpop/walk.ts';
+import { openWindow } from '../hypervisor/mmu/kpop/window.ts';
 import { answerOwnerCalls, type Owner } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
@@ -90,6 +92,7 @@ export function buildKpopHost(
     l1Pages: pages * PLACES,
     scope: axes['lock'] as LockScope,
     notesDirty: huge !== undefined || demand.logs === true,
+    windows: demand.windows === true,
     log: logOptions(demand, axes, platform.virt.exits.logFull !== undefined, {
       l2Pages: pages,
       l1Pages: pages * PLACES,
@@ -306,6 +309,13 @@ function* isMapped(cpu: Context, space: Space, page: number): Routine<boolean> {
   return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), level).kind === 'leaf';
 }
 
+/** WINDOW with what the general L1 believed at the beginning. */
+function* window(cpu: Context, { space }: Parts, { first, end }: PageRange): Routine<void> {
+  const windows = space.windows ?? defect('window', 'this address space has none');
+  if (num(yield loadDying(cpu, space)) !== 0) return;
+  yield* openWindow(cpu, space, windows, { first, end, l1gfn: first, prot: PROT_ALL, epoch: 0 });
+}
+
 /** The host takes entries away and keeps the pages, as it does before it moves them. */
 function* dropEntries(cpu: Context, { space }: Parts, range: PageRange): Routine<void> {
   const gfns = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
@@ -346,6 +356,7 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
       map: called(space, (cpu, range) => eachPage(range, (page) => mapPage(cpu, parts, page, 0))),
       'map-huge': called(space, (cpu, range) => mapHuge(cpu, parts, range, 0)),
       promote: called(space, (cpu, range) => mapHuge(cpu, parts, range, MAP_PROMOTE)),
+      window: called(space, (cpu, range) => window(cpu, parts, range)),
       unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
       'age-pages': called(space, (cpu, range) => age(cpu, parts, range)),
       'unmap-pieces': called(space, (cpu, range) => unmapPieces(cpu, parts, range)),
@@ -371,7 +382,11 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     repeated: space.scope === 'entry' ? ['run.enter'] : ['run.enter', 'l2.again'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
     oracle: kpopOracle(space, parts.l1Memory, sizeOf(parts.revoked)),
-    promises: [...kpopPromises(vm, parts), ...kpopLogged(space, copies)],
+    promises: [
+      ...kpopPromises(vm, parts),
+      ...kpopLogged(space, copies),
+      ...kpopWindows(space, parts.revoked),
+    ],
     structures: platform.arena.placed,
   };
 }

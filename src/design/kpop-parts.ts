@@ -67,6 +67,7 @@ export function composeKpop(
       l1Memory: l1.mmu.backing,
       l1Pages: l1.pages,
       scope: axes['lock'] as LockScope,
+      windows: demand.windows === true,
       log: logOptions(demand, axes, l1.vm.platform.virt.exits.logFull !== undefined, {
         l2Pages: last.end,
         l1Pages: l1.pages,

@@ -6,6 +6,7 @@ import { kpopL1Litmus } from './kpop-l1.ts';
 import { kpopLogLitmus } from './kpop-log.ts';
 import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
+import { kpopWindowLitmus } from './kpop-window.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
 import { shadowLitmus } from './shadow.ts';
@@ -27,6 +28,7 @@ export const litmusPrograms: readonly Litmus[] = [
   ...kpopLitmus,
   ...kpopProtectLitmus,
   ...kpopLogLitmus,
+  ...kpopWindowLitmus,
   ...kpopPolicyLitmus,
   ...kpopHugeLitmus,
   ...kpopL1Litmus,

@@ -44,7 +44,7 @@ function named(l1: Caller, pages: number): number[] {
 }
 
 function logged(body: (l1: Caller) => Routine<void>, pages: '4k' | '2m' = '4k'): void {
-  l1Runs([body], 'kpop', { pages }, true);
+  l1Runs([body], 'kpop', { pages }, { logs: true });
 }
 
 describe('DIRTY', () => {

@@ -29,6 +29,7 @@ import { cpuid, vmcall } from '../../src/machine/instruction.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { intelCascadeLake } from '../../src/machine/preset/intel-cascade-lake.ts';
 import { num, type Routine } from '../../src/runtime/act.ts';
+import type { TraceSink } from '../../src/runtime/trace.ts';
 import { runTimed } from '../../src/schedule/timed.ts';
 import { forget, madeOf } from './observed.ts';
 
@@ -114,12 +115,20 @@ export interface Scene {
 
 export type Body = (l1: Caller) => Routine<void>;
 
+/** What L2 may be asked for beside, what it does, and who hears of events. */
+export interface Extra {
+  readonly logs?: boolean;
+  readonly windows?: boolean;
+  readonly l2?: (me: GuestContext) => Routine<void>;
+  readonly trace?: Partial<TraceSink>;
+}
+
 /** Lets each L1 vCPU run a body, to the end of all. */
 export function l1Runs(
   bodies: readonly Body[],
   design = 'kpop',
   conditions: Partial<Conditions> = {},
-  logs = false,
+  { logs = false, windows = false, l2 = cpuidForEver, trace = {} }: Extra = {},
 ): Scene {
   forget();
   const real = Machine.prototype.guest;
@@ -131,7 +140,7 @@ export function l1Runs(
   ) {
     const made = real.call(this, level, name);
     if (level === 1) contexts.push(made);
-    else made.push(cpuidForEver(made)); // code that a RUN could enter
+    else made.push(l2(made)); // code that a RUN could enter
     return made;
   });
   const vcpus = bodies.length;
@@ -139,9 +148,9 @@ export function l1Runs(
   const { machine } = assemble(parseDesign(design), {
     preset: intelCascadeLake,
     cpus: vcpus + beside,
-    trace: { event: () => undefined },
+    trace: { event: () => undefined, ...trace },
     softwareScale: 1,
-    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: beside, logs },
+    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: beside, logs, windows },
     conditions: { ...DEFAULT_CONDITIONS, ...conditions },
   });
   spy.mockRestore();

@@ -1,4 +1,5 @@
 /** Which frames KPOP's L0 owns: what is to be accounted for at rest. */
+import type { Slab } from '../../alloc/slab.ts';
 import { type Space, TableWords } from '../../hypervisor/mmu/kpop/space.ts';
 import type { Vm } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
@@ -6,6 +7,10 @@ import { type Claim, framesOwned } from './frames-owned.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { backingClaim } from './mmu-frames.ts';
 import type { View } from './view.ts';
+
+function windowSlabs({ windows }: Space): { slab: Slab; bytes: number }[] {
+  return windows === undefined ? [] : [{ slab: windows.slab, bytes: windows.bytes }];
+}
 
 /** At rest no frame of the host's pool is lost, and none has two owners; `others` own some. */
 export function kpopFrames(
@@ -26,7 +31,7 @@ export function kpopFrames(
       return framesOwned(view, {
         pool: frames,
         cpus,
-        slabs: [{ slab: space.headers, bytes: TableWords.bytes }],
+        slabs: [{ slab: space.headers, bytes: TableWords.bytes }, ...windowSlabs(space)],
         claims: [
           { owner: 'a table page', frames: parts },
           ...others(view),

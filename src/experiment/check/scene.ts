@@ -228,6 +228,7 @@ export function demandOf(litmus: Litmus): Demand {
     hostThreads: hosts.length,
     barePages: pages,
     logs: does('log-') || does('host-log-'),
+    windows: does('window'),
     slots: does('slot-') ? { devices: 0, spare: 0 } : undefined,
   };
 }

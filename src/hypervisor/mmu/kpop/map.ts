@@ -18,6 +18,7 @@ import { leafOf, protOf } from './leaf.ts';
 import { logReaders } from './note-writes.ts';
 import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
+import { fillFromWindow } from './window.ts';
 
 export type { FillOutcome };
 
@@ -82,6 +83,17 @@ export function refuse(intent: Intent, element: MapElement): number | undefined 
   return same ? Status.ok : Status.busy;
 }
 
+/** No intent permits the access: perhaps a window does. */
+function* askWindow(
+  cpu: Context,
+  space: Space,
+  l2gfn: number,
+  needed: number,
+): Routine<FillOutcome> {
+  if (space.windows === undefined) return 'ask-owner';
+  return yield* fillFromWindow(cpu, space, space.windows, l2gfn, needed);
+}
+
 /** Fills the hardware entry of an existing intent: L1 is not involved. */
 export function* kpopFill(
   cpu: Context,
@@ -92,13 +104,16 @@ export function* kpopFill(
   const stop = yield* walk(cpu, space, { first: l2gfn, end: l2gfn + 1 });
   if (stop.level > 0) {
     const outcome = yield* fillHuge(cpu, space, l2gfn, needed, stop);
-    return outcome === 'split' ? yield* kpopFill(cpu, space, l2gfn, needed) : outcome;
+    if (outcome === 'split') return yield* kpopFill(cpu, space, l2gfn, needed);
+    return outcome === 'ask-owner' ? yield* askWindow(cpu, space, l2gfn, needed) : outcome;
   }
   const { place } = stop;
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
   if (seen.state === 'dead') return 'retry'; // its table page was removed, or became a huge leaf
-  if (seen.state !== 'valid' || !allows(seen, needed)) return 'ask-owner';
+  if (seen.state !== 'valid' || !allows(seen, needed)) {
+    return yield* askWindow(cpu, space, l2gfn, needed);
+  }
   const l1gfn = seen.payload;
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
   const pfn = frameOf(yield* space.l1Memory.find(cpu, l1gfn));

@@ -24,6 +24,7 @@ import { protOf, rightsOf } from './leaf.ts';
 import { noteWrites } from './note-writes.ts';
 import { type Space, TableWords } from './space.ts';
 import { type Stop, walk } from './walk.ts';
+import { narrowWindows } from './window.ts';
 
 export interface ProtectElement extends PageRange {
   /** The rights that the pages are to have. */
@@ -38,13 +39,15 @@ export interface Protected {
   label: number;
   /** Somewhere rights were not added, because the call was older than a restriction there. */
   isStale: boolean;
+  /** An element was not done: it would leave too many windows. */
+  isBusy: boolean;
   /** Entries that may still be looked at before the call ends. */
   budget: number;
 }
 
 /** Before anything is done. */
 export function nothingProtected(budget = Number.POSITIVE_INFINITY): Protected {
-  return { label: 0, isStale: false, budget };
+  return { label: 0, isStale: false, isBusy: false, budget };
 }
 
 /**
@@ -59,6 +62,11 @@ export function* kpopProtect(
 ): Routine<number> {
   const { end, epoch } = element;
   if (takesAway(element)) yield* raiseFences(cpu, space, element, epoch, 'kpop.protect.fence');
+  // What is in a window and not filled yet gets no right back: L1 is asked.
+  if (takesAway(element) && !(yield* narrowWindows(cpu, space, [element], element.prot))) {
+    done.isBusy = true;
+    return end;
+  }
   let gfn = element.first;
   for (; gfn < end && done.budget > 0; done.budget--) {
     const stop = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
