@@ -72,8 +72,9 @@ export const kpop: Design = {
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'WINDOW, quotas, donated table memory, the call that ends a VM',
+    'quotas, donated table memory, the call that ends a VM',
     'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
+    'WINDOW is explored (check) and called by tests: this L1 backs L2 page by page, and opens none',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
     'policy=tables: leaves and registers that guests here use; L1 publishes once, at its boot',

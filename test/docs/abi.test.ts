@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import * as abi from '../../src/abi/kpop.ts';
 import * as dirty from '../../src/abi/kpop-dirty.ts';
 import * as policy from '../../src/abi/kpop-policy.ts';
+import * as windows from '../../src/abi/kpop-window.ts';
 
 const text = readFileSync(new URL('../../docs/abi.md', import.meta.url), 'utf8');
 
@@ -38,6 +39,7 @@ describe('docs/abi.md', () => {
     expect(tableOf('operation')).toEqual({
       ...upper(abi.KpopCall),
       DIRTY: dirty.DIRTY_CALL,
+      WINDOW: windows.WINDOW_CALL,
       POLICY: policy.POLICY_CALL,
     });
     expect(tableOf('status')).toEqual(upper(abi.Status));
@@ -49,6 +51,8 @@ describe('docs/abi.md', () => {
     expect(elements).toBe(abi.LIST_HEADER_BYTES);
     expect(text).toContain(`elements, at most ${abi.LIST_LIMIT}`);
     expect(text).toContain(`MORE = ${abi.FLAG_MORE}`);
+    expect(text).toContain(`of them: ${windows.WINDOW_LIMIT} at most`);
+    expect(windows.WINDOW_PAGES).toBe(2 ** 18);
     const { on, off, collect } = dirty.DirtyMode;
     expect(text).toContain(`ON = ${on}, OFF = ${off}, COLLECT = ${collect}`);
     expect(text).toContain(
