@@ -1,14 +1,13 @@
 /** Which frames KPOP's L0 owns: what is to be accounted for at rest. */
-import type { Slab } from '../../alloc/slab.ts';
 import { type Space, TableWords } from '../../hypervisor/mmu/kpop/space.ts';
 import type { Vm } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
-import { type Claim, framesOwned } from './frames-owned.ts';
+import { type Claim, framesOwned, type PoolUse } from './frames-owned.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { backingClaim } from './mmu-frames.ts';
 import type { View } from './view.ts';
 
-function windowSlabs({ windows }: Space): { slab: Slab; bytes: number }[] {
+function windowSlabs({ windows }: Space): PoolUse['slabs'] {
   return windows === undefined ? [] : [{ slab: windows.slab, bytes: windows.bytes }];
 }
 
