@@ -1,7 +1,7 @@
 /**
- * KPOP's WINDOW call: L2 pages in bulk, each on the L1 page at the same distance. L0 keeps the range
- * and maps a page at its first touch, without L1. UNMAP takes away what a window says of a range,
- * too; there is no call of its own for that.
+ * KPOP's WINDOW call: L2 pages in bulk, each on the L1 page at the same distance. L0 keeps the
+ * range and maps a page at its first touch, without L1. UNMAP takes away what a window says of a
+ * range, too; there is no call of its own for that.
  *
  * Source: primer/x86.md 6.2, WINDOW and UNWINDOW (proposal). Differs: UNWINDOW is UNMAP.
  */

@@ -1,6 +1,6 @@
 /**
- * WINDOW by hypercall, on tables of the manual's size: what is refused, what UNMAP and PROTECT leave
- * of a window, and that a first touch below one is an exit into L0 and none into L1.
+ * WINDOW by hypercall, on tables of the manual's size: what is refused, what UNMAP and PROTECT
+ * leave of a window, and that a first touch below one is an exit into L0 and none into L1.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {

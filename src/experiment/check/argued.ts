@@ -15,14 +15,14 @@ function unposted(design: string, label: string): Argued {
   return { design, label, why };
 }
 
-/** Logs of writes and windows under KPOP: what needs three CPUs, another axis, or is shown below. */
+/** Logs of writes and windows under KPOP: what needs three CPUs or another axis. */
 const LOGS_AND_WINDOWS = [
   ['kpop.log.forget', 'what stays in the log from before is named once without need'],
   ['kpop.host-log.forget', 'what stays in the log from before is named once without need'],
   ['kpop.log.off', 'a log that stays on loses nothing'],
   [
     'kpop.log.put-back',
-    'of the call, whose page the host takes meanwhile: not in a litmus program',
+    'of the call, whose page the host takes meanwhile: no litmus program has it',
   ],
   ['kpop.host-log.take', 'the locked operation that is shown for kpop.listed.take (log=pml)'],
   ...['kpop.host-log.on', 'kpop.log.note-host', 'kpop.listed.take', 'kpop.listed.note'].map(
