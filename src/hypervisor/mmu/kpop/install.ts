@@ -8,8 +8,8 @@ import type { Context } from '../../../runtime/context.ts';
 import type { Place } from './entry.ts';
 import type { Intent } from './intent.ts';
 import { leafOf } from './leaf.ts';
-import { logReaders } from './note-writes.ts';
 import type { Space } from './space.ts';
+import { loadReaders } from './write-log.ts';
 
 /** What an entry is to say, and what was known of the L1 page before the lock. */
 export interface Plan {
@@ -36,7 +36,7 @@ export function* install(
   plan: Plan,
   level = 0,
 ): Routine<boolean> {
-  const { reverse } = space;
+  const { reverse, log } = space;
   const { l1gfn, prot, pfn, seq, needed = 0 } = plan;
   const pages = level === 0 ? 1 : pagesAt(space.format.geometry, level);
   // An invalidation of huge entries takes several lists in turn: who tries again and again while
@@ -46,7 +46,7 @@ export function* install(
     num(yield cpu.load(reverse.inProgress(l1gfn, pages), 'kpop.map.leaving')) !== 0;
   if (isLeaving) return false;
   // Under the lock: who begins to log has raised its flag, or looks at this entry after this.
-  const isLogged = (yield* logReaders(cpu, space)) !== 0;
+  const isLogged = log !== undefined && num(yield loadReaders(cpu, log)) !== 0;
   if (isLogged && level > 0) return false; // a log knows pages of 4 KiB only
   yield* reverse.add(cpu, l1gfn, place);
   const moved =
@@ -57,7 +57,7 @@ export function* install(
     return false;
   }
   const leaf = isLogged
-    ? space.log!.leaf(space, pfn, prot, needed)
+    ? log.leaf(space, pfn, prot, needed)
     : leafOf(space.format, pfn, prot, level);
   yield cpu.storeWord(place.hardware, leaf, 'kpop.map.hardware');
   return true;

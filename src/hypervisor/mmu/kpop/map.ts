@@ -15,10 +15,10 @@ import { type FillOutcome, fillHuge, partOf } from './huge.ts';
 import { allows, install } from './install.ts';
 import { decodeIntent, type Intent, validIntent } from './intent.ts';
 import { leafOf, protOf } from './leaf.ts';
-import { logReaders } from './note-writes.ts';
 import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
 import { fillFromWindow } from './window.ts';
+import { loadReaders } from './write-log.ts';
 
 export type { FillOutcome };
 
@@ -83,17 +83,6 @@ export function refuse(intent: Intent, element: MapElement): number | undefined 
   return same ? Status.ok : Status.busy;
 }
 
-/** No intent permits the access: perhaps a window does. */
-function* askWindow(
-  cpu: Context,
-  space: Space,
-  l2gfn: number,
-  needed: number,
-): Routine<FillOutcome> {
-  if (space.windows === undefined) return 'ask-owner';
-  return yield* fillFromWindow(cpu, space, space.windows, l2gfn, needed);
-}
-
 /** Fills the hardware entry of an existing intent: L1 is not involved. */
 export function* kpopFill(
   cpu: Context,
@@ -105,14 +94,17 @@ export function* kpopFill(
   if (stop.level > 0) {
     const outcome = yield* fillHuge(cpu, space, l2gfn, needed, stop);
     if (outcome === 'split') return yield* kpopFill(cpu, space, l2gfn, needed);
-    return outcome === 'ask-owner' ? yield* askWindow(cpu, space, l2gfn, needed) : outcome;
+    if (outcome !== 'ask-owner' || space.windows === undefined) return outcome;
+    return yield* fillFromWindow(cpu, space, space.windows, l2gfn, needed);
   }
   const { place } = stop;
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
   if (seen.state === 'dead') return 'retry'; // its table page was removed, or became a huge leaf
   if (seen.state !== 'valid' || !allows(seen, needed)) {
-    return yield* askWindow(cpu, space, l2gfn, needed);
+    // No intent permits the access: perhaps a window does.
+    if (space.windows === undefined) return 'ask-owner';
+    return yield* fillFromWindow(cpu, space, space.windows, l2gfn, needed);
   }
   const l1gfn = seen.payload;
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
@@ -128,9 +120,10 @@ export function* kpopFill(
   }
   if (hardware.kind === 'leaf') {
     // Rights that a PROTECT has added. The entry is in the reverse map, so its frame is L1's still.
-    const isLogged = (yield* logReaders(cpu, space)) !== 0;
+    const { log } = space;
+    const isLogged = log !== undefined && num(yield loadReaders(cpu, log)) !== 0;
     const wider = isLogged
-      ? space.log!.widened(space, hardware, intent.prot, needed)
+      ? log.widened(space, hardware, intent.prot, needed)
       : leafOf(space.format, hardware.pfn, intent.prot);
     yield cpu.storeWord(place.hardware, wider, 'kpop.fill.widen');
     yield* unlockEntry(cpu, space, place, encode(intent));

@@ -4,12 +4,7 @@ import { num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import type { Place } from './entry.ts';
 import { type Space, TableWords } from './space.ts';
-import { ALL_READ, HOST_READS, L1_READS } from './write-log.ts';
-
-/** Who reads a log now, as code that holds an entry's lock is to know it; 0: nobody. */
-export function* logReaders(cpu: Context, { log }: Space): Routine<number> {
-  return log === undefined ? 0 : num(yield cpu.load(log.readers, 'kpop.log.readers'));
-}
+import { ALL_READ, HOST_READS, L1_READS, loadReaders } from './write-log.ts';
 
 /**
  * Notes in the logs of `readers` that the pages of an entry, which the caller has locked and
@@ -25,7 +20,7 @@ export function* noteWrites(
 ): Routine<void> {
   const { log } = space;
   if (log === undefined) return;
-  const told = (yield* logReaders(cpu, space)) & readers;
+  const told = num(yield loadReaders(cpu, log)) & readers;
   if (told === 0) return;
   const pages = pagesAt(space.format.geometry, level);
   const l2gfn = cpu.read(place.table + TableWords.at.first) + place.index * pages;

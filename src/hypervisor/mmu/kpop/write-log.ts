@@ -12,7 +12,7 @@
  * Source: primer/x86.md 6.5, dirty log; 6.10, K5 (proposal).
  */
 import type { Entry } from '../../../machine/format/format.ts';
-import { num, type Routine } from '../../../runtime/act.ts';
+import { type Act, num, type Routine } from '../../../runtime/act.ts';
 import type { Context } from '../../../runtime/context.ts';
 import { atomicLine, layout } from '../../../runtime/layout.ts';
 import { PageBits } from '../../page-bits.ts';
@@ -41,6 +41,11 @@ export interface WriteLogOptions {
   readonly by: NoticedBy;
   readonly l2Pages: number;
   readonly l1Pages: number;
+}
+
+/** Who reads a log now, as code that holds an entry's lock is to know it; 0: nobody. */
+export function loadReaders(cpu: Context, log: WriteLog): Act {
+  return cpu.load(log.readers, 'kpop.log.readers');
 }
 
 export class WriteLog {
