@@ -60,6 +60,12 @@ export function makeBuffer(platform: Platform, block: number, entries: number): 
   return { at: buffer * FRAME_BYTES, start };
 }
 
+/** Before anybody runs: the CPU logs modified pages from the first entry on. */
+export function switchOn({ boot }: Platform, block: number): void {
+  const controls = fieldAt(block, Field.secondaryControls);
+  boot.write(controls, boot.read(controls) | ENABLE_PML);
+}
+
 /** Empties the buffer of the control block that is loaded. */
 export function* drainBuffer(
   cpu: Context,

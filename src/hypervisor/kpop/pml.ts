@@ -7,12 +7,11 @@
  * a flush finds in the log all that was written before.
  */
 import { FRAME_BYTES } from '../../machine/memory.ts';
-import { ENABLE_PML, Field, fieldAt } from '../../machine/vmcs.ts';
 import type { Routine } from '../../runtime/act.ts';
 import type { Context } from '../../runtime/context.ts';
 import type { WriteLog } from '../mmu/kpop/write-log.ts';
 import type { Platform } from '../platform.ts';
-import { drainBuffer, makeBuffer, type PmlBuffer } from '../pml.ts';
+import { drainBuffer, makeBuffer, type PmlBuffer, switchOn } from '../pml.ts';
 import type { Vcpu, VcpuLogging } from '../vcpu.ts';
 
 /**
@@ -27,9 +26,8 @@ export function kpopPml(
 ): VcpuLogging {
   const buffers = new Map<number, PmlBuffer>();
   for (const block of blocks) {
-    const controls = fieldAt(block, Field.secondaryControls);
-    platform.boot.write(controls, platform.boot.read(controls) | ENABLE_PML);
     buffers.set(block, makeBuffer(platform, block, entries));
+    switchOn(platform, block);
   }
   return {
     *leave(cpu: Context, v: Vcpu): Routine<void> {
