@@ -9,9 +9,12 @@
  */
 import { MAP_PROMOTE, PROT_ALL, PROT_EXECUTE, PROT_READ, PROT_WRITE, Status } from '../abi/kpop.ts';
 import { defect } from '../base/assert.ts';
+import { kpopLogged } from '../check/invariant/kpop-log.ts';
 import { kpopPromises, misuseOfKpop, type Revoked } from '../check/invariant/kpop-state.ts';
+import { kpopWindows } from '../check/invariant/kpop-windows.ts';
 import { kpopOracle } from '../check/oracle/kpop-words.ts';
 import { AnonymousBacking } from '../hypervisor/backing/anonymous.ts';
+import { kpopPml } from '../hypervisor/kpop/pml.ts';
 import type { PageRange } from '../hypervisor/mmu/common.ts';
 import { kpopAge } from '../hypervisor/mmu/kpop/age.ts';
 import { enterSpace, joinFlush, leaveSpace } from '../hypervisor/mmu/kpop/flush.ts';
@@ -23,6 +26,7 @@ import { type LockScope, Space } from '../hypervisor/mmu/kpop/space.ts';
 import { kpopTeardown, loadDying } from '../hypervisor/mmu/kpop/teardown.ts';
 import { finishUnmap, kpopInvalidate, kpopUnmap } from '../hypervisor/mmu/kpop/unmap.ts';
 import { walk } from '../hypervisor/mmu/kpop/walk.ts';
+import { openWindow } from '../hypervisor/mmu/kpop/window.ts';
 import { answerOwnerCalls, type Owner } from '../hypervisor/owner.ts';
 import type { Platform } from '../hypervisor/platform.ts';
 import { type ExitHandler, Vcpu, type Vm } from '../hypervisor/vcpu.ts';
@@ -33,8 +37,10 @@ import { num, type Routine } from '../runtime/act.ts';
 import type { Context } from '../runtime/context.ts';
 import { runAtBoot } from './boot.ts';
 import { buildGuestVm } from './guest-vm.ts';
-import { makeBlock, startVcpus } from './host.ts';
+import { makeBlock, nothing, startVcpus } from './host.ts';
 import { attachGrace } from './kpop-grace.ts';
+import { logOptions } from './kpop-log.ts';
+import { copiesOf, logOperations } from './kpop-log-checked.ts';
 import { ticketsOf } from './likeness.ts';
 import {
   type Axes,
@@ -53,6 +59,8 @@ const READ_ONLY = PROT_READ | PROT_EXECUTE;
 const NEEDED = { read: PROT_READ, write: PROT_WRITE, execute: PROT_EXECUTE } as const;
 /** Statuses by number, as results of operations. */
 const STATUS = Object.keys(Status);
+/** Room in the list of a CPU that is explored: small enough to be full. */
+const EXPLORED_PML = 1;
 /** L1 pages per L2 page: a page may be moved to a second one. */
 const PLACES = 2;
 
@@ -83,7 +91,12 @@ export function buildKpopHost(
     l1Memory,
     l1Pages: pages * PLACES,
     scope: axes['lock'] as LockScope,
-    notesDirty: huge !== undefined,
+    notesDirty: huge !== undefined || demand.logs === true,
+    windows: demand.windows === true,
+    log: logOptions(demand, axes, platform.virt.exits.logFull !== undefined, {
+      l2Pages: pages,
+      l1Pages: pages * PLACES,
+    }),
   });
   const revokedAt = platform.arena.take(pages * 8);
   const withdrawnAt = platform.arena.take(pages * 8);
@@ -107,6 +120,11 @@ export function buildKpopHost(
       afterExit: (cpu) => leaveSpace(cpu, space),
     });
   });
+  if (space.log?.by === 'pml') {
+    const blocks = vm.vcpus.map(({ own }) => own.block);
+    vm.logging = kpopPml(platform, space.log, blocks, { entries: EXPLORED_PML });
+    for (const v of vm.vcpus) v.logs = true;
+  }
   attachGrace(space, vm);
   startVcpus(machine, vm);
   return {
@@ -291,6 +309,19 @@ function* isMapped(cpu: Context, space: Space, page: number): Routine<boolean> {
   return space.format.decode(yield cpu.load(place.hardware, 'l2.again'), level).kind === 'leaf';
 }
 
+/** WINDOW with what the general L1 believed at the beginning. */
+function* window(cpu: Context, { space }: Parts, { first, end }: PageRange): Routine<void> {
+  const windows = space.windows ?? defect('window', 'this address space has none');
+  if (num(yield loadDying(cpu, space)) !== 0) return;
+  yield* openWindow(cpu, space, windows, { first, end, l1gfn: first, prot: PROT_ALL, epoch: 0 });
+}
+
+/** The host takes entries away and keeps the pages, as it does before it moves them. */
+function* dropEntries(cpu: Context, { space }: Parts, range: PageRange): Routine<void> {
+  const gfns = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
+  yield* kpopInvalidate(cpu, space, gfns, nothing());
+}
+
 /** The host takes the L1 pages behind a range away and frees their frames. */
 function* invalidate(cpu: Context, { space, l1Memory }: Parts, range: PageRange): Routine<void> {
   const { first, end } = range;
@@ -310,12 +341,22 @@ function* releaseAll(
 
 function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts): Checked {
   const { space } = parts;
+  const copies = copiesOf(space);
+  let isStrict = true;
+  const logs = logOperations(space, copies, () => isStrict);
   return {
     roots: [space.rootFrame],
+    // Under PML what another harvest is about to note is named by the next COLLECT.
+    begin: (threads) => {
+      isStrict = space.log?.by !== 'pml' || !threads.flat().includes('host-log-harvest');
+    },
     operations: {
+      ...Object.fromEntries(Object.entries(logs).map(([id, each]) => [id, called(space, each)])),
+      'drop-entries': (cpu, range) => dropEntries(cpu, parts, range),
       map: called(space, (cpu, range) => eachPage(range, (page) => mapPage(cpu, parts, page, 0))),
       'map-huge': called(space, (cpu, range) => mapHuge(cpu, parts, range, 0)),
       promote: called(space, (cpu, range) => mapHuge(cpu, parts, range, MAP_PROMOTE)),
+      window: called(space, (cpu, range) => window(cpu, parts, range)),
       unmap: called(space, (cpu, range) => unmap(cpu, parts, range)),
       'age-pages': called(space, (cpu, range) => age(cpu, parts, range)),
       'unmap-pieces': called(space, (cpu, range) => unmapPieces(cpu, parts, range)),
@@ -341,7 +382,11 @@ function checkedKpop(machine: Machine, platform: Platform, vm: Vm, parts: Parts)
     repeated: space.scope === 'entry' ? ['run.enter'] : ['run.enter', 'l2.again'],
     privates: (hart) => vm.vcpus.filter((v) => v.seat === hart),
     oracle: kpopOracle(space, parts.l1Memory, sizeOf(parts.revoked)),
-    promises: kpopPromises(vm, parts),
+    promises: [
+      ...kpopPromises(vm, parts),
+      ...kpopLogged(space, copies),
+      ...kpopWindows(space, parts.revoked),
+    ],
     structures: platform.arena.placed,
   };
 }

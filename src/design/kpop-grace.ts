@@ -16,4 +16,8 @@ export function attachGrace(space: Space, vm: Vm): void {
   const readers = [...vm.vcpus, ...sections];
   const base = arena.take(Rcu.bytes(cpus, readers.length));
   space.rcu = new Rcu(base, readers, (cpu, header) => discardTable(cpu, space, header));
+  const { windows } = space;
+  if (windows === undefined) return;
+  const other = arena.take(Rcu.bytes(cpus, readers.length));
+  windows.rcu = new Rcu(other, readers, (cpu, array) => windows.discard(cpu, array));
 }

@@ -31,8 +31,9 @@ import type { Context } from '../runtime/context.ts';
 import type { GuestVm } from './guest-vm.ts';
 import { addVcpus, attachRcu, blocksOf, makeBlock, startVcpus } from './host.ts';
 import { attachGrace } from './kpop-grace.ts';
+import { logOptions } from './kpop-log.ts';
 import type { L1 } from './l1.ts';
-import type { Axes } from './system.ts';
+import type { Axes, Demand } from './system.ts';
 import { hostExits, slotsOf, tdpOwner, widened } from './tdp.ts';
 
 /** VPIDs or ASIDs of L2 vCPUs start here; L1's are below. */
@@ -52,6 +53,7 @@ export function composeKpop(
   machine: Machine,
   l1: L1,
   memory: readonly PageRange[],
+  demand: Demand,
   axes: Axes,
 ): KpopStack {
   // L1 has huge pages where its host has, and gives L2 whole ones.
@@ -65,6 +67,11 @@ export function composeKpop(
       l1Memory: l1.mmu.backing,
       l1Pages: l1.pages,
       scope: axes['lock'] as LockScope,
+      windows: demand.windows === true,
+      log: logOptions(demand, axes, l1.vm.platform.virt.exits.logFull !== undefined, {
+        l2Pages: last.end,
+        l1Pages: l1.pages,
+      }),
     }),
     vcpus: [],
     pinned: [],

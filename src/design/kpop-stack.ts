@@ -84,7 +84,7 @@ function buildStack(machine: Machine, demand: Demand, axes: Axes): System {
   const guest = buildGuestVm(machine, demand, 2);
   const conditions = { l1: 'warm', apicv: 'off', pages: '4k' } as const;
   const l1 = buildL1(machine, host, demand, guest.memory, conditions);
-  const stack = composeKpop(machine, l1, guest.memory, axes);
+  const stack = composeKpop(machine, l1, guest.memory, demand, axes);
   startL0(stack, false, (vm) => vm.vcpus.slice(0, demand.vcpus));
   for (const { id } of machine.cpus) warmUp(stack, id);
   startL2(stack, guest, askedOf(stack));

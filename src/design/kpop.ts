@@ -8,6 +8,7 @@ import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES } from '../machine/memory.ts';
 import { buildGuestVm } from './guest-vm.ts';
 import { buildKpopHost } from './kpop-checked.ts';
+import { l1LogOf, listWrites } from './kpop-log.ts';
 import {
   composeKpop,
   type KpopStack,
@@ -55,6 +56,14 @@ export const kpop: Design = {
       default: 'gib',
       describe: "parts of L1's book with locks of their own: one, or one per GiB of L2 memory",
     },
+    log: {
+      values: ['dirty', 'pml', 'protect'],
+      default: 'dirty',
+      describe:
+        'how writes to a logged L2 are noticed: D, looked for in every entry; D, and the CPU ' +
+        'lists the pages; or write protection',
+      concerns: ['log-start'],
+    },
     policy: {
       values: ['off', 'tables'],
       default: 'off',
@@ -63,13 +72,15 @@ export const kpop: Design = {
   },
   source: 'primer/x86.md 6.1-6.7 (proposal); the mail of seeds/000',
   leavesOut: [
-    'WINDOW, DIRTY, quotas, donated table memory, the call that ends a VM',
+    'quotas, donated table memory, the call that ends a VM',
     'PROTECT and the log of writes that L1 keeps with it are explored (check), and in no workload',
+    'WINDOW is explored (check) and called by tests: this L1 backs L2 page by page, and opens none',
     'book=none: L1 cannot tell which pages are mapped, and unmaps whole ranges',
     "reclaim of the pages that hold L1's own book and argument pages",
     'policy=tables: leaves and registers that guests here use; L1 publishes once, at its boot',
   ],
   pages: ['4k', '2m', '1g'],
+  logs: true,
   isolates: 'what explicit mapping saves over shadowing the same L1 tables',
   build(machine, demand, axes, conditions): System {
     if (demand.barePages !== undefined) return buildKpopHost(machine, demand, axes, conditions);
@@ -77,15 +88,18 @@ export const kpop: Design = {
     const guest = buildGuestVm(machine, demand, 2);
     const size = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
     const l1 = buildL1(machine, host, demand, widened(guest.memory, size), conditions);
-    const stack = composeKpop(machine, l1, guest.memory, axes);
+    const stack = composeKpop(machine, l1, guest.memory, demand, axes);
     startL0(stack, conditions.apicv === 'on');
     startL2(stack, guest);
+    listWrites(stack);
+    const log = l1LogOf(stack, widened(guest.memory, size), demand.vcpus);
     return {
       machine,
       environments: guest.environments,
       hostInvalidate: (cpu, gfns) =>
         takeFromL1(cpu, stack, rangesOf(l1PagesOf(stack, gfns)), 'keep'),
       memory: () => memoryOf(stack),
+      ...(log === undefined ? {} : { log }),
     };
   },
 };

@@ -46,9 +46,11 @@ export function buildL1(
   l2Memory: readonly PageRange[],
   conditions: Conditions,
 ): L1 {
-  const vcpus = demand.barePages === undefined ? demand.vcpus : machine.cpus.length;
+  // One more for a thread of L1's user space that asks what L2 has written to.
+  const beside = demand.logs === true ? 1 : 0;
+  const vcpus = demand.barePages === undefined ? demand.vcpus + beside : machine.cpus.length;
   const huge = hugeSize(machine.translator.secondStage.geometry, conditions.pages);
-  const size = demand.barePages === undefined ? sizeOf(demand, l2Memory, huge) : bareSize(vcpus);
+  const size = demand.barePages === undefined ? sizeOf(vcpus, l2Memory, huge) : bareSize(vcpus);
   const pages = size.arena + size.pool;
   const vm: Vm = { name: 'l1', platform: host, vcpus: [] };
   const backing = new AnonymousBacking(host, [{ base: 0, pages }], huge);
@@ -94,11 +96,11 @@ function bareSize(cpus: number): Size {
   return { arena: arena + arenaPerCpu * cpus, pool: poolPerCpu * cpus, batch: { batch } };
 }
 
-function sizeOf(demand: Demand, l2Memory: readonly PageRange[], huge: HugeSize | undefined): Size {
+function sizeOf(vcpus: number, l2Memory: readonly PageRange[], huge: HugeSize | undefined): Size {
   const l2Pages = l2Memory.reduce((sum, range) => sum + range.end - range.first, 0);
   // What lies before an aligned block is used for small pages.
-  const spare = huge === undefined ? 0 : (1 + demand.vcpus) * huge.pages;
-  const pool = Math.ceil(l2Pages * 1.05) + demand.vcpus * OWN_FRAMES_PER_VCPU + 1024 + spare;
+  const spare = huge === undefined ? 0 : (1 + vcpus) * huge.pages;
+  const pool = Math.ceil(l2Pages * 1.05) + vcpus * OWN_FRAMES_PER_VCPU + 1024 + spare;
   const words = pool + l2Pages + (huge === undefined ? 0 : 2 * l2Pages);
-  return { arena: 1024 + Math.ceil((words * 8) / FRAME_BYTES) + 16 * demand.vcpus, pool };
+  return { arena: 1024 + Math.ceil((words * 8) / FRAME_BYTES) + 16 * vcpus, pool };
 }

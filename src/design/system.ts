@@ -42,6 +42,8 @@ export interface Demand {
   readonly barePages?: number;
   /** Whether slots may be logged while the guest runs; never unless given. */
   readonly logs?: boolean;
+  /** Whether a guest hypervisor may open windows (KPOP); never unless given. */
+  readonly windows?: boolean;
   /** Slots that come and go while the guest runs, and pages in none of them; never unless given. */
   readonly slots?: SlotDemand | undefined;
   /** A guest that is one program with tables of its own, instead of a kernel with processes. */
@@ -118,6 +120,8 @@ export interface DirtyLog {
   /** How many pages were written to since it was asked last. */
   harvest(cpu: Context): Routine<number>;
   stop(cpu: Context): Routine<void>;
+  /** Starts the thread that asks, where that is none of L0's. */
+  seat?(body: (me: Context) => Routine<void>): void;
 }
 
 /** An operation that a thread of the host may perform on a range of guest pages. */

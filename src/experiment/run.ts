@@ -239,7 +239,9 @@ function seat(task: Task, plan: Plan, system: System): void {
     );
   }
   if (logged !== undefined && log !== undefined) {
-    system.machine.hostThread(vcpus, 'host', (me) => logPart(me, vcpus, logged, log));
+    const body = (me: Context): Routine<void> => logPart(me, vcpus, logged, log);
+    if (log.seat === undefined) system.machine.hostThread(vcpus, 'host', body);
+    else log.seat(body);
   }
   if (withdrawn === undefined) return;
   system.machine.hostThread(vcpus, 'host', (me) =>

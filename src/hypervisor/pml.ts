@@ -25,13 +25,7 @@ export function pmlLogging(
   slots: Memslots,
   { entries = FRAME_BYTES / 8 }: { readonly entries?: number } = {},
 ): VcpuLogging {
-  const start = entries - 1;
-  const buffers = vm.vcpus.map(({ own }) => {
-    const buffer = platform.arena.frames(1);
-    platform.boot.write(fieldAt(own.block, Field.pmlAddress), buffer * FRAME_BYTES);
-    platform.boot.write(fieldAt(own.block, Field.pmlIndex), start);
-    return buffer * FRAME_BYTES;
-  });
+  const buffers = vm.vcpus.map(({ own }) => makeBuffer(platform, own.block, entries));
   return {
     *update(cpu: Context, v: Vcpu): Routine<void> {
       if (v.loaded !== v.own.block) {
@@ -44,17 +38,48 @@ export function pmlLogging(
       v.logs = logs;
     },
     *drain(cpu: Context, v: Vcpu): Routine<void> {
-      // Points at the next free entry; it wraps when the last one is used.
-      const index = num(yield vmread(cpu, Field.pmlIndex, 'pml.index'));
-      if (index === start) return;
-      for (let i = index > start ? 0 : index + 1; i <= start; i++) {
-        cpu.spend(Unit.listElement, 1);
-        const gfn = cpu.read(buffers[v.index]! + i * 8) / FRAME_BYTES;
+      yield* drainBuffer(cpu, buffers[v.index]!, function* note(gfn): Routine<void> {
         if (yield* slots.logs(cpu, gfn)) yield* slots.mark(cpu, gfn);
-      }
-      yield vmwrite(cpu, Field.pmlIndex, start, 'pml.reset');
+      });
     },
   };
+}
+
+/** A buffer of a control block: where it lies, and the index while it is empty. */
+export interface PmlBuffer {
+  readonly at: number;
+  readonly start: number;
+}
+
+/** Gives a control block a buffer with room for `entries` pages. */
+export function makeBuffer(platform: Platform, block: number, entries: number): PmlBuffer {
+  const buffer = platform.arena.frames(1);
+  const start = entries - 1;
+  platform.boot.write(fieldAt(block, Field.pmlAddress), buffer * FRAME_BYTES);
+  platform.boot.write(fieldAt(block, Field.pmlIndex), start);
+  return { at: buffer * FRAME_BYTES, start };
+}
+
+/** Before anybody runs: the CPU logs modified pages from the first entry on. */
+export function switchOn({ boot }: Platform, block: number): void {
+  const controls = fieldAt(block, Field.secondaryControls);
+  boot.write(controls, boot.read(controls) | ENABLE_PML);
+}
+
+/** Empties the buffer of the control block that is loaded. */
+export function* drainBuffer(
+  cpu: Context,
+  { at, start }: PmlBuffer,
+  note: (gfn: number) => Routine<void>,
+): Routine<void> {
+  // Points at the next free entry; it wraps when the last one is used.
+  const index = num(yield vmread(cpu, Field.pmlIndex, 'pml.index'));
+  if (index === start) return;
+  for (let i = index > start ? 0 : index + 1; i <= start; i++) {
+    cpu.spend(Unit.listElement, 1);
+    yield* note(cpu.read(at + i * 8) / FRAME_BYTES);
+  }
+  yield vmwrite(cpu, Field.pmlIndex, start, 'pml.reset');
 }
 
 /** A full log: the exit has emptied it. */

@@ -27,6 +27,7 @@ export function* vcpuThread(cpu: Context, v: Vcpu, boot: Routine<void>): Routine
   while (!v.active.guest.finished) {
     if (!(yield* prepareEntry(cpu, v))) continue;
     yield virt.enter(cpu, v);
+    if (v.logs && v.vm.logging!.leave !== undefined) yield* v.vm.logging!.leave(cpu, v);
     if (v.active.afterExit !== undefined) yield v.active.afterExit(cpu);
     yield leaveGuestMode(cpu, v);
     cpu.masked = false; // what arrived meanwhile is delivered from here on

@@ -93,6 +93,8 @@ export interface VcpuLogging {
   update(cpu: Context, v: Vcpu): Routine<void>;
   /** After an exit: empties it. */
   drain(cpu: Context, v: Vcpu): Routine<void>;
+  /** The same before anybody is told that the guest is out (`Running.afterExit`). */
+  leave?(cpu: Context, v: Vcpu): Routine<void>;
 }
 
 export class Vcpu {

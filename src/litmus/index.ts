@@ -3,8 +3,10 @@
 import { kpopLitmus } from './kpop.ts';
 import { kpopHugeLitmus } from './kpop-huge.ts';
 import { kpopL1Litmus } from './kpop-l1.ts';
+import { kpopLogLitmus } from './kpop-log.ts';
 import { kpopPolicyLitmus } from './kpop-policy.ts';
 import { kpopProtectLitmus } from './kpop-protect.ts';
+import { kpopWindowLitmus } from './kpop-window.ts';
 import { type Litmus, ring } from './litmus.ts';
 import { nestedLitmus } from './nested.ts';
 import { shadowLitmus } from './shadow.ts';
@@ -25,6 +27,8 @@ export const litmusPrograms: readonly Litmus[] = [
   ...shadowLitmus,
   ...kpopLitmus,
   ...kpopProtectLitmus,
+  ...kpopLogLitmus,
+  ...kpopWindowLitmus,
   ...kpopPolicyLitmus,
   ...kpopHugeLitmus,
   ...kpopL1Litmus,

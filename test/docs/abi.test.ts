@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as abi from '../../src/abi/kpop.ts';
+import * as dirty from '../../src/abi/kpop-dirty.ts';
 import * as policy from '../../src/abi/kpop-policy.ts';
+import * as windows from '../../src/abi/kpop-window.ts';
 
 const text = readFileSync(new URL('../../docs/abi.md', import.meta.url), 'utf8');
 
@@ -36,6 +38,8 @@ describe('docs/abi.md', () => {
   test('operations and statuses', () => {
     expect(tableOf('operation')).toEqual({
       ...upper(abi.KpopCall),
+      DIRTY: dirty.DIRTY_CALL,
+      WINDOW: windows.WINDOW_CALL,
       POLICY: policy.POLICY_CALL,
     });
     expect(tableOf('status')).toEqual(upper(abi.Status));
@@ -47,6 +51,13 @@ describe('docs/abi.md', () => {
     expect(elements).toBe(abi.LIST_HEADER_BYTES);
     expect(text).toContain(`elements, at most ${abi.LIST_LIMIT}`);
     expect(text).toContain(`MORE = ${abi.FLAG_MORE}`);
+    expect(text).toContain(`of them: ${windows.WINDOW_LIMIT} at most`);
+    expect(windows.WINDOW_PAGES).toBe(2 ** 18);
+    const { on, off, collect } = dirty.DirtyMode;
+    expect(text).toContain(`ON = ${on}, OFF = ${off}, COLLECT = ${collect}`);
+    expect(text).toContain(
+      `| DIRTY | first l2gfn, one element | pages, 1 to ${dirty.DIRTY_LIMIT} |`,
+    );
     const { PROT_READ, PROT_WRITE, PROT_EXECUTE, MAP_EXACT_ORDER, MAP_PROMOTE } = abi;
     expect(text).toContain(`READ = ${PROT_READ}, WRITE = ${PROT_WRITE}, EXECUTE = ${PROT_EXECUTE}`);
     expect(text).toContain(`EXACT_ORDER = ${MAP_EXACT_ORDER}, PROMOTE = ${MAP_PROMOTE}`);

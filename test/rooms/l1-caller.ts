@@ -29,6 +29,7 @@ import { cpuid, vmcall } from '../../src/machine/instruction.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { intelCascadeLake } from '../../src/machine/preset/intel-cascade-lake.ts';
 import { num, type Routine } from '../../src/runtime/act.ts';
+import type { TraceSink } from '../../src/runtime/trace.ts';
 import { runTimed } from '../../src/schedule/timed.ts';
 import { forget, madeOf } from './observed.ts';
 
@@ -62,6 +63,11 @@ export class Caller {
   /** A word of the argument page, behind its header. */
   word(index: number): number {
     return this.me.read(this.#page + LIST_HEADER_BYTES + index * 8);
+  }
+
+  /** A word of the argument page, its header included. */
+  answer(index: number): number {
+    return this.me.read(this.#page + index * 8);
   }
 
   /** Passes a list; the answer. `count` may lie. */
@@ -109,11 +115,20 @@ export interface Scene {
 
 export type Body = (l1: Caller) => Routine<void>;
 
+/** What L2 may be asked for beside, what it does, and who hears of events. */
+export interface Extra {
+  readonly logs?: boolean;
+  readonly windows?: boolean;
+  readonly l2?: (me: GuestContext) => Routine<void>;
+  readonly trace?: Partial<TraceSink>;
+}
+
 /** Lets each L1 vCPU run a body, to the end of all. */
 export function l1Runs(
   bodies: readonly Body[],
   design = 'kpop',
   conditions: Partial<Conditions> = {},
+  { logs = false, windows = false, l2 = cpuidForEver, trace = {} }: Extra = {},
 ): Scene {
   forget();
   const real = Machine.prototype.guest;
@@ -125,16 +140,17 @@ export function l1Runs(
   ) {
     const made = real.call(this, level, name);
     if (level === 1) contexts.push(made);
-    else made.push(cpuidForEver(made)); // code that a RUN could enter
+    else made.push(l2(made)); // code that a RUN could enter
     return made;
   });
   const vcpus = bodies.length;
+  const beside = logs ? 1 : 0; // a vCPU of L1 that has nothing to do here
   const { machine } = assemble(parseDesign(design), {
     preset: intelCascadeLake,
-    cpus: vcpus,
-    trace: { event: () => undefined },
+    cpus: vcpus + beside,
+    trace: { event: () => undefined, ...trace },
     softwareScale: 1,
-    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: 0 },
+    demand: { vcpus, pagesPerVcpu: 600, stride: 1, hostThreads: beside, logs, windows },
     conditions: { ...DEFAULT_CONDITIONS, ...conditions },
   });
   spy.mockRestore();
@@ -156,7 +172,7 @@ export function l1Runs(
     me.push(
       (function* l1(): Routine<void> {
         yield* caller.setUp();
-        yield* bodies[i]!(caller);
+        yield* bodies[i]?.(caller) ?? [];
         yield vmcall(me, OwnerCall.done, [], 'test.done');
       })(),
     );

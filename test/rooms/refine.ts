@@ -53,7 +53,7 @@ function build({ machine: preset, levels }: Silicon): KpopStack {
   const demand = { vcpus: 1, pagesPerVcpu: 0, stride: 1, hostThreads: 0 };
   const own = [{ first: 0, end: 4096 }]; // L1 need not hold all of so large an L2
   const l1 = buildL1(machine, hostPlatform(machine), demand, own, { l1: 'warm', apicv: 'on' });
-  const stack = composeKpop(machine, l1, memory, parseDesign('kpop').axes);
+  const stack = composeKpop(machine, l1, memory, demand, parseDesign('kpop').axes);
   startL0(stack, true);
   return stack;
 }

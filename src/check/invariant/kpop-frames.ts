@@ -2,10 +2,14 @@
 import { type Space, TableWords } from '../../hypervisor/mmu/kpop/space.ts';
 import type { Vm } from '../../hypervisor/vcpu.ts';
 import type { StatePromise } from '../promise.ts';
-import { type Claim, framesOwned } from './frames-owned.ts';
+import { type Claim, framesOwned, type PoolUse } from './frames-owned.ts';
 import { kpopTree } from './kpop-tree.ts';
 import { backingClaim } from './mmu-frames.ts';
 import type { View } from './view.ts';
+
+function windowSlabs({ windows }: Space): PoolUse['slabs'] {
+  return windows === undefined ? [] : [{ slab: windows.slab, bytes: windows.bytes }];
+}
 
 /** At rest no frame of the host's pool is lost, and none has two owners; `others` own some. */
 export function kpopFrames(
@@ -26,7 +30,7 @@ export function kpopFrames(
       return framesOwned(view, {
         pool: frames,
         cpus,
-        slabs: [{ slab: space.headers, bytes: TableWords.bytes }],
+        slabs: [{ slab: space.headers, bytes: TableWords.bytes }, ...windowSlabs(space)],
         claims: [
           { owner: 'a table page', frames: parts },
           ...others(view),

@@ -15,7 +15,31 @@ function unposted(design: string, label: string): Argued {
   return { design, label, why };
 }
 
+/** Logs of writes and windows under KPOP: what needs three CPUs or another axis. */
+const LOGS_AND_WINDOWS = [
+  ['kpop.log.forget', 'what stays in the log from before is named once without need'],
+  ['kpop.host-log.forget', 'what stays in the log from before is named once without need'],
+  ['kpop.log.off', 'a log that stays on loses nothing'],
+  [
+    'kpop.log.put-back',
+    'of the call, whose page the host takes meanwhile: no litmus program has it',
+  ],
+  ['kpop.host-log.take', 'the locked operation that is shown for kpop.listed.take (log=pml)'],
+  ...['kpop.host-log.on', 'kpop.log.note-host', 'kpop.listed.take', 'kpop.listed.note'].map(
+    (label) => [label, 'shown where the host logs, or log=pml (test/check/kpop-dirty.test.ts)'],
+  ),
+  ...['kpop.harvest.clear', 'kpop.harvest.recheck', 'kpop.harvest.relabel'].map((label) => [
+    label,
+    'shown on three CPUs, or log=pml (test/check/kpop-dirty.test.ts)',
+  ]),
+  ...['kpop.removals.begin', 'kpop.removals.end', 'kpop.removals.wait'].map((label) => [
+    label,
+    'shown on three CPUs (test/check/kpop-dirty.test.ts)',
+  ]),
+].map(([label, why]) => ({ design: '*', label: label!, why: why! }));
+
 const argued: readonly Argued[] = [
+  ...LOGS_AND_WINDOWS,
   {
     design: '*',
     label: 'tdp.unmap-end.lock',

@@ -1,7 +1,10 @@
 /**
  * How far each design's litmus programs are looked at: the fixed budgets of a check, as data.
  */
+import { kpopLogLitmus } from '../../litmus/kpop-log.ts';
+import { kpopWindowLitmus } from '../../litmus/kpop-window.ts';
 import { shadowLitmus } from '../../litmus/shadow.ts';
+import { tdpLogLitmus } from '../../litmus/tdp-log.ts';
 import type { MemoryOrder } from '../../machine/explored/acts.ts';
 import { TDP_DEEP, TDP_GOALS } from './tdp-goals.ts';
 
@@ -90,6 +93,13 @@ const HUGE_DEEP = [
   'huge-write-unmap',
   'write-unmap-pieces',
 ];
+/** Logs of writes: the others are looked at by tests, with --deep, and by name. */
+const LOG_DEEP = [...tdpLogLitmus, ...kpopLogLitmus].map(({ id }) => id);
+const LOGS = ['log-harvest-write', 'log-drop'];
+/** Of windows the same. */
+const WINDOW_DEEP = kpopWindowLitmus.map(({ id }) => id);
+const WINDOWS = ['window-open-unmap', 'window-fill-unmap'];
+const IN_PLAN = [...LOGS, ...WINDOWS];
 const ONCE: Goals = { tso: 1 };
 /** What a processor of another vendor may make different: flushes, and entries' bits. */
 const OVER_NPT = ['write-unmap', 'stay-unmap', 'write-leave-unmap', 'fault-unmap'];
@@ -204,7 +214,7 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
   // A guest below a removed table page faults until it is held: the third entry shows no more.
   kpop: {
     ...USUAL,
-    deep: HUGE_DEEP,
+    deep: [...HUGE_DEEP, ...LOG_DEEP, ...WINDOW_DEEP].filter((id) => !IN_PLAN.includes(id)),
     goals: {
       'write-unmap-unmap': THREE_TWICE,
       'write-unmap-invalidate': THREE,
@@ -218,9 +228,9 @@ const BUDGETS: Readonly<Record<string, Budget>> = {
       'remove-write-twice': ONCE,
       'write-remove-move': { tso: 1, entries: 2 },
       'write-remove-invalidate': { tso: 2, entries: 2 },
+      ...Object.fromEntries([...HUGE_DEEP, ...LOG_DEEP, ...WINDOW_DEEP].map((id) => [id, ONCE])),
       // What PROTECT and huge intents share with UNMAP is looked at there, under every lock.
-      ...Object.fromEntries(UNDER_DEFAULTS.map((id) => [id, { tso: 'all' }])),
-      ...Object.fromEntries(HUGE_DEEP.map((id) => [id, ONCE])),
+      ...Object.fromEntries([...UNDER_DEFAULTS, ...WINDOWS].map((id) => [id, { tso: 'all' }])),
     },
   },
   'kpop-l1': {

@@ -227,7 +227,8 @@ export function demandOf(litmus: Litmus): Demand {
     stride: 1,
     hostThreads: hosts.length,
     barePages: pages,
-    logs: does('log-'),
+    logs: does('log-') || does('host-log-'),
+    windows: does('window'),
     slots: does('slot-') ? { devices: 0, spare: 0 } : undefined,
   };
 }

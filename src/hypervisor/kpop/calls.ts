@@ -27,7 +27,9 @@ import {
   unpackPage,
   unpackVectors,
 } from '../../abi/kpop.ts';
+import { DIRTY_CALL } from '../../abi/kpop-dirty.ts';
 import { POLICY_CALL } from '../../abi/kpop-policy.ts';
+import { WINDOW_CALL } from '../../abi/kpop-window.ts';
 import { FRAME_BYTES } from '../../machine/memory.ts';
 import { Unit } from '../../machine/preset/price.ts';
 import { completeAct } from '../../machine/world-switch.ts';
@@ -47,7 +49,9 @@ import { finishUnmap, kpopUnmap } from '../mmu/kpop/unmap.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { ageCall } from './age-call.ts';
 import { type Answering, beginRun } from './answers.ts';
+import { dirtyCall } from './dirty-call.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
+import { windowCall } from './window-call.ts';
 
 /** Those below are the processor's own. */
 const FIRST_LEGAL_VECTOR = 16;
@@ -78,6 +82,12 @@ export function answerKpopCall(cpu: Context, v: Vcpu, vm: KpopVm): Routine<void>
   if (call === KpopCall.flush) return flush(cpu, v, vm, registers[1]!);
   if (call === POLICY_CALL && vm.answering !== undefined) {
     return policy(cpu, v, vm, vm.answering, registers[1]!);
+  }
+  const { log } = vm.space;
+  if (call === DIRTY_CALL && log !== undefined) return dirtyCall(cpu, v, vm, log, registers[1]!);
+  const { windows } = vm.space;
+  if (call === WINDOW_CALL && windows !== undefined) {
+    return windowCall(cpu, v, vm, windows, registers[1]!);
   }
   if (call === KpopCall.age) return age(cpu, v, vm, registers[1]!);
   if (!LISTED.includes(call)) return undefined;
@@ -195,6 +205,7 @@ function* unmapList(
   if (yield* isFuture(cpu, vm, series.join)) return Status.invalid;
   const ranges = leftOf(whole, series.done);
   const unmapped = yield* kpopUnmap(cpu, vm.space, ranges, series.epoch, BUDGET);
+  if (unmapped.isBusy === true) return Status.busy;
   const label = Math.max(unmapped.label, series.join);
   if (unmapped.left !== undefined) {
     yield* finishUnmap(cpu, vm.space, { ...unmapped, label });
@@ -258,12 +269,14 @@ function* protectList(
   const done = nothingProtected(BUDGET);
   for (const [i, each] of leftOf(wanted, before).entries()) {
     const first = yield* kpopProtect(cpu, vm.space, each, done);
+    if (done.isBusy) break;
     if (first === each.end) continue;
     yield* joinFlush(cpu, vm.space, done.label);
     const isStale = before.isStale || done.isStale;
     return continued(wanted, before.elements + i, first, isStale);
   }
   yield* joinFlush(cpu, vm.space, done.label);
+  if (done.isBusy) return Status.busy;
   return before.isStale || done.isStale ? Status.stale : Status.ok;
 }
 

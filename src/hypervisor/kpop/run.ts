@@ -23,6 +23,7 @@ import type { Context } from '../../runtime/context.ts';
 import { Event } from '../../runtime/trace.ts';
 import { enterSpace, leaveSpace } from '../mmu/kpop/flush.ts';
 import { kpopFill } from '../mmu/kpop/map.ts';
+import { ignorePmlFull } from '../pml.ts';
 import type { ExitHandler, ExitTable, Running, Vcpu } from '../vcpu.ts';
 import { type Answered, answersOf, endRun, prepareAnswered } from './answers.ts';
 import type { KpopVcpu, KpopVm } from './vm.ts';
@@ -81,6 +82,7 @@ function l2Exits(vm: KpopVm, answered: Answered | undefined): ExitTable {
   return new Map<number, ExitHandler>([
     [exits.fault, (cpu, v) => violation(cpu, v, vm)],
     [exits.interrupt, afterInterrupt],
+    ...(exits.logFull === undefined ? [] : [[exits.logFull, ignorePmlFull] as const]),
     ...[...told.keys()].map((reason) => [reason, toL1] as const),
     ...(answered === undefined ? [] : answersTo(vm, answered, toL1)),
   ]);

@@ -11,6 +11,7 @@ import { Event } from '../../../runtime/trace.ts';
 import { lockClass } from '../../../sync/lock-class.ts';
 import { lock, unlock } from '../../../sync/spinlock.ts';
 import { decodeIntent, type Intent, isDead, isLocked, LOCKED } from './intent.ts';
+import { noteWrites } from './note-writes.ts';
 import { type Space, TableWords } from './space.ts';
 
 const CLASS = lockClass('kpop.entry');
@@ -101,7 +102,7 @@ export function encode(intent: Intent): number {
 
 /**
  * Takes the hardware entry away and notes what it alone knew: that its pages, the L1 pages from
- * `l1gfn` on, were written to. What it was.
+ * `l1gfn` on, were written to. What it was. The entry is locked.
  */
 export function* clearHardware(
   cpu: Context,
@@ -118,6 +119,7 @@ export function* clearHardware(
   if (space.notesDirty && old.kind === 'leaf' && old.dirty) {
     yield* space.l1Memory.markDirty(cpu, l1gfn, level);
   }
+  if (space.log?.isNoticed(old) === true) yield* noteWrites(cpu, space, place, l1gfn, level);
   return old;
 }
 

@@ -101,7 +101,7 @@ export function* splitIntent(
   place: Place,
   level: number,
 ): Routine<void> {
-  const table = yield* newTable(cpu, space, level - 1); // allocation comes before the lock
+  const table = yield* newTable(cpu, space, place, level - 1); // allocation comes before the lock
   const intent = yield* lockEntry(cpu, space, place);
   if (intent.state !== 'valid') {
     if (intent.state !== 'dead') yield* unlockEntry(cpu, space, place, encode(intent));

@@ -9,6 +9,7 @@ import type { Place } from './entry.ts';
 import type { Intent } from './intent.ts';
 import { leafOf } from './leaf.ts';
 import type { Space } from './space.ts';
+import { loadReaders } from './write-log.ts';
 
 /** What an entry is to say, and what was known of the L1 page before the lock. */
 export interface Plan {
@@ -18,6 +19,8 @@ export interface Plan {
   readonly pfn: number;
   /** Of its bucket, to be checked again. */
   readonly seq: number;
+  /** Rights of the access that waits for it; none unless given. */
+  readonly needed?: number;
 }
 
 /**
@@ -33,8 +36,8 @@ export function* install(
   plan: Plan,
   level = 0,
 ): Routine<boolean> {
-  const { reverse } = space;
-  const { l1gfn, prot, pfn, seq } = plan;
+  const { reverse, log } = space;
+  const { l1gfn, prot, pfn, seq, needed = 0 } = plan;
   const pages = level === 0 ? 1 : pagesAt(space.format.geometry, level);
   // An invalidation of huge entries takes several lists in turn: who tries again and again while
   // it lasts must not keep it from them.
@@ -42,6 +45,9 @@ export function* install(
     space.top > 0 &&
     num(yield cpu.load(reverse.inProgress(l1gfn, pages), 'kpop.map.leaving')) !== 0;
   if (isLeaving) return false;
+  // Under the lock: who begins to log has raised its flag, or looks at this entry after this.
+  const isLogged = log !== undefined && num(yield loadReaders(cpu, log)) !== 0;
+  if (isLogged && level > 0) return false; // a log knows pages of 4 KiB only
   yield* reverse.add(cpu, l1gfn, place);
   const moved =
     num(yield cpu.load(reverse.inProgress(l1gfn, pages), 'kpop.map.in-progress')) !== 0 ||
@@ -50,7 +56,9 @@ export function* install(
     yield* reverse.remove(cpu, l1gfn, place, 0);
     return false;
   }
-  const leaf = leafOf(space.format, pfn, prot, level);
+  const leaf = isLogged
+    ? log.leaf(space, pfn, prot, needed)
+    : leafOf(space.format, pfn, prot, level);
   yield cpu.storeWord(place.hardware, leaf, 'kpop.map.hardware');
   return true;
 }

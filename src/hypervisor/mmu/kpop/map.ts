@@ -17,6 +17,8 @@ import { decodeIntent, type Intent, validIntent } from './intent.ts';
 import { leafOf, protOf } from './leaf.ts';
 import type { Space } from './space.ts';
 import { makePlace, walk } from './walk.ts';
+import { fillFromWindow } from './window.ts';
+import { loadReaders } from './write-log.ts';
 
 export type { FillOutcome };
 
@@ -91,13 +93,19 @@ export function* kpopFill(
   const stop = yield* walk(cpu, space, { first: l2gfn, end: l2gfn + 1 });
   if (stop.level > 0) {
     const outcome = yield* fillHuge(cpu, space, l2gfn, needed, stop);
-    return outcome === 'split' ? yield* kpopFill(cpu, space, l2gfn, needed) : outcome;
+    if (outcome === 'split') return yield* kpopFill(cpu, space, l2gfn, needed);
+    if (outcome !== 'ask-owner' || space.windows === undefined) return outcome;
+    return yield* fillFromWindow(cpu, space, space.windows, l2gfn, needed);
   }
   const { place } = stop;
   // Without the lock a snapshot, trusted only after the look under the lock below.
   const seen = decodeIntent(num(yield cpu.load(place.intent, 'kpop.fill.intent')));
   if (seen.state === 'dead') return 'retry'; // its table page was removed, or became a huge leaf
-  if (seen.state !== 'valid' || !allows(seen, needed)) return 'ask-owner';
+  if (seen.state !== 'valid' || !allows(seen, needed)) {
+    // No intent permits the access: perhaps a window does.
+    if (space.windows === undefined) return 'ask-owner';
+    return yield* fillFromWindow(cpu, space, space.windows, l2gfn, needed);
+  }
   const l1gfn = seen.payload;
   const seq = num(yield cpu.load(space.reverse.seq(l1gfn), 'kpop.map.seq'));
   const pfn = frameOf(yield* space.l1Memory.find(cpu, l1gfn));
@@ -112,12 +120,17 @@ export function* kpopFill(
   }
   if (hardware.kind === 'leaf') {
     // Rights that a PROTECT has added. The entry is in the reverse map, so its frame is L1's still.
-    const wider = leafOf(space.format, hardware.pfn, intent.prot);
+    const { log } = space;
+    const isLogged = log !== undefined && num(yield loadReaders(cpu, log)) !== 0;
+    const wider = isLogged
+      ? log.widened(space, hardware, intent.prot, needed)
+      : leafOf(space.format, hardware.pfn, intent.prot);
     yield cpu.storeWord(place.hardware, wider, 'kpop.fill.widen');
     yield* unlockEntry(cpu, space, place, encode(intent));
     return 'filled';
   }
-  const installed = yield* install(cpu, space, place, { l1gfn, prot: intent.prot, pfn, seq });
+  const plan = { l1gfn, prot: intent.prot, pfn, seq, needed };
+  const installed = yield* install(cpu, space, place, plan);
   yield* unlockEntry(cpu, space, place, encode(intent));
   return installed ? 'filled' : 'retry';
 }

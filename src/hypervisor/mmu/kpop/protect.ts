@@ -21,8 +21,10 @@ import { nextLabel, raise } from './flush.ts';
 import { splitIntent } from './huge.ts';
 import { type Intent, validIntent } from './intent.ts';
 import { protOf, rightsOf } from './leaf.ts';
+import { noteWrites } from './note-writes.ts';
 import { type Space, TableWords } from './space.ts';
 import { type Stop, walk } from './walk.ts';
+import { narrowWindows } from './window.ts';
 
 export interface ProtectElement extends PageRange {
   /** The rights that the pages are to have. */
@@ -37,13 +39,15 @@ export interface Protected {
   label: number;
   /** Somewhere rights were not added, because the call was older than a restriction there. */
   isStale: boolean;
+  /** An element was not done: it would leave too many windows. */
+  isBusy: boolean;
   /** Entries that may still be looked at before the call ends. */
   budget: number;
 }
 
 /** Before anything is done. */
 export function nothingProtected(budget = Number.POSITIVE_INFINITY): Protected {
-  return { label: 0, isStale: false, budget };
+  return { label: 0, isStale: false, isBusy: false, budget };
 }
 
 /**
@@ -58,6 +62,11 @@ export function* kpopProtect(
 ): Routine<number> {
   const { end, epoch } = element;
   if (takesAway(element)) yield* raiseFences(cpu, space, element, epoch, 'kpop.protect.fence');
+  // What is in a window and not filled yet gets no right back: L1 is asked.
+  if (takesAway(element) && !(yield* narrowWindows(cpu, space, [element], element.prot))) {
+    done.isBusy = true;
+    return end;
+  }
   let gfn = element.first;
   for (; gfn < end && done.budget > 0; done.budget--) {
     const stop = yield* walk(cpu, space, { first: gfn, end: gfn + 1 });
@@ -115,7 +124,9 @@ function* protectPage(
   }
   const range = { first: gfn, end: gfn + pagesAt(space.format.geometry, level) };
   const prot = yield* allowed(cpu, space, range, element, intent, done);
-  const own = (yield* narrow(cpu, space, place, prot, level)) ? yield* nextLabel(cpu, space) : 0;
+  const own = (yield* narrow(cpu, space, place, intent.payload, prot, level))
+    ? yield* nextLabel(cpu, space)
+    : 0;
   const tableLabel = place.table + TableWords.at.label;
   // Gone already: perhaps a moment ago, by somebody who is still flushing.
   const label = Math.max(own, num(yield cpu.load(tableLabel, 'kpop.protect.label')));
@@ -148,6 +159,7 @@ function* narrow(
   cpu: Context,
   space: Space,
   place: Place,
+  l1gfn: number,
   prot: number,
   level: number,
 ): Routine<boolean> {
@@ -159,7 +171,13 @@ function* narrow(
     if (seen.kind !== 'leaf' || kept === protOf(seen)) return false;
     const { pfn, accessed, dirty } = seen;
     const next = format.leaf({ pfn, level, rights: rightsOf(kept), accessed, dirty });
-    if (won(yield cpu.casWord(place.hardware, seen, next, 'kpop.protect.narrow'))) return true;
+    if (won(yield cpu.casWord(place.hardware, seen, next, 'kpop.protect.narrow'))) {
+      // What said that the page may have been written to may be the right that is gone.
+      if (space.log?.isNoticed(seen) === true && !space.log.isNoticed(next)) {
+        yield* noteWrites(cpu, space, place, l1gfn, level);
+      }
+      return true;
+    }
     cpu.again('kpop.protect.narrow');
   }
 }

@@ -32,10 +32,14 @@ export function* removeTable(
     // Somebody else removed it, and is perhaps still flushing; or has put it together again.
     return intent.state === 'empty' ? intent.payload : -1;
   }
+  const { log } = space;
+  // Until all below is dead, what entries there say of writes may not be noted.
+  if (log !== undefined) yield cpu.add(log.removal(cpu.cpu), 1, 'kpop.removals.begin');
   yield cpu.exchangeWord(place.hardware, space.format.empty, 'kpop.remove.unlink');
   const label = yield* nextLabel(cpu, space);
   yield* unlockEntry(cpu, space, place, emptyIntent(label));
   yield* dismantle(cpu, space, intent.payload * 64, level - 1, label, removed);
+  if (log !== undefined) yield cpu.add(log.removal(cpu.cpu), 1, 'kpop.removals.end');
   return label;
 }
 

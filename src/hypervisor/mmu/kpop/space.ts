@@ -1,8 +1,9 @@
 /**
  * An address space (AS) of KPOP in L0: the tree of table pages, each with hardware entries beside
- * intents; flush generations; epoch fences; and the words by which CPUs say which AS they run.
+ * intents; flush generations; epoch fences; windows and logs of writes, where there may be any; and
+ * the words by which CPUs say which AS they run.
  *
- * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: windows, AS_RESET, quotas and donated
+ * Source: primer/x86.md 6.1-6.4 (proposal). Leaves out: AS_RESET, quotas and donated
  * memory.
  */
 import type { Arena } from '../../../alloc/arena.ts';
@@ -16,6 +17,8 @@ import { type Spinlock, spinlock } from '../../../sync/spinlock.ts';
 import type { AnonymousBacking } from '../../backing/anonymous.ts';
 import type { Platform } from '../../platform.ts';
 import { ReverseMap } from './reverse-map.ts';
+import { WindowArray } from './window-array.ts';
+import { WriteLog, type WriteLogOptions } from './write-log.ts';
 
 /** Which lock protects an entry: its own bit, one per VM, or one for the host. */
 export type LockScope = 'entry' | 'vm' | 'global';
@@ -49,8 +52,10 @@ export const TableWords = layout('kpop.table', {
   intents: plain,
   items: plain,
   level: plain,
-  /** Largest flush label of what was taken from entries below intents that stayed (T.q). */
+  /** Largest flush label of what was taken from entries inside this table (T.q). */
   label: atomic,
+  /** The first page that it serves; kept where writes may be logged. */
+  first: plain,
 });
 
 /** Epoch fences, hashed by the L2 page's 2 MiB group. */
@@ -71,6 +76,10 @@ export interface SpaceOptions {
    * somebody reads them. Not unless given.
    */
   readonly notesDirty?: boolean;
+  /** What L2 writes may be logged; never unless given. */
+  readonly log?: WriteLogOptions | undefined;
+  /** Whether L1 may open windows; not unless given. */
+  readonly windows?: boolean;
 }
 
 export class Space {
@@ -79,6 +88,8 @@ export class Space {
   readonly l1Memory: AnonymousBacking;
   readonly scope: LockScope;
   readonly notesDirty: boolean;
+  readonly log: WriteLog | undefined;
+  readonly windows: WindowArray | undefined;
   /** Highest level at which hardware may have leaves: that of the host's pages behind L1's. */
   readonly top: number;
   readonly lock: Spinlock;
@@ -115,6 +126,8 @@ export class Space {
       return cpu.read(table + TableWords.at.items) * FRAME_BYTES + index * 8;
     });
     this.#fences = arena.take(FENCES * 8);
+    this.log = options.log === undefined ? undefined : new WriteLog(platform, options.log);
+    this.windows = options.windows === true ? new WindowArray(platform) : undefined;
     this.root = arena.place(TableWords);
     this.rootFrame = this.#bootTable(arena, (at, value) => boot.write(at, value));
   }

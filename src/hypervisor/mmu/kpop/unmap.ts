@@ -26,6 +26,7 @@ import { removeTable } from './remove.ts';
 import { beginSection, endSection } from './section.ts';
 import { type Space, TableWords } from './space.ts';
 import { type Stop, walk } from './walk.ts';
+import { narrowWindows } from './window.ts';
 
 /** What an UNMAP has taken out of the tree, to be finished by `finishUnmap`. */
 export interface Unmapped {
@@ -35,6 +36,8 @@ export interface Unmapped {
   readonly tables: readonly number[];
   /** Where the budget ended it: the number of the range, and its first page that is left. */
   readonly left?: { readonly range: number; readonly first: number };
+  /** Nothing was done: it would leave too many windows. */
+  readonly isBusy?: true;
 }
 
 /**
@@ -51,6 +54,8 @@ export function* kpopUnmap(
 ): Routine<Unmapped> {
   // The fence first: a MAP with an older epoch that comes later is refused under the entry lock.
   for (const range of ranges) yield* raiseFences(cpu, space, range, epoch, 'kpop.unmap.fence');
+  // Then what windows say of the pages: nothing is filled from there any more.
+  if (!(yield* narrowWindows(cpu, space, ranges, 0))) return { label: 0, tables: [], isBusy: true };
   const { geometry } = space.format;
   const most = Number.isFinite(budget) ? pagesAt(geometry, 1) : budget;
   let target = 0;
@@ -130,6 +135,11 @@ function* unmapPage(cpu: Context, space: Space, place: Place, level: number): Ro
   const pending = intent.state === 'empty' ? intent.payload : 0;
   const tableLabel = num(yield cpu.load(place.table + TableWords.at.label, 'kpop.unmap.label'));
   const label = Math.max(own, tableLabel, pending);
+  // The entry tells whoever unmaps it; a COLLECT, which looks at entries that say nothing of
+  // writes without their intents, goes by the table's label.
+  if (label > tableLabel) {
+    yield* raise(cpu, place.table + TableWords.at.label, label, 'kpop.unmap.relabel');
+  }
   yield* unlockEntry(cpu, space, place, emptyIntent(label));
   return label;
 }

@@ -91,7 +91,7 @@ function* descend(
 /** Links a new table page at an empty place, or finds the one that somebody else linked. */
 function* linkTable(cpu: Context, space: Space, place: Place, level: number): Routine<number> {
   cpu.attempt('kpop.new-table');
-  const table = yield* newTable(cpu, space, level); // allocation comes before the lock
+  const table = yield* newTable(cpu, space, place, level); // allocation comes before the lock
   cpu.conclude('kpop.new-table', table);
   cpu.attempt('kpop.link');
   for (;;) {
@@ -120,8 +120,13 @@ function* linkTable(cpu: Context, space: Space, place: Place, level: number): Ro
   }
 }
 
-/** A table page that nothing links yet; its words are zero. */
-export function* newTable(cpu: Context, space: Space, level: number): Routine<number> {
+/** A table page of `level` for a place, that nothing links yet; its words are zero. */
+export function* newTable(
+  cpu: Context,
+  space: Space,
+  above: Place,
+  level: number,
+): Routine<number> {
   if (space.rcu?.hasWaiting(cpu)) yield* space.rcu.advance(cpu, 'try');
   const header = yield* space.headers.take(cpu);
   for (const frameAt of FRAMES) {
@@ -130,6 +135,11 @@ export function* newTable(cpu: Context, space: Space, level: number): Routine<nu
     cpu.write(header + frameAt, frame);
   }
   cpu.write(header + TableWords.at.level, level);
+  if (space.log !== undefined) {
+    const span = pagesAt(space.format.geometry, level + 1);
+    const first = cpu.read(above.table + TableWords.at.first) + above.index * span;
+    cpu.write(header + TableWords.at.first, first);
+  }
   return header;
 }
 
