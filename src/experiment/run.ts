@@ -21,7 +21,7 @@ import { hostPart, logPart, seatPrograms, turnsPart, type Work } from '../worklo
 import type { Plan, Recordings, Turns } from '../workload/workload.ts';
 
 /** Raised whenever a change of the model moves results. */
-export const MODEL_VERSION = 3;
+export const MODEL_VERSION = 4;
 
 export const MOST_CPUS = 512;
 /** Instructions, at most, by which vCPUs are put out of step: about one fault's worth of time. */
