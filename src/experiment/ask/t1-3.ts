@@ -1,7 +1,7 @@
 /**
  * T1-3: which of the locks around the paging contract does correctness require? Every cell of the
- * lock axis is checked as it is; then the machine lets each lock of the real code be taken by two at
- * once, and the shortest counterexample says what it was for.
+ * lock axis is checked as it is; then the machine lets two take each lock of the real code at once,
+ * and the shortest counterexample says what it was for.
  */
 import type { Finding } from '../../measure/answer.ts';
 import { breaks, type Experiment, type Found, holds, type WantedCheck } from './experiment.ts';
